@@ -1,0 +1,52 @@
+// The mappings of this process, read from /proc/self/maps (about 45 µs): a snapshot, stale as soon as it is taken.
+#pragma once
+
+#include "harness/base/address.h"
+#include "harness/base/error.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace proberace {
+
+struct Mapping {
+  Address start{};
+  Address end{};
+  bool readable = false;
+  bool writable = false;
+  bool executable = false;
+  bool shared = false;
+  std::uint64_t file_offset = 0; // of start, in bytes
+  std::uint64_t device = 0;      // 0 for anonymous memory
+  std::uint64_t inode = 0;       // 0 for anonymous memory
+  std::string path;              // as the kernel prints it, "" for anonymous memory
+
+  bool file_backed() const noexcept { return inode != 0; }
+  bool contains(Address a) const noexcept { return start <= a && a < end; }
+  std::size_t bytes() const noexcept { return static_cast<std::size_t>(end - start); }
+  bool operator==(const Mapping&) const = default;
+};
+
+class AddressSpace {
+public:
+  // The snapshot of this process now.
+  static AddressSpace read();
+
+  // What `page` showed before a prober replaced it: find() answers with this instead, so that a second site on the
+  // page is still known as a place in its file.
+  void shadow(Address page, const Mapping& original) { shadows_[page] = original; }
+
+  // Null where nothing is mapped.
+  const Mapping* find(Address a) const noexcept;
+  // Sorted by address.
+  const std::vector<Mapping>& mappings() const noexcept { return mappings_; }
+
+  std::size_t writable_executable_bytes() const noexcept;
+
+private:
+  std::vector<Mapping> mappings_;
+  std::map<Address, Mapping> shadows_;
+};
+
+} // namespace proberace

@@ -1,0 +1,36 @@
+// rt_sigaction(2) without libc, with a restorer of our own: libc's lives in libc's text, and a probe there would
+// recurse on the way out of every hit.
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <csignal>
+
+namespace proberace {
+
+using SignalHandler = void (*)(int, siginfo_t*, void*);
+
+// The kernel's own layout (arch/x86/include/uapi/asm/signal.h), not libc's.
+struct SignalAction {
+  SignalHandler handler = nullptr;
+  unsigned long flags = 0;
+  void (*restorer)() = nullptr;
+  std::uint64_t mask = 0; // bit n-1 is signal n
+
+  bool operator==(const SignalAction&) const = default;
+};
+
+inline constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
+
+constexpr std::uint64_t signal_bit(int signo) noexcept {
+  return std::uint64_t{1} << (signo - 1);
+}
+
+// Installs `handler` (SA_SIGINFO is added) and returns what was there. signal-safe.
+std::expected<SignalAction, int> install_signal_action(int signo, SignalHandler handler, unsigned long flags,
+                                                       std::uint64_t mask) noexcept;
+// Puts back what install_signal_action returned. signal-safe.
+void restore_signal_action(int signo, const SignalAction& action) noexcept;
+SignalAction current_signal_action(int signo) noexcept;
+
+} // namespace proberace

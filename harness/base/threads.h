@@ -1,0 +1,16 @@
+// The threads of this process, as the kernel lists them.
+#pragma once
+
+#include <sys/types.h>
+#include <vector>
+
+namespace proberace {
+
+// signal-safe.
+pid_t current_thread() noexcept;
+// signal-safe. False for a thread of this process that has ended.
+bool thread_alive(pid_t thread) noexcept;
+// All threads of this process. A thread created meanwhile may be missing.
+std::vector<pid_t> threads_of_this_process();
+
+} // namespace proberace

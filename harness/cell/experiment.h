@@ -1,0 +1,26 @@
+// What runs in a cell: a function registered by name, given its parameters and the arena, returning an outcome.
+#pragma once
+
+#include "harness/base/error.h"
+#include "harness/cell/arena.h"
+#include "harness/cell/verdict.h"
+
+#include <functional>
+
+namespace proberace {
+
+// Runs in the child, on its only thread; it may start others. Returns Held, Broken, Refused or Skipped; the rest is the
+// cell's to say.
+using Experiment = std::function<Verdict(const Json& parameters, Arena& arena)>;
+
+// Returns true, so that it can initialise a constant. Call before Nursery::start: the nursery knows what was registered
+// by then.
+bool register_experiment(std::string name, Experiment experiment);
+
+// Null if there is none.
+const Experiment* find_experiment(const std::string& name);
+
+// A verdict from an error: MachineLacks and NoPermission are Skipped, the rest Refused.
+Verdict verdict_of(const Error& error);
+
+} // namespace proberace

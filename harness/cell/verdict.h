@@ -1,0 +1,37 @@
+// How an experiment ended. A crash, a hang or a refusal is a result like any other.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace proberace {
+
+using Json = nlohmann::ordered_json;
+
+enum class Ending {
+  Held,    // every property held
+  Broken,  // one did not: which, and the evidence
+  Crashed, // the child died of a signal
+  Hung,    // the child missed its deadline
+  Refused, // the strategy declined, with an error
+  Skipped, // this machine lacks what it takes, with the reason
+};
+
+std::string_view name(Ending ending) noexcept;
+
+struct Verdict {
+  Ending ending = Ending::Held;
+  std::string property; // which one broke; "" otherwise
+  std::string summary;  // one line for people
+  Json evidence;        // what shows it: for Broken from the experiment, for Crashed and Hung from the cell
+  Json data;            // what the experiment measured or counted
+
+  bool is(Ending e) const noexcept { return ending == e; }
+};
+
+// For results and --json.
+Json to_json(const Verdict& verdict);
+
+} // namespace proberace

@@ -1,0 +1,31 @@
+// May this site be probed? Every prober asks here first, so that what is refused is refused alike, with the same words.
+#pragma once
+
+#include "harness/probe/decode.h"
+#include "harness/probe/target.h"
+
+#include <functional>
+#include <map>
+
+namespace proberace {
+
+// Replaces, in bytes read at an address, what the prober itself has armed by what was there before.
+using OriginalBytes = std::function<void(Address from, std::span<std::uint8_t> bytes)>;
+
+// Not thread-safe: one per prober, called under its lock.
+class Admission {
+public:
+  explicit Admission(const Target& target) : target_(target) {}
+
+  // The instruction at the site. NotMapped, NotExecutable, OutsideFunction, StaleSite, NotABoundary, AlreadyInt3.
+  std::expected<Instruction, Error> admit(const AddressSpace& space, const Site& site,
+                                          const OriginalBytes& original);
+
+private:
+  const std::vector<bool>& boundaries(const FunctionRange& function, const OriginalBytes& original);
+
+  const Target& target_;
+  std::map<std::pair<Address, std::uint64_t>, std::vector<bool>> boundaries_; // by function and generation
+};
+
+} // namespace proberace

@@ -1,0 +1,32 @@
+// What a prober has changed in the process that hosts it: the landlord's keys, counted.
+#pragma once
+
+#include <cstdint>
+
+namespace proberace {
+
+struct Footprint {
+  std::int64_t mappings = 0;       // mappings made by the prober itself (not those split by them)
+  std::int64_t mapped_bytes = 0;   // address space they take
+  std::int64_t private_pages = 0;  // pages of the target's text that are now private copies
+  std::int64_t slots = 0;          // out-of-line slots, live and residue
+  std::int64_t residue_slots = 0;  // slots of sites that are no longer armed, kept until close
+  std::int64_t signal_handlers = 0;
+  std::int64_t descriptors = 0;
+  std::int64_t processes = 0;
+
+  Footprint& operator+=(const Footprint& o) noexcept {
+    mappings += o.mappings;
+    mapped_bytes += o.mapped_bytes;
+    private_pages += o.private_pages;
+    slots += o.slots;
+    residue_slots += o.residue_slots;
+    signal_handlers += o.signal_handlers;
+    descriptors += o.descriptors;
+    processes += o.processes;
+    return *this;
+  }
+  bool operator==(const Footprint&) const = default;
+};
+
+} // namespace proberace

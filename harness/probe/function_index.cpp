@@ -1,0 +1,112 @@
+#include "harness/probe/function_index.h"
+
+#include "harness/probe/elf_functions.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <set>
+
+namespace proberace {
+
+struct FunctionIndex::Object {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  std::vector<FunctionRange> functions; // sorted by start
+};
+
+namespace {
+
+// The lowest mapping of the same file in the run that `mapping` belongs to: where the object was loaded.
+const Mapping& load_base(const AddressSpace& space, const Mapping& mapping) {
+  const auto& all = space.mappings();
+  const Mapping* base = &mapping;
+  for (const Mapping& m : all) {
+    if (m.start > mapping.start)
+      break;
+    if (m.device == mapping.device && m.inode == mapping.inode && m.file_offset == 0)
+      base = &m;
+  }
+  return *base;
+}
+
+// A mapped file by a name that opens even after it was unlinked (proc(5), map_files), else by its path.
+std::string openable_path(const Mapping& m) {
+  if (!m.path.empty() && m.path[0] == '/' && !m.path.ends_with(" (deleted)"))
+    return m.path;
+  return fmt::format("/proc/self/map_files/{:x}-{:x}", value(m.start), value(m.end));
+}
+
+const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions, Address a) {
+  const FunctionRange* best = nullptr;
+  auto it = std::upper_bound(functions.begin(), functions.end(), a,
+                             [](Address at, const FunctionRange& f) { return at < f.start; });
+  // Ranges rarely nest; a few steps back are enough to find an enclosing one behind its cold parts.
+  for (int steps = 0; it != functions.begin() && steps < 16; ++steps) {
+    --it;
+    if (a < it->end && (best == nullptr || it->end - it->start < best->end - best->start))
+      best = &*it;
+  }
+  return best;
+}
+
+} // namespace
+
+void FunctionIndex::add(Address start, std::size_t bytes, std::string name) {
+  const std::lock_guard lock(mutex_);
+  generated_[start] =
+      FunctionRange{start, start + static_cast<std::ptrdiff_t>(bytes), next_generation_++, std::move(name)};
+}
+
+const FunctionIndex::Object& FunctionIndex::object_of(const AddressSpace& space, const Mapping& mapping) const {
+  const Mapping& base = load_base(space, mapping);
+  std::shared_ptr<Object>& object = objects_[base.start];
+  if (object && object->device == base.device && object->inode == base.inode)
+    return *object;
+  object = std::make_shared<Object>();
+  object->device = base.device;
+  object->inode = base.inode;
+  const auto image = read_elf_functions(openable_path(base));
+  if (!image)
+    return *object;
+  const std::uint64_t generation = next_generation_++;
+  const std::ptrdiff_t bias = static_cast<std::ptrdiff_t>(value(base.start) - image->first_load_address);
+  for (const ElfFunction& f : image->functions) {
+    const Address start = Address{f.start} + bias;
+    const bool twice = !object->functions.empty() && object->functions.back().start == start;
+    const FunctionRange range{start, start + static_cast<std::ptrdiff_t>(f.bytes), generation, f.name};
+    if (twice && object->functions.back().name.empty())
+      object->functions.back() = range;
+    else if (!twice)
+      object->functions.push_back(range);
+  }
+  return *object;
+}
+
+std::optional<FunctionRange> FunctionIndex::containing(const AddressSpace& space, Address a) const {
+  const std::lock_guard lock(mutex_);
+  if (auto it = generated_.upper_bound(a); it != generated_.begin() && a < (--it)->second.end)
+    return it->second;
+  const Mapping* mapping = space.find(a);
+  if (mapping == nullptr || !mapping->file_backed())
+    return std::nullopt;
+  const FunctionRange* found = smallest_around(object_of(space, *mapping).functions, a);
+  return found != nullptr ? std::optional(*found) : std::nullopt;
+}
+
+std::expected<std::vector<FunctionRange>, Error> FunctionIndex::of_object(const AddressSpace& space,
+                                                                          std::string_view path_suffix) const {
+  const std::lock_guard lock(mutex_);
+  std::set<std::string> loaded;
+  for (const Mapping& m : space.mappings()) {
+    if (!m.file_backed() || !m.executable)
+      continue;
+    loaded.insert(m.path);
+    if (m.path.ends_with(path_suffix))
+      return object_of(space, m).functions;
+  }
+  return std::unexpected(Error{ErrorKind::BadInput, {},
+                               fmt::format("no loaded object's path ends with '{}'; loaded are: {}", path_suffix,
+                                           fmt::join(loaded, ", "))});
+}
+
+} // namespace proberace

@@ -1,0 +1,34 @@
+// Which way hits went, so that a test can assert the path and not only the outcome (GDB's AVX displaced-stepping test
+// passed for years while a breakpoint in its scratch pad made it fall back to in-line stepping).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace proberace {
+
+enum class Path : std::size_t {
+  Breakpoint,    // int3 of ours, taken to a live site
+  SlotStep,      // single-stepped in an out-of-line slot
+  InPlaceStep,   // original byte put back, single-stepped, probe put back
+  Redirected,    // the hit handler changed the PC: nothing stepped
+  LostRace,      // trapped on a probe that was gone by the time it was looked up: executed again
+  ForeignTrap,   // a SIGTRAP that is the program's own
+};
+
+inline constexpr std::size_t kPathCount = 6;
+
+constexpr std::string_view name(Path path) noexcept {
+  constexpr std::array<std::string_view, kPathCount> kNames{"breakpoint", "slot-step", "in-place-step",
+                                                            "redirected", "lost-race", "foreign-trap"};
+  return kNames[static_cast<std::size_t>(path)];
+}
+
+struct PathCounts {
+  std::array<std::uint64_t, kPathCount> taken{};
+  std::uint64_t operator[](Path path) const noexcept { return taken[static_cast<std::size_t>(path)]; }
+};
+
+} // namespace proberace

@@ -1,0 +1,47 @@
+// Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole strategy's.
+// A plug-in registers itself by one line at the end of its own file; nothing else is edited:
+//
+//   const bool registered = register_armer("poke", "one-byte store in place", [] { return std::make_unique<Poke>(); });
+#pragma once
+
+#include "harness/probe/armer.h"
+#include "harness/probe/prober.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace proberace {
+
+class Stepper; // stepper.h
+
+using ArmerFactory = std::function<std::unique_ptr<Armer>()>;
+using StepperFactory = std::function<std::unique_ptr<Stepper>()>;
+using TransportFactory = std::function<std::unique_ptr<Prober>(std::unique_ptr<Armer>, std::unique_ptr<Stepper>)>;
+using WholeFactory = std::function<std::unique_ptr<Prober>()>;
+
+// All return true, so that they can initialise a constant. A name registered twice is a programming error: aborts.
+bool register_armer(std::string name, std::string summary, ArmerFactory factory);
+bool register_stepper(std::string name, std::string summary, StepperFactory factory);
+bool register_transport(std::string name, std::string summary, TransportFactory factory);
+bool register_whole(std::string name, std::string summary, WholeFactory factory);
+
+enum class PlugInKind { Armer, Stepper, Transport, Whole };
+
+struct PlugIn {
+  PlugInKind kind;
+  std::string name;
+  std::string summary;
+};
+
+// Sorted by kind, then name.
+std::vector<PlugIn> plug_ins();
+
+// Every combination, in its shortest spelling, sorted; the reference peer `kernel-uprobe` last.
+std::vector<std::string> strategy_names();
+
+// BadInput with the nearest names if there is no such strategy.
+std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy);
+
+} // namespace proberace

@@ -1,0 +1,65 @@
+// A stepper gets a thread that hit past the displaced instruction while others run the same code: the mail's second
+// problem.
+#pragma once
+
+#include "harness/probe/decode.h"
+#include "harness/probe/footprint.h"
+#include "harness/probe/promises.h"
+#include "harness/probe/site.h"
+#include "harness/probe/trap_context.h"
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+namespace proberace {
+
+// Executable memory in the target, away from its own code. What is reserved is never given out twice and stays until
+// the prober closes, because a thread may still be inside (H12).
+class SlotSpace {
+public:
+  virtual ~SlotSpace() = default;
+  // An empty slot of `bytes` bytes, at most kMaxSlotBytes, within kSlotReach of `near`. NoRoom, MappingLimit.
+  virtual std::expected<Address, Error> reserve(Address near, std::size_t bytes) = 0;
+  // Fills a slot, once, before any thread can be sent there.
+  virtual Status write(Address slot, std::span<const std::uint8_t> code) = 0;
+};
+
+inline constexpr std::size_t kMaxSlotBytes = 64;
+inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1} << 30; // leaves room to reach what the site reaches
+
+// What a stepper prepared for one site; immutable once the site is armed.
+class StepPlan {
+public:
+  virtual ~StepPlan() = default;
+};
+
+struct Displaced {
+  Site site;
+  Instruction instruction;
+  std::unique_ptr<const StepPlan> plan; // may be null, if the stepper needs none
+};
+
+enum class Stepped {
+  Done,  // the displaced instruction is complete, the thread goes on at its PC
+  Again, // it is not (a repeated string instruction): single-step once more
+};
+
+class Stepper {
+public:
+  virtual ~Stepper() = default;
+  virtual std::string_view name() const noexcept = 0;
+  virtual Promises promises() const noexcept = 0;
+
+  // InstructionUnsupported names the instruction and why.
+  virtual std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
+                                                                     SlotSpace& slots) = 0;
+  // signal-safe. The thread stands at the site, nothing of the instruction executed. Either completes it (emulation, or
+  // a PC from which the thread gets on by itself) or calls start_single_step.
+  virtual void begin(TrapContext& context, const Displaced& displaced) noexcept = 0;
+  // signal-safe. The debug trap of a step that begin started. `armed` is false if the site was removed meanwhile.
+  // Calls stop_single_step before it returns Done.
+  virtual Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept = 0;
+};
+
+} // namespace proberace

@@ -1,0 +1,85 @@
+#include "harness/trap/departure.h"
+
+#include "harness/base/threads.h"
+#include "harness/trap/quiescence.h"
+
+#include <csignal>
+#include <fmt/format.h>
+#include <fstream>
+#include <map>
+#include <string>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Longer than one accounting tick at HZ=100 and the few microseconds of the exception path.
+constexpr std::uint64_t kRunNanosecondsToHaveLeft = 12'000'000;
+constexpr std::chrono::milliseconds kPollInterval{1};
+
+struct ThreadState {
+  bool exists = false;
+  bool asleep = false;
+  bool trap_pending = false;
+  std::uint64_t run_nanoseconds = 0;
+};
+
+// proc(5): status (State, SigPnd) and schedstat (first field: time on a CPU).
+ThreadState look_at(pid_t thread) {
+  ThreadState state;
+  std::ifstream status(fmt::format("/proc/self/task/{}/status", thread));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("State:\t")) {
+      state.exists = true;
+      state.asleep = line[7] == 'S' || line[7] == 'Z' || line[7] == 'X' || line[7] == 'I';
+    } else if (line.starts_with("SigPnd:\t")) {
+      state.trap_pending = (std::stoull(line.substr(8), nullptr, 16) & (1ULL << (SIGTRAP - 1))) != 0;
+    }
+  }
+  std::ifstream(fmt::format("/proc/self/task/{}/schedstat", thread)) >> state.run_nanoseconds;
+  return state;
+}
+
+bool inside(const ThreadRecords& records, pid_t thread) {
+  bool found = false;
+  records.for_each([&](const ThreadRecord& r) {
+    if (r.owner.load(std::memory_order_relaxed) == thread &&
+        (r.depth.load(std::memory_order_acquire) != 0 ||       // pairs with ~Passage
+         r.stepping.load(std::memory_order_acquire) != nullptr)) // pairs with stop_single_step
+      found = true;
+  });
+  return found;
+}
+
+} // namespace
+
+Status wait_for_departure(const ThreadRecords& records) {
+  const auto deadline = Clock::now() + kGraceTimeout;
+  std::map<pid_t, std::uint64_t> first_seen_running; // run time then
+  for (;;) {
+    pid_t waiting_for = 0;
+    for (const pid_t thread : threads_of_this_process()) {
+      if (thread == current_thread())
+        continue;
+      const ThreadState state = look_at(thread);
+      if (!state.exists)
+        continue;
+      const auto [seen, fresh] = first_seen_running.try_emplace(thread, state.run_nanoseconds);
+      const bool ran_on = state.run_nanoseconds >= seen->second + kRunNanosecondsToHaveLeft;
+      if (state.trap_pending || inside(records, thread) || !(state.asleep || ran_on))
+        waiting_for = thread;
+    }
+    if (waiting_for == 0)
+      return {};
+    if (Clock::now() > deadline)
+      return std::unexpected(
+          Error{ErrorKind::NotQuiescent, {},
+                fmt::format("thread {} has not left a hit within {} s", waiting_for, kGraceTimeout.count())});
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+} // namespace proberace

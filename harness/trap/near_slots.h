@@ -1,0 +1,38 @@
+// Out-of-line slots in this process: pages mapped within reach of the sites they serve, shared by neighbouring sites.
+//
+// The pages are mapped readable and executable, never writable; slots are written through /proc/self/mem, so nothing is
+// ever writable and executable, and a no-new-executable policy (PR_SET_MDWE) is no obstacle. A slot is written once and
+// never given out again; all pages go at release_all (H12).
+#pragma once
+
+#include "harness/probe/stepper.h"
+
+#include <vector>
+
+namespace proberace {
+
+class NearSlots final : public SlotSpace {
+public:
+  ~NearSlots() override { release_all(); }
+
+  std::expected<Address, Error> reserve(Address near, std::size_t bytes) override;
+  Status write(Address slot, std::span<const std::uint8_t> code) override;
+
+  // Precondition: no thread is in a slot, and none can be sent to one.
+  void release_all() noexcept;
+
+  std::size_t slots() const noexcept { return slots_; }
+  std::size_t pages() const noexcept { return pages_.size(); }
+
+private:
+  struct Page {
+    Address start{};
+    std::size_t used = 0; // bytes
+  };
+  std::expected<Address, Error> map_page(Address near);
+
+  std::vector<Page> pages_;
+  std::size_t slots_ = 0;
+};
+
+} // namespace proberace

@@ -1,0 +1,53 @@
+#include "harness/trap/quiescence.h"
+
+#include "harness/base/membarrier.h"
+#include "harness/base/threads.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// True once the passage the thread was in has ended, or the thread itself has.
+bool wait_for_passage(const ThreadRecord& record, Clock::time_point deadline) {
+  const std::uint32_t seen = record.passages.load(std::memory_order_relaxed);
+  const auto inside = [&] {
+    return record.depth.load(std::memory_order_acquire) != 0 && // pairs with ~Passage
+           record.passages.load(std::memory_order_relaxed) == seen;
+  };
+  for (unsigned spins = 0; inside(); ++spins) {
+    constexpr unsigned kSpinsBeforeLook = 1000;
+    if (spins % kSpinsBeforeLook != kSpinsBeforeLook - 1)
+      continue;
+    if (!thread_alive(record.owner.load(std::memory_order_relaxed)))
+      return true;
+    if (Clock::now() > deadline)
+      return false;
+    ::sched_yield();
+  }
+  return true;
+}
+
+} // namespace
+
+Status quiesce(const ThreadRecords& records) {
+  heavy_fence();
+  const auto deadline = Clock::now() + kGraceTimeout;
+  pid_t stuck = 0;
+  records.for_each([&](const ThreadRecord& r) {
+    if (stuck == 0 && !wait_for_passage(r, deadline))
+      stuck = r.owner.load(std::memory_order_relaxed);
+  });
+  if (stuck == 0)
+    return {};
+  return std::unexpected(Error{ErrorKind::NotQuiescent, {},
+                               fmt::format("thread {} has been inside a hit for more than {} s: its hit handler does "
+                                           "not return",
+                                           stuck, kGraceTimeout.count())});
+}
+
+} // namespace proberace

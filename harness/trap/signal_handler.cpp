@@ -1,0 +1,139 @@
+// The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates nothing but a
+// thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own thread's lines.
+#include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
+#include "harness/trap/quiescence.h"
+#include "harness/trap/signal_context.h"
+#include "harness/trap/signal_session.h"
+
+#include <sys/syscall.h>
+
+namespace proberace {
+
+namespace {
+
+std::atomic<SignalSession*> the_session{nullptr};
+
+// A SIGTRAP that is not ours: to whoever had the signal before, or to its default, which ends the program.
+void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) {
+  // libc's SIG_IGN and SIG_DFL, as the kernel stores them; a forced SIGTRAP cannot be ignored (force_sig_info).
+  const auto kind = reinterpret_cast<std::uintptr_t>(previous.handler);
+  const bool forced = info->si_code == SI_KERNEL || info->si_code > 0;
+  if (kind > 1) {
+    previous.handler(signo, info, raw_context);
+  } else if (kind == 0 || forced) {
+    restore_signal_action(signo, SignalAction{});
+    raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), signo);
+  }
+}
+
+enum class Verdict { Ours, LostRace, Foreign };
+
+struct Found {
+  Verdict verdict;
+  const SiteRecord* site;
+};
+
+// Our int3 is in memory only while its record is live, and records never leave the table. So: a live record is ours; no
+// record means the trap is the program's own, be it int3 or the two-byte int 3 (H70). Behind a dead record, no int3 any
+// more means the thread lost the race to a removal; an int3 there is the program's own, unless the record changed while
+// we looked (H10, H18).
+Found classify(const SiteTable& table, Address at) {
+  for (;;) {
+    const SiteRecord* const site = table.find(at);
+    if (site == nullptr)
+      return {Verdict::Foreign, nullptr};
+    const std::uint64_t state = site->state();
+    if (SiteRecord::is_live(state))
+      return {Verdict::Ours, site};
+    std::uint8_t byte = 0;
+    const bool readable = read_memory(at, {&byte, 1});
+    if (!readable || byte != kInt3)
+      return {Verdict::LostRace, nullptr};
+    if (table.find(at) == site && site->state() == state)
+      return {Verdict::Foreign, nullptr};
+  }
+}
+
+void step(const SignalSession& session, SignalContext& context, ThreadRecord& thread, const SiteRecord& site) {
+  session.stepper.begin(context, site.displaced());
+  if (context.stepping())
+    thread.stepping.store(&site, std::memory_order_relaxed); // own word; read by departure after the passage
+}
+
+// True if the trap was ours.
+bool on_breakpoint(const SignalSession& session, SignalContext& context, ThreadRecord& thread, bool nested) {
+  const Address at = context.pc() - 1; // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP)
+  const Found found = classify(session.table, at);
+  if (found.verdict == Verdict::Foreign)
+    return false;
+  context.set_pc(at);
+  if (found.verdict == Verdict::LostRace) {
+    context.took(Path::LostRace);
+    return true;
+  }
+  count_one(thread.hits[found.site->index()]);
+  context.took(Path::Breakpoint);
+  if (session.handler != nullptr && !nested) {
+    Hit hit{found.site->displaced().site, context};
+    session.handler(hit, session.handler_argument);
+    if (context.pc() != at) {
+      context.took(Path::Redirected);
+      return true;
+    }
+  }
+  step(session, context, thread, *found.site);
+  return true;
+}
+
+bool on_debug_trap(const SignalSession& session, SignalContext& context, ThreadRecord& thread) {
+  const SiteRecord* const site = thread.stepping.load(std::memory_order_relaxed); // own word
+  if (site == nullptr)
+    return false;
+  if (session.stepper.finish(context, site->displaced(), site->live()) == Stepped::Done)
+    thread.stepping.store(nullptr, std::memory_order_release); // pairs with departure
+  return true;
+}
+
+} // namespace
+
+// Not in the unnamed namespace: a name to look for in the disassembly.
+void proberace_on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
+  SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
+  ThreadRecord& thread = session->threads.mine();
+  SignalContext context(*static_cast<ucontext_t*>(raw_context), thread);
+  {
+    const Passage passage(thread);
+    // si_code: arch/x86/kernel/traps.c, do_int3_user (SI_KERNEL) and send_sigtrap (TRAP_TRACE).
+    if (info->si_code == SI_KERNEL && on_breakpoint(*session, context, thread, passage.nested()))
+      return;
+    if (info->si_code == TRAP_TRACE && on_debug_trap(*session, context, thread))
+      return;
+    context.took(Path::ForeignTrap);
+  }
+  pass_on(session->previous, signo, info, raw_context);
+}
+
+Status install_signal_session(SignalSession& session) {
+  SignalSession* none = nullptr;
+  if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel)) // pairs with the handler
+    return std::unexpected(Error{ErrorKind::AlreadyOpen, {},
+                                 "another prober holds this process' SIGTRAP; close it first"});
+  session.previous = current_signal_action(SIGTRAP);
+  // Other signals wait until the handler is done, so that none lands between the trap and the count (H76). SIGTRAP
+  // itself does not: a hit handler may execute probed code.
+  const auto old =
+      install_signal_action(SIGTRAP, &proberace_on_sigtrap, SA_NODEFER, kAllSignals & ~signal_bit(SIGTRAP));
+  if (!old) {
+    the_session.store(nullptr, std::memory_order_release); // pairs with the handler
+    return std::unexpected(system_error("cannot install a SIGTRAP handler", old.error()));
+  }
+  return {};
+}
+
+void uninstall_signal_session(SignalSession& session) {
+  restore_signal_action(SIGTRAP, session.previous);
+  the_session.store(nullptr, std::memory_order_release); // pairs with the handler
+}
+
+} // namespace proberace

@@ -1,0 +1,306 @@
+#include "harness/trap/signal_prober.h"
+
+#include "harness/base/membarrier.h"
+#include "harness/base/process_memory.h"
+#include "harness/probe/registry.h"
+#include "harness/probe/target.h"
+#include "harness/trap/departure.h"
+#include "harness/trap/quiescence.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+std::unexpected<Error> not_open() {
+  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+}
+
+std::uint8_t original_byte(const SiteRecord& record) {
+  return record.displaced().instruction.bytes[0];
+}
+
+bool byte_is(Address at, std::uint8_t wanted) {
+  std::uint8_t byte = 0;
+  return read_memory(at, {&byte, 1}) && byte == wanted;
+}
+
+} // namespace
+
+struct SignalProber::Operation {
+  std::expected<SiteRecord*, Error> record;
+  ByteWrite write{};
+};
+
+SignalProber::SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper)
+    : armer_(std::move(armer)), stepper_(std::move(stepper)) {}
+
+SignalProber::~SignalProber() {
+  if (session_ && !close())
+    session_.release(); // NOLINT(bugprone-unused-return-value): a thread may still be inside; memory stays for it
+}
+
+std::string SignalProber::name() const {
+  return fmt::format("{}+{}", armer_->name(), stepper_->name());
+}
+
+Promises SignalProber::promises() const {
+  return armer_->promises() & stepper_->promises();
+}
+
+Status SignalProber::open(const Target& target) {
+  const std::lock_guard lock(mutex_);
+  if (session_)
+    return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+  if (const Status registered = register_membarriers(); !registered)
+    return registered;
+  auto session = std::make_unique<SignalSession>(*stepper_);
+  if (const Status installed = install_signal_session(*session); !installed)
+    return installed;
+  if (const Status opened = armer_->open(); !opened) {
+    uninstall_signal_session(*session);
+    return opened;
+  }
+  target_ = &target;
+  admission_ = std::make_unique<Admission>(target);
+  session_ = std::move(session);
+  return {};
+}
+
+Status SignalProber::close() {
+  const std::lock_guard lock(mutex_);
+  if (!session_)
+    return not_open();
+  std::vector<Site> armed;
+  for (const auto& [address, record] : armed_)
+    armed.push_back(record->displaced().site);
+  for (const Status& removed : remove_locked(armed))
+    if (!removed)
+      return removed;
+  if (const Status left = wait_for_departure(session_->threads); !left)
+    return left;
+  uninstall_signal_session(*session_);
+  armer_->close();
+  records_.clear();
+  session_.reset();
+  slots_.release_all();
+  admission_.reset();
+  target_ = nullptr;
+  return {};
+}
+
+SiteRecord* SignalProber::live_record(const Site& site) const {
+  const auto it = armed_.find(site.address);
+  return it != armed_.end() ? it->second : nullptr;
+}
+
+void SignalProber::put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
+  const Address end = from + static_cast<std::ptrdiff_t>(bytes.size());
+  for (auto it = armed_.lower_bound(from); it != armed_.end() && it->first < end; ++it)
+    bytes[static_cast<std::size_t>(it->first - from)] = original_byte(*it->second);
+}
+
+std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
+  if (live_record(site) != nullptr)
+    return std::unexpected(Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+  const auto instruction =
+      admission_->admit(space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
+  if (!instruction)
+    return std::unexpected(instruction.error());
+  return record_for(site, *instruction);
+}
+
+// The site's earlier record, if its bytes are the same still (slots are immutable per site and bytes), or a new one.
+std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, const Instruction& instruction) {
+  if (const auto known = records_.find(site);
+      known != records_.end() && known->second->displaced().instruction.bytes == instruction.bytes)
+    return known->second;
+  auto plan = stepper_->plan(instruction, slots_);
+  if (!plan)
+    return std::unexpected(plan.error());
+  SiteRecord* record = session_->table.add(Displaced{site, instruction, std::move(*plan)});
+  if (record == nullptr)
+    return std::unexpected(Error{ErrorKind::NoRoom, site.address,
+                                 fmt::format("a prober holds at most {} sites between open and close",
+                                             SiteTable::kCapacity)});
+  records_[site] = record;
+  session_->threads.sites_in_use(record->index() + 1);
+  return record;
+}
+
+SiteResults SignalProber::insert(std::span<const Site> sites) {
+  const std::lock_guard lock(mutex_);
+  if (!session_)
+    return SiteResults(sites.size(), not_open());
+  const AddressSpace space = target_->address_space();
+  std::vector<Operation> operations;
+  operations.reserve(sites.size());
+  for (const Site& site : sites) {
+    Operation operation{prepare(space, site)};
+    if (operation.record) {
+      operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
+      armed_[site.address] = *operation.record;
+      target_->page_taken(page_of(site.address), *space.find(site.address));
+      (*operation.record)->set_live(true); // before its int3 can be seen (H18)
+    }
+    operations.push_back(std::move(operation));
+  }
+  arm(space, operations);
+  SiteResults results;
+  for (const Operation& operation : operations)
+    results.push_back(operation.record ? Status{} : std::unexpected(operation.record.error()));
+  return results;
+}
+
+// Arms what was prepared; what does not take effect is taken back and gets its error.
+void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operations) {
+  std::vector<ByteWrite> batch;
+  for (const Operation& operation : operations)
+    if (operation.record)
+      batch.push_back(operation.write);
+  if (batch.empty())
+    return;
+  armer_->arm(space, batch);
+  auto write = batch.begin();
+  for (Operation& operation : operations) {
+    if (!operation.record)
+      continue;
+    const ByteWrite& done = *write++;
+    std::optional<Error> error = done.error;
+    if (!error && !byte_is(done.address, kInt3) && stepper_->promises().has(Promise::ExactCounts))
+      error = Error{ErrorKind::NotTakingEffect, done.address, "the probe's byte was written but is not there"}; // H64
+    if (!error)
+      continue;
+    (*operation.record)->set_live(false);
+    armed_.erase(done.address);
+    target_->page_returned(page_of(done.address));
+    operation.record = std::unexpected(*error);
+  }
+}
+
+SiteResults SignalProber::remove(std::span<const Site> sites) {
+  const std::lock_guard lock(mutex_);
+  if (!session_)
+    return SiteResults(sites.size(), not_open());
+  return remove_locked(sites);
+}
+
+SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
+  std::vector<Operation> operations;
+  for (const Site& site : sites) {
+    Operation operation{live_record(site)};
+    if (*operation.record == nullptr || (*operation.record)->displaced().site != site) {
+      operation.record =
+          std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"});
+    } else {
+      operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
+      armed_.erase(site.address); // a site named twice in the batch is not armed the second time
+    }
+    operations.push_back(std::move(operation));
+  }
+  disarm(operations);
+  SiteResults results;
+  for (const Operation& operation : operations)
+    results.push_back(operation.record ? Status{} : std::unexpected(operation.record.error()));
+  return results;
+}
+
+void SignalProber::disarm(std::vector<Operation>& operations) {
+  std::vector<ByteWrite> batch;
+  for (const Operation& operation : operations)
+    if (operation.record)
+      batch.push_back(operation.write);
+  if (batch.empty())
+    return;
+  armer_->disarm(batch);
+  auto write = batch.begin();
+  for (Operation& operation : operations) {
+    if (!operation.record)
+      continue;
+    const ByteWrite& done = *write++;
+    if (done.error) { // its int3 is still there: still armed
+      armed_[done.address] = *operation.record;
+      operation.record = std::unexpected(*done.error);
+    } else {
+      (*operation.record)->set_live(false); // only now: the int3 cannot be seen any more (H18)
+      target_->page_returned(page_of(done.address));
+    }
+  }
+  if (const Status quiet = quiesce(session_->threads); !quiet)
+    for (Operation& operation : operations)
+      if (operation.record)
+        operation.record = std::unexpected(quiet.error());
+  restore_until_quiet(batch);
+}
+
+// A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence. No passage
+// that saw the site live is left now, so what is written here stays.
+void SignalProber::restore_until_quiet(std::vector<ByteWrite>& batch) {
+  bool wrote = false;
+  for (const ByteWrite& write : batch)
+    if (!write.error && byte_is(write.address, kInt3))
+      wrote |= write_code(write.address, {&write.original, 1}) == 0;
+  if (wrote)
+    serialise_cores();
+}
+
+std::uint64_t SignalProber::hits(const Site& site) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = records_.find(site);
+  return session_ && it != records_.end() ? session_->threads.total(it->second->index()) : 0;
+}
+
+std::expected<std::uint64_t, Error> SignalProber::hits(const Site& site, pid_t thread) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = records_.find(site);
+  return session_ && it != records_.end() ? session_->threads.of_thread(it->second->index(), thread) : 0;
+}
+
+Status SignalProber::set_handler(HitHandler handler, void* argument) {
+  const std::lock_guard lock(mutex_);
+  if (!session_)
+    return not_open();
+  if (!armed_.empty())
+    return std::unexpected(Error{ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first"});
+  session_->handler = handler;
+  session_->handler_argument = argument;
+  return {};
+}
+
+Footprint SignalProber::footprint() const {
+  const std::lock_guard lock(mutex_);
+  Footprint all = armer_->footprint();
+  if (!session_)
+    return all;
+  Footprint own;
+  own.mappings = static_cast<std::int64_t>(slots_.pages() + session_->threads.size() + 1);
+  own.mapped_bytes =
+      static_cast<std::int64_t>(slots_.pages() * kPageBytes + session_->threads.mapped_bytes());
+  own.slots = static_cast<std::int64_t>(slots_.slots());
+  own.signal_handlers = 1;
+  for (const auto& [site, record] : records_)
+    if (!record->live() && record->displaced().plan != nullptr)
+      ++own.residue_slots;
+  all += own;
+  return all;
+}
+
+PathCounts SignalProber::paths() const {
+  const std::lock_guard lock(mutex_);
+  PathCounts counts;
+  if (session_)
+    for (std::size_t i = 0; i < kPathCount; ++i)
+      counts.taken[i] = session_->threads.total(static_cast<Path>(i));
+  return counts;
+}
+
+} // namespace proberace
+
+namespace {
+const bool registered = proberace::register_transport(
+    "signal", "SIGTRAP handler in the process",
+    [](std::unique_ptr<proberace::Armer> armer, std::unique_ptr<proberace::Stepper> stepper) {
+      return std::make_unique<proberace::SignalProber>(std::move(armer), std::move(stepper));
+    });
+} // namespace

@@ -1,0 +1,61 @@
+// The `signal` transport: a Prober made of an armer and a stepper, its traps taken by a SIGTRAP handler in the process.
+//
+// Idea: insert publishes a site's record before its int3 can be seen, remove takes the int3 away before the record is
+// marked dead; between the two lies quiescence.h. Trade-off: nothing outside the process is needed and a hit costs one
+// signal, but the process' SIGTRAP is ours while open.
+#pragma once
+
+#include "harness/probe/admission.h"
+#include "harness/probe/armer.h"
+#include "harness/probe/prober.h"
+#include "harness/trap/near_slots.h"
+#include "harness/trap/signal_session.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace proberace {
+
+class SignalProber final : public Prober {
+public:
+  SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper);
+  ~SignalProber() override;
+
+  std::string name() const override;
+  Promises promises() const override;
+  Status open(const Target& target) override;
+  Status close() override;
+  SiteResults insert(std::span<const Site> sites) override;
+  SiteResults remove(std::span<const Site> sites) override;
+  std::uint64_t hits(const Site& site) const override;
+  std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const override;
+  Status set_handler(HitHandler handler, void* argument) override;
+  Footprint footprint() const override;
+  PathCounts paths() const override;
+
+private:
+  struct Operation; // one site of a batch on its way
+
+  std::expected<SiteRecord*, Error> prepare(const AddressSpace& space, const Site& site);
+  std::expected<SiteRecord*, Error> record_for(const Site& site, const Instruction& instruction);
+  SiteRecord* live_record(const Site& site) const;
+  void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
+  void arm(const AddressSpace& space, std::vector<Operation>& operations);
+  void disarm(std::vector<Operation>& operations);
+  void restore_until_quiet(std::vector<ByteWrite>& batch);
+  SiteResults remove_locked(std::span<const Site> sites);
+
+  const std::unique_ptr<Armer> armer_;
+  const std::unique_ptr<Stepper> stepper_;
+
+  mutable std::mutex mutex_; // control operations only; the hit path never takes it
+  const Target* target_ = nullptr;
+  std::unique_ptr<Admission> admission_;
+  std::unique_ptr<SignalSession> session_;
+  NearSlots slots_;
+  std::map<Site, SiteRecord*> records_;        // the newest of each site, live or dead
+  std::map<Address, SiteRecord*> armed_;       // live ones, by address
+};
+
+} // namespace proberace

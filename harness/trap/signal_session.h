@@ -1,0 +1,27 @@
+// All that a hit touches, from open to close. One at a time per process: SIGTRAP's action belongs to the whole process.
+#pragma once
+
+#include "harness/base/signal_action.h"
+#include "harness/probe/prober.h"
+#include "harness/trap/site_table.h"
+#include "harness/trap/thread_record.h"
+
+namespace proberace {
+
+struct SignalSession {
+  explicit SignalSession(Stepper& s) : stepper(s) {}
+
+  Stepper& stepper;
+  SiteTable table{};
+  ThreadRecords threads{};
+  HitHandler handler = nullptr; // set while nothing is armed
+  void* handler_argument = nullptr;
+  SignalAction previous{}; // whose SIGTRAP it was, for traps that are not ours
+};
+
+// Installs the SIGTRAP handler for the session. AlreadyOpen if another session has it.
+Status install_signal_session(SignalSession& session);
+// Precondition: wait_for_departure succeeded. Puts the previous action back.
+void uninstall_signal_session(SignalSession& session);
+
+} // namespace proberace

@@ -1,0 +1,159 @@
+#include "harness/trap/thread_record.h"
+
+#include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
+
+#include <cstdlib>
+#include <new>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+std::atomic<std::uint64_t> next_session{1};
+
+// Initial-exec: a load relative to fs, never a call into the dynamic linker (no dynamic TLS on the hit path).
+struct Mine {
+  std::uint64_t session = 0;
+  ThreadRecord* record = nullptr;
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local Mine t_mine;
+
+[[noreturn]] void die_without_memory() noexcept {
+  constexpr char kMessage[] = "proberace: no memory for a thread's hit counters; its hits could not be counted\n";
+  raw_syscall(SYS_write, STDERR_FILENO, kMessage, sizeof kMessage - 1);
+  std::abort();
+}
+
+ThreadRecord* map_record() noexcept {
+  constexpr std::size_t kBytes = (sizeof(ThreadRecord) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const long result = raw_syscall(SYS_mmap, nullptr, kBytes, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (result < 0 && result > -static_cast<long>(kPageBytes))
+    die_without_memory();
+  // Zero pages are a valid record; constructing it whole would touch every page of counters.
+  auto* record = reinterpret_cast<ThreadRecord*>(result);
+  record->mapped_bytes = kBytes;
+  return record;
+}
+
+void move_count(std::uint64_t& from, std::uint64_t& to) noexcept {
+  if (from == 0)
+    return;
+  __atomic_fetch_add(&to, from, __ATOMIC_RELAXED); // a count only
+  __atomic_store_n(&from, 0, __ATOMIC_RELAXED);    // its owner has ended
+}
+
+} // namespace
+
+ThreadRecords::ThreadRecords()
+    : session_(next_session.fetch_add(1, std::memory_order_relaxed)), // a number only
+      departed_(map_record()) {}
+
+ThreadRecords::~ThreadRecords() {
+  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;) { // pairs with map_new
+    ThreadRecord* const next = r->next;
+    ::munmap(r, r->mapped_bytes);
+    r = next;
+  }
+  ::munmap(departed_, departed_->mapped_bytes);
+}
+
+ThreadRecord& ThreadRecords::mine() noexcept {
+  if (t_mine.session == session_)
+    return *t_mine.record;
+  const pid_t thread = current_thread();
+  ThreadRecord* record = size() > kTakeOverAbove ? take_over(thread) : nullptr;
+  if (record == nullptr)
+    record = map_new(thread);
+  // A signal between these two stores re-enters with the old session and claims another record, which stays unused by
+  // this thread: counts are sums over records, so nothing is lost.
+  t_mine.record = record;
+  t_mine.session = session_;
+  return *record;
+}
+
+ThreadRecord* ThreadRecords::map_new(pid_t thread) noexcept {
+  ThreadRecord* const record = map_record();
+  record->owner.store(thread, std::memory_order_relaxed); // published by the exchange below
+  ThreadRecord* head = first_.load(std::memory_order_relaxed);
+  do
+    record->next = head;
+  while (!first_.compare_exchange_weak(head, record, std::memory_order_release, // pairs with for_each
+                                       std::memory_order_relaxed));
+  size_.fetch_add(1, std::memory_order_relaxed); // a statistic
+  return record;
+}
+
+ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
+  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr; r = r->next) { // pairs with map_new
+    pid_t owner = r->owner.load(std::memory_order_relaxed);
+    constexpr pid_t kBeingTaken = -1;
+    if (owner == kBeingTaken || thread_alive(owner) ||
+        !r->owner.compare_exchange_strong(owner, kBeingTaken, std::memory_order_acquire, // pairs with the store below
+                                          std::memory_order_relaxed))
+      continue;
+    moves_begun_.fetch_add(1, std::memory_order_seq_cst); // pairs with settled
+    const std::uint32_t sites = sites_.load(std::memory_order_acquire); // pairs with sites_in_use
+    for (std::uint32_t i = 0; i < sites; ++i)
+      move_count(r->hits[i], departed_->hits[i]);
+    for (std::size_t i = 0; i < kPathCount; ++i)
+      move_count(r->paths[i], departed_->paths[i]);
+    moves_ended_.fetch_add(1, std::memory_order_seq_cst); // pairs with settled
+    r->depth.store(0, std::memory_order_relaxed); // its owner may have been killed inside the handler
+    r->stepping.store(nullptr, std::memory_order_relaxed);
+    r->owner.store(thread, std::memory_order_release); // pairs with the exchange above
+    return r;
+  }
+  return nullptr;
+}
+
+template <typename F> std::uint64_t ThreadRecords::settled(F&& sum) const noexcept {
+  for (;;) {
+    const std::uint64_t ended = moves_ended_.load(std::memory_order_seq_cst); // pairs with take_over
+    if (moves_begun_.load(std::memory_order_seq_cst) != ended)
+      continue; // a new thread is moving counts in its handler; it takes no lock and will end
+    const std::uint64_t result = sum();
+    if (moves_begun_.load(std::memory_order_seq_cst) == ended) // pairs with take_over
+      return result;
+  }
+}
+
+std::uint64_t ThreadRecords::total(std::uint32_t site_index) const noexcept {
+  return settled([&] {
+    std::uint64_t sum = read_counter(departed_->hits[site_index]);
+    for_each([&](const ThreadRecord& r) { sum += read_counter(r.hits[site_index]); });
+    return sum;
+  });
+}
+
+std::uint64_t ThreadRecords::of_thread(std::uint32_t site_index, pid_t thread) const noexcept {
+  return settled([&] {
+    std::uint64_t sum = 0;
+    for_each([&](const ThreadRecord& r) {
+      if (r.owner.load(std::memory_order_relaxed) == thread) // a thread id is only a label here
+        sum += read_counter(r.hits[site_index]);
+    });
+    return sum;
+  });
+}
+
+std::uint64_t ThreadRecords::total(Path path) const noexcept {
+  const auto i = static_cast<std::size_t>(path);
+  return settled([&] {
+    std::uint64_t sum = read_counter(departed_->paths[i]);
+    for_each([&](const ThreadRecord& r) { sum += read_counter(r.paths[i]); });
+    return sum;
+  });
+}
+
+std::uint64_t ThreadRecords::mapped_bytes() const noexcept {
+  std::uint64_t sum = departed_->mapped_bytes;
+  for_each([&](const ThreadRecord& r) { sum += r.mapped_bytes; });
+  return sum;
+}
+
+} // namespace proberace

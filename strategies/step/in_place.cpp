@@ -1,0 +1,50 @@
+// in-place: put the original byte back, single-step it, put the probe back. What debuggers did, and what the mail says
+// "is racy for multi-threading": while the byte is back, another thread passes unseen (H20), or traps on a probe that
+// this thread is about to step over (H21). Kept faithfully as the baseline; it promises nothing with threads.
+#include "harness/probe/registry.h"
+#include "harness/probe/stepper.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+class InPlace final : public Stepper {
+public:
+  std::string_view name() const noexcept override { return "in-place"; }
+  Promises promises() const noexcept override {
+    return Promises::all_but({Promise::ExactCounts, Promise::InsertionWhileRunning, Promise::RemovalWhileRunning,
+                              Promise::SignalsSeeOriginalPc, Promise::AllControlFlow, Promise::Reentrant,
+                              Promise::FaultsSeeOriginalPc, Promise::ForkSafe});
+  }
+
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&) override {
+    if (instruction.hazard != StepHazard::None)
+      return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
+                                   fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
+    return nullptr;
+  }
+
+  void begin(TrapContext& context, const Displaced& displaced) noexcept override {
+    context.took(Path::InPlaceStep);
+    context.write_code_byte(displaced.site.address, displaced.instruction.bytes[0]);
+    context.start_single_step();
+  }
+
+  Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept override {
+    if (displaced.instruction.repeats && context.pc() == displaced.site.address)
+      return Stepped::Again;
+    if (armed)
+      context.write_code_byte(displaced.site.address, kInt3);
+    context.stop_single_step();
+    return Stepped::Done;
+  }
+};
+
+const bool registered = register_stepper("in-place", "put the byte back, single-step, put the probe back (racy)",
+                                         [] { return std::make_unique<InPlace>(); });
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,90 @@
+// xol-vma: single-step a copy of the instruction out of line, in a mapping added to the process.
+//
+// Idea: the site keeps its int3, so no thread can pass it unseen; each site has a slot of its own, written once, so no
+// two threads contend for one and none is ever re-used under a thread still inside (H12, H22, H23). Trade-off: a second
+// trap per hit, and a mapping in a process that did not ask for it. What the copy gets wrong because it runs elsewhere is
+// mended after the step, as the kernel does (arch/x86/kernel/uprobes.c, default_post_xol_op).
+//
+// Asynchronous signals are held back for the one step. A fault of the displaced instruction is still reported at the
+// slot, so faults-see-original-pc is not promised.
+#include "harness/probe/registry.h"
+#include "harness/probe/stepper.h"
+#include "harness/relocate/relocate.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+class XolPlan final : public StepPlan {
+public:
+  explicit XolPlan(Address slot) : slot_(slot) {}
+  Address slot() const noexcept { return slot_; }
+
+private:
+  Address slot_;
+};
+
+bool target_is_relative(Flow flow) noexcept {
+  return flow == Flow::Next || flow == Flow::RelativeJump || flow == Flow::RelativeCall;
+}
+
+bool pushes_return_address(Flow flow) noexcept {
+  return flow == Flow::RelativeCall || flow == Flow::AbsoluteCall;
+}
+
+class XolVma final : public Stepper {
+public:
+  std::string_view name() const noexcept override { return "xol-vma"; }
+  Promises promises() const noexcept override {
+    return Promises::all_but({Promise::NoAddedMapping, Promise::FaultsSeeOriginalPc});
+  }
+
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
+                                                             SlotSpace& slots) override {
+    if (instruction.hazard != StepHazard::None)
+      return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
+                                   fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
+    const auto slot = slots.reserve(instruction.address, instruction.length);
+    if (!slot)
+      return std::unexpected(slot.error());
+    const auto copy = relocate(instruction, *slot);
+    if (!copy)
+      return std::unexpected(copy.error());
+    if (const Status written = slots.write(*slot, copy->code()); !written)
+      return std::unexpected(written.error());
+    return std::make_unique<const XolPlan>(*slot);
+  }
+
+  void begin(TrapContext& context, const Displaced& displaced) noexcept override {
+    context.took(Path::SlotStep);
+    context.set_pc(slot_of(displaced));
+    context.start_single_step();
+  }
+
+  Stepped finish(TrapContext& context, const Displaced& displaced, bool) noexcept override {
+    const Instruction& instruction = displaced.instruction;
+    const Address slot = slot_of(displaced);
+    if (instruction.repeats && context.pc() == slot)
+      return Stepped::Again;
+    if (target_is_relative(instruction.flow))
+      context.set_pc(context.pc() + (displaced.site.address - slot));
+    if (pushes_return_address(instruction.flow))
+      context.write_word(Address{context.get(Register::Rsp)}, value(instruction.next()));
+    context.stop_single_step();
+    return Stepped::Done;
+  }
+
+private:
+  static Address slot_of(const Displaced& displaced) noexcept {
+    return static_cast<const XolPlan&>(*displaced.plan).slot();
+  }
+};
+
+const bool registered = register_stepper("xol-vma", "single-step a copy in a mapping added to the process",
+                                         [] { return std::make_unique<XolVma>(); });
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,261 @@
+// kernel-uprobe: the real thing, as the reference peer: a uprobe of the running kernel, opened and counted through
+// perf_event_open(2). Needs CAP_PERFMON (root); mounts nothing, loads no BPF.
+//
+// Idea: let the kernel do what the mail is about (kernel/events/uprobes.c, arch/x86/kernel/uprobes.c) and read its
+// count. Trade-off: a perf event counts one task or one CPU. With a single thread in the process, one event follows that
+// thread and the threads it will create; with several, one event per CPU counts whoever executes the mapped file there:
+// counts are then of the whole process tree, and of any other process that maps the file.
+//
+// A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte in memory is
+// read before a site is called armed (H64).
+#include "harness/base/process_memory.h"
+#include "harness/base/threads.h"
+#include "harness/probe/admission.h"
+#include "harness/probe/registry.h"
+
+#include <cerrno>
+#include <fmt/format.h>
+#include <fstream>
+#include <linux/perf_event.h>
+#include <map>
+#include <mutex>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+constexpr int kNotSupported = 524; // ENOTSUPP, a kernel-internal errno that uprobe_register lets through
+constexpr char kTypeFile[] = "/sys/bus/event_source/devices/uprobe/type";
+
+struct Armed {
+  std::vector<int> events;
+  std::uint64_t counted_before = 0; // by earlier registrations of the same site
+};
+
+std::expected<std::uint32_t, Error> perf_type() {
+  std::uint32_t type = 0;
+  if (!(std::ifstream(kTypeFile) >> type))
+    return std::unexpected(Error{ErrorKind::MachineLacks, {},
+                                 fmt::format("this kernel has no uprobes for perf ({} is missing)", kTypeFile)});
+  return type;
+}
+
+// perf's attribute for a uprobe at a file offset: config1 is the path, config2 the offset (perf_event_open(2)).
+int open_event(std::uint32_t type, const std::string& path, std::uint64_t offset, pid_t thread, int cpu) {
+  perf_event_attr attribute{};
+  attribute.size = sizeof attribute;
+  attribute.type = type;
+  attribute.config1 = reinterpret_cast<std::uint64_t>(path.c_str());
+  attribute.config2 = offset;
+  if (thread != -1) {
+    attribute.inherit = 1;
+    attribute.inherit_thread = 1; // threads, not forked children (H72)
+  }
+  return static_cast<int>(::syscall(SYS_perf_event_open, &attribute, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC));
+}
+
+void close_all(std::vector<int>& events) {
+  for (const int event : events)
+    ::close(event);
+  events.clear();
+}
+
+std::uint64_t read_all(const std::vector<int>& events) {
+  std::uint64_t sum = 0;
+  for (const int event : events) {
+    std::uint64_t count = 0;
+    if (::read(event, &count, sizeof count) == sizeof count)
+      sum += count;
+  }
+  return sum;
+}
+
+Error registration_error(int error_number, Address at) {
+  switch (error_number) {
+  case kNotSupported:
+  case ENOTSUP:
+    return Error{ErrorKind::InstructionUnsupported, at, "the kernel's uprobes do not support this instruction"};
+  case EACCES:
+  case EPERM:
+    return Error{ErrorKind::NoPermission, at, "kernel uprobes need CAP_PERFMON: run as root"};
+  case EMFILE:
+    return Error{ErrorKind::NoRoom, at, "no file descriptor left for the uprobe's event (ulimit -n)"};
+  default:
+    return system_error("perf_event_open refused the uprobe", error_number, at);
+  }
+}
+
+class KernelUprobe final : public Prober {
+public:
+  ~KernelUprobe() override {
+    if (target_ != nullptr)
+      (void)close();
+  }
+
+  std::string name() const override { return "kernel-uprobe"; }
+
+  // ForkSafe: per-CPU events count the children too. NoAddedMapping: the [uprobes] area stays. RedZoneIntact: the
+  // optimised five-byte nop writes a return address below rsp (Linux 6.18; see machine findings in results/).
+  Promises promises() const override {
+    return Promises::all_but({Promise::ForkSafe, Promise::NoAddedMapping, Promise::RedZoneIntact});
+  }
+
+  Status open(const Target& target) override {
+    const std::lock_guard lock(mutex_);
+    if (target_ != nullptr)
+      return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+    const auto type = perf_type();
+    if (!type)
+      return std::unexpected(type.error());
+    type_ = *type;
+    // A probe on a path that cannot be a file tells a refusal of permission from any other.
+    if (open_event(type_, "/dev/null/none", 0, 0, -1) < 0 && (errno == EACCES || errno == EPERM))
+      return std::unexpected(registration_error(EPERM, {}));
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+      soft_limit_before_ = files.rlim_cur;
+      files.rlim_cur = files.rlim_max;
+      ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+    target_ = &target;
+    admission_ = std::make_unique<Admission>(target);
+    return {};
+  }
+
+  Status close() override {
+    const std::lock_guard lock(mutex_);
+    if (target_ == nullptr)
+      return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+    for (auto& [site, armed] : sites_)
+      close_all(armed.events);
+    sites_.clear();
+    if (rlimit files{}; soft_limit_before_ != 0 && ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+      files.rlim_cur = soft_limit_before_;
+      ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+    soft_limit_before_ = 0;
+    admission_.reset();
+    target_ = nullptr;
+    return {};
+  }
+
+  SiteResults insert(std::span<const Site> sites) override {
+    const std::lock_guard lock(mutex_);
+    if (target_ == nullptr)
+      return SiteResults(sites.size(), std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"}));
+    const AddressSpace space = target_->address_space();
+    SiteResults results;
+    for (const Site& site : sites)
+      results.push_back(insert_one(space, site));
+    return results;
+  }
+
+  SiteResults remove(std::span<const Site> sites) override {
+    const std::lock_guard lock(mutex_);
+    SiteResults results;
+    for (const Site& site : sites) {
+      const auto it = sites_.find(site);
+      if (it == sites_.end() || it->second.events.empty()) {
+        results.push_back(
+            std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"}));
+        continue;
+      }
+      remove_one(it->second);
+      results.push_back({});
+    }
+    return results;
+  }
+
+  std::uint64_t hits(const Site& site) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = sites_.find(site);
+    return it != sites_.end() ? it->second.counted_before + read_all(it->second.events) : 0;
+  }
+
+  std::expected<std::uint64_t, Error> hits(const Site& site, pid_t) const override {
+    return std::unexpected(
+        Error{ErrorKind::Unsupported, site.address, "a uprobe opened once counts no threads, only their sum"});
+  }
+
+  Status set_handler(HitHandler handler, void*) override {
+    if (handler == nullptr)
+      return {};
+    return std::unexpected(Error{ErrorKind::Unsupported, {}, "a counting uprobe's hits never reach user space"});
+  }
+
+  Footprint footprint() const override {
+    const std::lock_guard lock(mutex_);
+    Footprint f;
+    for (const auto& [site, armed] : sites_)
+      f.descriptors += static_cast<std::int64_t>(armed.events.size());
+    return f;
+  }
+
+  PathCounts paths() const override { return {}; } // the kernel does not say
+
+private:
+  Status insert_one(const AddressSpace& space, const Site& site) {
+    const Armed& known = sites_[site];
+    if (!known.events.empty())
+      return std::unexpected(Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+    const auto instruction = admission_->admit(space, site, [](Address, std::span<std::uint8_t>) {});
+    if (!instruction)
+      return std::unexpected(instruction.error());
+    if (site.inode == 0)
+      return std::unexpected(Error{ErrorKind::MemoryUnsupported, site.address,
+                                   "a uprobe is a place in a file, and this is anonymous memory"});
+    return register_events(*space.find(site.address), site, *instruction);
+  }
+
+  Status register_events(const Mapping& mapping, const Site& site, const Instruction& instruction) {
+    // A name that opens the mapped file even where its path is gone or another file by now (proc(5), map_files).
+    const std::string path =
+        fmt::format("/proc/self/map_files/{:x}-{:x}", value(mapping.start), value(mapping.end));
+    const bool alone = threads_of_this_process().size() == 1;
+    std::vector<int> events;
+    for (int cpu = 0; cpu < (alone ? 1 : ::get_nprocs_conf()); ++cpu) {
+      const int event = alone ? open_event(type_, path, site.file_offset, 0, -1)
+                              : open_event(type_, path, site.file_offset, -1, cpu);
+      if (event < 0 && errno == ENODEV)
+        continue; // a CPU that is offline
+      if (event < 0) {
+        const Error error = registration_error(errno, site.address);
+        close_all(events);
+        return std::unexpected(error);
+      }
+      events.push_back(event);
+    }
+    std::uint8_t byte = instruction.bytes[0];
+    if (!read_memory(site.address, {&byte, 1}) || byte == instruction.bytes[0]) {
+      close_all(events);
+      return std::unexpected(Error{ErrorKind::NotTakingEffect, site.address,
+                                   "the kernel accepted the uprobe but did not arm it here"});
+    }
+    sites_[site].events = std::move(events);
+    return {};
+  }
+
+  static void remove_one(Armed& armed) {
+    // Hits after this read and before the last close belong to executions that overlap the removal.
+    armed.counted_before += read_all(armed.events);
+    close_all(armed.events);
+  }
+
+  mutable std::mutex mutex_;
+  const Target* target_ = nullptr;
+  std::unique_ptr<Admission> admission_;
+  std::uint32_t type_ = 0;
+  rlim_t soft_limit_before_ = 0;
+  mutable std::map<Site, Armed> sites_;
+};
+
+const bool registered = register_whole("kernel-uprobe", "the running kernel's uprobes, counted through perf",
+                                       [] { return std::make_unique<KernelUprobe>(); });
+
+} // namespace
+
+} // namespace proberace

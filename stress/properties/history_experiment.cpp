@@ -1,0 +1,332 @@
+// Runs a History in a cell and judges it.
+#include "harness/base/threads.h"
+#include "harness/cell/experiment.h"
+#include "harness/machine/pin_plan.h"
+#include "harness/probe/registry.h"
+#include "harness/probe/target.h"
+#include "stress/properties/code_snapshot.h"
+#include "stress/properties/history.h"
+#include "stress/properties/worker.h"
+
+#include <chrono>
+#include <fmt/format.h>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::chrono::milliseconds kLongestPause{200};
+constexpr std::size_t kExecutionsAtLeast = 200; // of each worker
+
+// In the arena's scratch: survives the child.
+struct Scratch {
+  SiteState states[kMaxSites];
+  Tally tallies[kMaxWorkers + 1][kMaxSites]; // the last row: churned threads, one at a time
+  FaultNote notes[kMaxWorkers + 1];
+  pid_t workers[kMaxWorkers];
+};
+static_assert(sizeof(Scratch) <= Arena::kScratchBytes);
+
+class Run {
+public:
+  Run(const History& history, Arena& arena, PinPlan plan, Text text, std::unique_ptr<Prober> prober)
+      : history_(history), arena_(arena), scratch_(*reinterpret_cast<Scratch*>(arena.scratch)),
+        plan_(std::move(plan)), text_(std::move(text)), prober_(std::move(prober)) {}
+
+  Verdict run();
+
+private:
+  Status open();
+  void work(std::size_t worker);
+  void control(std::size_t controller);
+  void churn();
+  void apply(const Event& event, ThreadPoint& point);
+  void pause(std::size_t executions) const;
+  void operate(const Event& event, ThreadPoint& point);
+  void check_still_clear(std::size_t site);
+  void remove_everything();
+  Verdict judge();
+  Verdict broken(Fault fault, std::string summary, Json evidence) const;
+  std::optional<Verdict> judge_counts() const;
+  Json data() const;
+  std::size_t workers() const { return plan_.cpus.size(); }
+
+  struct ClearSince {
+    std::uint64_t word = 0;
+    std::uint64_t hits = 0;
+    bool known = false;
+  };
+
+  const History& history_;
+  Arena& arena_;
+  Scratch& scratch_;
+  const PinPlan plan_;
+  const Text text_;
+  const std::unique_ptr<Prober> prober_;
+  Target target_;
+  std::vector<Site> sites_;
+  bool tickets_ = false;
+  std::atomic<bool> stop_{false};
+  std::atomic<std::uint64_t> executions_{0};
+  std::atomic<std::size_t> running_{0};
+  std::atomic<std::uint64_t> inserted_{0};
+  std::atomic<std::uint64_t> removed_{0};
+  std::mutex mutex_; // guards what follows
+  std::optional<Error> first_refusal_;
+  std::string moved_while_clear_;
+  std::vector<ClearSince> clear_since_;
+};
+
+Status Run::open() {
+  text_.declare(target_);
+  for (const PlacedBody& body : text_.bodies()) {
+    const auto site = target_.site_at(body.site);
+    if (!site)
+      return std::unexpected(site.error());
+    sites_.push_back(*site);
+  }
+  clear_since_.resize(sites_.size());
+  if (const Status opened = prober_->open(target_); !opened)
+    return opened;
+  tickets_ = prober_->set_handler(&stamp_ticket, nullptr).has_value();
+  return {};
+}
+
+void Run::work(std::size_t worker) {
+  (void)pin_this_thread(plan_.cpus[worker]);
+  scratch_.workers[worker] = current_thread();
+  const Worker::Shared shared{text_, scratch_.states, tickets_, executions_};
+  Worker self(shared, scratch_.tallies[worker], scratch_.notes[worker], arena_.point_for_this_thread());
+  running_.fetch_add(1, std::memory_order_release); // pairs with run
+  for (std::size_t n = 0; n < kExecutionsAtLeast || !stop_.load(std::memory_order_relaxed); ++n)
+    self.execute((n + worker) % sites_.size());
+}
+
+void Run::churn() {
+  const Worker::Shared shared{text_, scratch_.states, tickets_, executions_};
+  for (std::size_t i = 0; i < history_.churn; ++i)
+    std::thread([&] {
+      Worker self(shared, scratch_.tallies[kMaxWorkers], scratch_.notes[kMaxWorkers], arena_.points[Arena::kPoints - 1]);
+      for (std::size_t site = 0; site < sites_.size(); ++site)
+        self.execute(site);
+    }).join();
+}
+
+void Run::pause(std::size_t executions) const {
+  const std::uint64_t until = executions_.load(std::memory_order_relaxed) + executions;
+  const auto deadline = std::chrono::steady_clock::now() + kLongestPause;
+  while (executions_.load(std::memory_order_relaxed) < until && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+}
+
+// The count must not move while the site is clear: since this site was last seen clear, by whichever controller.
+void Run::check_still_clear(std::size_t site) {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t word = scratch_.states[site].read();
+  if (!SiteState::quiet(word) || SiteState::armed(word))
+    return;
+  const std::uint64_t hits = prober_->hits(sites_[site]);
+  if (scratch_.states[site].read() != word)
+    return;
+  ClearSince& since = clear_since_[site];
+  if (since.known && since.word == word && since.hits != hits)
+    moved_while_clear_ = fmt::format("site {} was clear, and its count went from {} to {}", site, since.hits, hits);
+  since = {word, hits, true};
+}
+
+void Run::operate(const Event& event, ThreadPoint& point) {
+  std::vector<Site> batch;
+  for (const std::size_t i : event.sites) {
+    check_still_clear(i);
+    scratch_.states[i].begin();
+    batch.push_back(sites_[i]);
+  }
+  const bool inserting = event.action == Action::Insert;
+  point.pass(inserting ? "inserting" : "removing", batch.empty() ? Address{} : batch[0].address);
+  const SiteResults results = inserting ? prober_->insert(batch) : prober_->remove(batch);
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    scratch_.states[event.sites[k]].end(results[k].has_value());
+    if (results[k]) {
+      (inserting ? inserted_ : removed_).fetch_add(1, std::memory_order_relaxed); // a statistic
+    } else if (results[k].error().kind != ErrorKind::AlreadyArmed && results[k].error().kind != ErrorKind::NotArmed) {
+      const std::lock_guard lock(mutex_);
+      if (!first_refusal_)
+        first_refusal_ = results[k].error();
+    }
+  }
+  point.pass("between operations");
+  for (const std::size_t i : event.sites)
+    check_still_clear(i);
+}
+
+void Run::apply(const Event& event, ThreadPoint& point) {
+  if (event.action == Action::Pause)
+    pause(event.executions);
+  else
+    operate(event, point);
+}
+
+void Run::control(std::size_t controller) {
+  ThreadPoint& point = arena_.point_for_this_thread();
+  for (std::size_t round = 0; round < history_.rounds; ++round)
+    for (const Event& event : history_.controllers[controller])
+      apply(event, point);
+}
+
+void Run::remove_everything() {
+  Event all{Action::Remove, {}, 0};
+  for (std::size_t i = 0; i < sites_.size(); ++i)
+    if (SiteState::armed(scratch_.states[i].read()))
+      all.sites.push_back(i);
+  if (!all.sites.empty())
+    operate(all, arena_.points[Arena::kPoints - 2]);
+}
+
+Verdict Run::run() {
+  const CodeSnapshot before = CodeSnapshot::of(text_);
+  if (const Status opened = open(); !opened)
+    return verdict_of(opened.error());
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < workers(); ++i)
+    threads.emplace_back([this, i] { work(i); });
+  while (running_.load(std::memory_order_acquire) < workers()) // pairs with work
+    std::this_thread::yield();
+  std::vector<std::thread> controllers;
+  for (std::size_t i = 0; i < history_.controllers.size(); ++i)
+    controllers.emplace_back([this, i] { control(i); });
+  churn();
+  for (std::thread& t : controllers)
+    t.join();
+  remove_everything();
+  pause(10 * workers()); // executions after removal: they must not count
+  stop_.store(true, std::memory_order_relaxed);
+  for (std::thread& t : threads)
+    t.join();
+  for (std::size_t i = 0; i < sites_.size(); ++i)
+    check_still_clear(i);
+
+  Verdict verdict = judge();
+  verdict.data = data();
+  if (const Status closed = prober_->close(); !closed && verdict.is(Ending::Held))
+    verdict = broken(Fault::NotRestored, describe(closed.error()), {});
+  const std::string difference = before.difference(CodeSnapshot::of(text_));
+  if (!difference.empty() && verdict.is(Ending::Held))
+    verdict = broken(Fault::NotRestored, difference, Json{{"difference", difference}});
+  return verdict;
+}
+
+Verdict Run::broken(Fault fault, std::string summary, Json evidence) const {
+  Verdict v;
+  v.ending = Ending::Broken;
+  v.property = name(fault);
+  v.summary = std::move(summary);
+  v.evidence = std::move(evidence);
+  v.data = data();
+  return v;
+}
+
+// Per thread and per site where the prober counts threads, per site where it does not.
+std::optional<Verdict> Run::judge_counts() const {
+  for (std::size_t s = 0; s < sites_.size(); ++s) {
+    Tally all = scratch_.tallies[kMaxWorkers][s];
+    for (std::size_t w = 0; w < workers(); ++w) {
+      const Tally& tally = scratch_.tallies[w][s];
+      all += tally;
+      const auto hits = prober_->hits(sites_[s], scratch_.workers[w]);
+      if (hits && !tally.admits(*hits))
+        return broken(Fault::WrongCount,
+                      fmt::format("site {} ({}), thread {}: {} hits, where {} must and {} may have counted", s,
+                                  history_.bodies[s].body, w, *hits, tally.must, tally.may()),
+                      Json{{"site", s}, {"thread", w}, {"hits", *hits}, {"must", tally.must}, {"may", tally.may()}});
+    }
+    const std::uint64_t hits = prober_->hits(sites_[s]);
+    if (!all.admits(hits))
+      return broken(Fault::WrongCount,
+                    fmt::format("site {} ({}), all threads: {} hits, where {} must and {} may have counted", s,
+                                history_.bodies[s].body, hits, all.must, all.may()),
+                    Json{{"site", s}, {"hits", hits}, {"must", all.must}, {"may", all.may()}});
+  }
+  return std::nullopt;
+}
+
+Verdict Run::judge() {
+  for (std::size_t w = 0; w <= kMaxWorkers; ++w) {
+    const FaultNote& note = scratch_.notes[w];
+    const Fault fault = note.fault.load(std::memory_order_acquire); // pairs with Worker::report
+    if (fault == Fault::None)
+      continue;
+    return broken(fault,
+                  fmt::format("{} on thread {}, site {} ({}), execution {}: hit {} times{}", name(fault), w, note.site,
+                              history_.bodies[note.site].body, note.ticket, note.hits,
+                              note.count > 1 ? fmt::format(", and {} more faults", note.count - 1) : ""),
+                  Json{{"thread", w}, {"site", note.site}, {"body", history_.bodies[note.site].body},
+                       {"execution", note.ticket}, {"hits", note.hits}, {"result", note.result},
+                       {"expected_result", expected_result(note.ticket)}, {"faults", note.count}});
+  }
+  if (!moved_while_clear_.empty())
+    return broken(Fault::MovedWhileClear, moved_while_clear_, {});
+  if (auto wrong = judge_counts())
+    return *wrong;
+  if (inserted_.load(std::memory_order_relaxed) == 0 && first_refusal_)
+    return verdict_of(*first_refusal_);
+  Verdict held;
+  held.summary = "held";
+  return held;
+}
+
+Json Run::data() const {
+  Tally all;
+  std::uint64_t hits = 0;
+  for (std::size_t s = 0; s < sites_.size(); ++s) {
+    hits += prober_->hits(sites_[s]);
+    for (const auto& row : scratch_.tallies)
+      all += row[s];
+  }
+  Json paths = Json::object();
+  const PathCounts taken = prober_->paths();
+  for (std::size_t i = 0; i < kPathCount; ++i)
+    paths[std::string(name(static_cast<Path>(i)))] = taken.taken[i];
+  return Json{{"executions", all.started},
+              {"must", all.must},
+              {"may", all.may()},
+              {"must_not", all.must_not},
+              {"hits", hits},
+              {"judged_by_ticket", tickets_},
+              {"judged_per_thread", prober_->hits(sites_[0], scratch_.workers[0]).has_value()},
+              {"inserted", inserted_.load(std::memory_order_relaxed)},
+              {"removed", removed_.load(std::memory_order_relaxed)},
+              {"first_refusal", first_refusal_ ? Json(describe(*first_refusal_)) : Json(nullptr)},
+              {"paths", std::move(paths)}};
+}
+
+Verdict run_history(const Json& parameters, Arena& arena) {
+  const History history = history_from(parameters);
+  if (history.bodies.empty() || history.bodies.size() > kMaxSites)
+    return verdict_of(Error{ErrorKind::BadInput, {}, fmt::format("a history has 1 to {} bodies", kMaxSites)});
+  std::vector<Placement> placements;
+  for (const PlacedName& b : history.bodies) {
+    const Body* body = body_named(b.body);
+    if (body == nullptr)
+      return verdict_of(Error{ErrorKind::BadInput, {}, fmt::format("no body is called '{}'", b.body)});
+    placements.push_back({body, b.page});
+  }
+  auto plan = make_pin_plan(history.plan, history.threads);
+  if (!plan)
+    return verdict_of(plan.error());
+  if (plan->cpus.empty() || plan->cpus.size() > kMaxWorkers)
+    return verdict_of(Error{ErrorKind::BadInput, {}, fmt::format("a history has 1 to {} workers", kMaxWorkers)});
+  auto text = Text::make(placements);
+  if (!text)
+    return verdict_of(text.error());
+  auto prober = make_prober(history.strategy);
+  if (!prober)
+    return verdict_of(prober.error());
+  return Run(history, arena, std::move(*plan), std::move(*text), std::move(*prober)).run();
+}
+
+const bool registered = register_experiment("history", &run_history);
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,41 @@
+#include "stress/properties/worker.h"
+
+namespace proberace {
+
+void Worker::execute(std::size_t index) noexcept {
+  const PlacedBody& body = shared_.text.bodies()[index];
+  const std::uint64_t ticket = mailbox_.ticket + 1;
+  mailbox_.ticket = ticket;
+  mailbox_.hits = 0;
+  mailbox_.strays = 0;
+  point_.pass("executing", body.site, ticket);
+
+  Tally& tally = tallies_[index];
+  tally.started = tally.started + 1;
+  const std::uint64_t before = shared_.states[index].read();
+  const std::uint64_t result = proberace_call_body(bytes_at(body.entry), ticket, ticket, &mailbox_);
+  const std::uint64_t after = shared_.states[index].read();
+  tally.finish(before, after);
+
+  if (result != expected_result(ticket))
+    report(Fault::WrongResult, index, result);
+  if (mailbox_.strays != 0)
+    report(Fault::WrongRegisters, index, result);
+  if (shared_.tickets)
+    if (const Fault fault = judge_execution(before, after, mailbox_.hits); fault != Fault::None)
+      report(fault, index, result);
+  shared_.executions.fetch_add(1, std::memory_order_relaxed); // progress only
+}
+
+void Worker::report(Fault fault, std::size_t site, std::uint64_t result) noexcept {
+  ++note_.count;
+  if (note_.fault.load(std::memory_order_relaxed) != Fault::None) // its own note
+    return;
+  note_.site = site;
+  note_.ticket = mailbox_.ticket;
+  note_.hits = mailbox_.hits;
+  note_.result = result;
+  note_.fault.store(fault, std::memory_order_release); // pairs with the judge's read
+}
+
+} // namespace proberace

@@ -1,0 +1,48 @@
+// A thread of a history that executes bodies and judges each execution.
+#pragma once
+
+#include "harness/cell/arena.h"
+#include "stress/properties/tally.h"
+#include "stress/targets/mailbox.h"
+#include "stress/targets/text.h"
+
+#include <atomic>
+
+namespace proberace {
+
+// The first fault a worker saw; lies in the arena.
+struct FaultNote {
+  std::atomic<Fault> fault{Fault::None};
+  std::uint64_t count = 0;
+  std::size_t site = 0;
+  std::uint64_t ticket = 0;
+  std::uint64_t hits = 0;
+  std::uint64_t result = 0;
+};
+
+class Worker {
+public:
+  struct Shared {
+    const Text& text;
+    SiteState* states;       // one per body
+    bool tickets;            // the prober calls stamp_ticket on each hit
+    std::atomic<std::uint64_t>& executions; // of all workers
+  };
+
+  Worker(const Shared& shared, Tally* tallies, FaultNote& note, ThreadPoint& point)
+      : shared_(shared), tallies_(tallies), note_(note), point_(point) {}
+
+  // Executes body `index` once.
+  void execute(std::size_t index) noexcept;
+
+private:
+  void report(Fault fault, std::size_t site, std::uint64_t result) noexcept;
+
+  const Shared& shared_;
+  Tally* tallies_; // one per body
+  FaultNote& note_;
+  ThreadPoint& point_;
+  Mailbox mailbox_;
+};
+
+} // namespace proberace

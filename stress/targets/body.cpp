@@ -1,0 +1,232 @@
+#include "stress/targets/body.h"
+
+// One row of the table is five words: begin, site, end, name, traits. BODY opens a function, SITE marks the instruction
+// to probe, END closes the function and writes its row.
+asm(R"(
+        .macro  BODY
+        .pushsection .text.proberace_bodies, "ax", @progbits
+        .p2align 5
+1:
+        .endm
+        .macro  SITE
+2:
+        .endm
+        .macro  END name, traits
+        ret
+3:
+        .popsection
+        .pushsection .rodata.proberace_bodies, "a", @progbits
+4:      .asciz  "\name"
+        .popsection
+        .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
+        .quad   1b, 2b, 3b, 4b, \traits
+        .popsection
+        .endm
+
+        .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
+        .p2align 3
+        .globl  proberace_bodies_begin
+        .hidden proberace_bodies_begin
+proberace_bodies_begin:
+        .popsection
+
+        BODY
+        SITE
+        nop
+        leaq    1(%rdi), %rax
+        END nop, 0
+
+        BODY
+        SITE
+        .byte   0x0f, 0x1f, 0x44, 0x00, 0x00
+        leaq    1(%rdi), %rax
+        END nop5, 0
+
+        BODY
+        SITE
+        pushq   %rbp
+        leaq    1(%rdi), %rax
+        popq    %rbp
+        END push, 0
+
+        BODY
+        SITE
+        movq    %rdi, %rax
+        incq    %rax
+        END mov, 0
+
+        BODY
+        pushq   %rdi
+        SITE
+        popq    %rax
+        incq    %rax
+        END pop, 0
+
+        BODY
+        SITE
+        leaq    9f(%rip), %rax
+        leaq    9f(%rip), %rcx
+        subq    %rcx, %rax
+        leaq    1(%rdi,%rax), %rax
+9:
+        END lea-rip, 1
+
+        BODY
+        SITE
+        movq    9f(%rip), %rax
+        addq    %rdi, %rax
+        ret
+        .p2align 3
+9:      .quad   1
+        END mov-rip, 1
+
+        BODY
+        movq    %rdi, %rax
+        SITE
+        addq    $1, %rax
+        END add, 0
+
+        BODY
+        movq    %rdi, %rcx
+        SITE
+        cmpq    9f(%rip), %rcx
+        setne   %al
+        cmpq    9f(%rip), %rdi
+        setne   %cl
+        xorb    %cl, %al
+        movzbl  %al, %eax
+        leaq    1(%rdi,%rax), %rax
+        ret
+        .p2align 3
+9:      .quad   0x1234
+        END cmp-rip, 9
+
+        BODY
+        xorl    %eax, %eax
+        cmpq    %rax, %rax
+        SITE
+        je      8f
+        ud2
+8:      leaq    1(%rdi), %rax
+        END je-taken, 2
+
+        BODY
+        xorl    %eax, %eax
+        cmpq    %rax, %rax
+        SITE
+        jne     8f
+        leaq    1(%rdi), %rax
+        ret
+8:      ud2
+        END jne-not-taken, 2
+
+        BODY
+        SITE
+        jmp     8f
+        ud2
+8:      leaq    1(%rdi), %rax
+        END jmp, 2
+
+        BODY
+        leaq    8f(%rip), %rcx
+        SITE
+        jmp     *%rcx
+        ud2
+8:      leaq    1(%rdi), %rax
+        END jmp-reg, 2
+
+        BODY
+        SITE
+        call    8f
+        ret
+8:      leaq    1(%rdi), %rax
+        END call, 2
+
+        BODY
+        leaq    8f(%rip), %rcx
+        SITE
+        call    *%rcx
+        ret
+8:      leaq    1(%rdi), %rax
+        END call-reg, 2
+
+        BODY
+        leaq    1(%rdi), %rax
+        SITE
+        END ret, 2
+
+        BODY
+        movl    $2, %ecx
+        SITE
+        loop    8f
+        ud2
+8:      leaq    (%rdi,%rcx), %rax
+        END loop-taken, 2
+
+        BODY
+        xorl    %ecx, %ecx
+        SITE
+        jrcxz   8f
+        ud2
+8:      leaq    1(%rdi), %rax
+        END jrcxz, 2
+
+        BODY
+        movq    %rdi, %rdx
+        movl    $5, %ecx
+        leaq    -64(%rsp), %rdi
+        xorl    %eax, %eax
+        SITE
+        rep stosb
+        leaq    1(%rdx,%rcx), %rax
+        END rep-stos, 0
+
+        BODY
+        movq    %rdi, -16(%rsp)
+        SITE
+        lock incq -16(%rsp)
+        movq    -16(%rsp), %rax
+        END lock-inc, 16
+
+        BODY
+        movq    %rdi, %rax
+        stc
+        SITE
+        nop
+        adcq    $0, %rax
+        END carry-across, 8
+
+        BODY
+        movq    %rdi, -8(%rsp)
+        SITE
+        .byte   0x0f, 0x1f, 0x44, 0x00, 0x00
+        movq    -8(%rsp), %rax
+        incq    %rax
+        END red-zone, 4
+
+        .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
+        .globl  proberace_bodies_end
+        .hidden proberace_bodies_end
+proberace_bodies_end:
+        .popsection
+)");
+
+extern "C" {
+[[gnu::visibility("hidden")]] extern const proberace::Body proberace_bodies_begin[];
+[[gnu::visibility("hidden")]] extern const proberace::Body proberace_bodies_end[];
+}
+
+namespace proberace {
+
+std::span<const Body> all_bodies() noexcept {
+  return {proberace_bodies_begin, proberace_bodies_end};
+}
+
+const Body* body_named(std::string_view name) noexcept {
+  for (const Body& body : all_bodies())
+    if (body.name() == name)
+      return &body;
+  return nullptr;
+}
+
+} // namespace proberace

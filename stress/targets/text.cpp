@@ -1,0 +1,75 @@
+#include "stress/targets/text.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <utility>
+
+namespace proberace {
+
+namespace {
+constexpr std::size_t kSpacing = 64;
+} // namespace
+
+std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code) {
+  const std::size_t bytes = (code.size() + kPageBytes - 1) & ~(kPageBytes - 1);
+  const int file = ::memfd_create("proberace-text", MFD_CLOEXEC);
+  if (file < 0)
+    return std::unexpected(system_error("memfd_create", errno));
+  void* memory = MAP_FAILED;
+  if (::ftruncate(file, static_cast<off_t>(bytes)) == 0 &&
+      ::pwrite(file, code.data(), code.size(), 0) == static_cast<ssize_t>(code.size()))
+    memory = ::mmap(nullptr, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
+  const int error = errno;
+  ::close(file);
+  if (memory == MAP_FAILED)
+    return std::unexpected(system_error("cannot map generated text", error));
+  Text text;
+  text.start_ = address_of(memory);
+  text.bytes_ = bytes;
+  return text;
+}
+
+std::expected<Text, Error> Text::make(std::span<const Placement> placements) {
+  std::size_t pages = 0;
+  for (const Placement& p : placements)
+    pages = std::max(pages, p.page + 1);
+  std::vector<std::uint8_t> code(pages * kPageBytes, kInt3); // a stray jump stops at once
+  std::vector<std::size_t> used(pages, 0);
+  std::vector<std::size_t> offsets;
+  for (const Placement& p : placements) {
+    const std::size_t at = p.page * kPageBytes + used[p.page];
+    used[p.page] += (p.body->bytes() + kSpacing - 1) & ~(kSpacing - 1);
+    if (used[p.page] > kPageBytes)
+      return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("too many bodies for page {}", p.page)});
+    std::copy(p.body->code, p.body->end, code.begin() + static_cast<std::ptrdiff_t>(at));
+    offsets.push_back(at);
+  }
+  auto text = of_bytes(code);
+  if (!text)
+    return text;
+  for (std::size_t i = 0; i < placements.size(); ++i) {
+    const Body* body = placements[i].body;
+    const Address entry = text->start_ + static_cast<std::ptrdiff_t>(offsets[i]);
+    text->bodies_.push_back({body, entry, entry + static_cast<std::ptrdiff_t>(body->site_offset())});
+  }
+  return text;
+}
+
+Text::Text(Text&& other) noexcept
+    : start_(std::exchange(other.start_, Address{})), bytes_(std::exchange(other.bytes_, 0)),
+      bodies_(std::move(other.bodies_)) {}
+
+Text::~Text() {
+  if (bytes_ != 0)
+    ::munmap(bytes_at(start_), bytes_);
+}
+
+void Text::declare(Target& target) const {
+  for (const PlacedBody& b : bodies_)
+    target.add_function(b.entry, b.body->bytes(), std::string(b.body->name()));
+}
+
+} // namespace proberace

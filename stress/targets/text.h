@@ -1,0 +1,49 @@
+// Executable text made at run time that looks to the kernel like a library's: a private, readable and executable
+// mapping of a file (an unlinked one in memory), so that every armer and the kernel's uprobes work on it alike.
+#pragma once
+
+#include "harness/probe/target.h"
+#include "stress/targets/body.h"
+
+#include <vector>
+
+namespace proberace {
+
+struct Placement {
+  const Body* body;
+  std::size_t page; // of the text, from 0
+};
+
+struct PlacedBody {
+  const Body* body;
+  Address entry;
+  Address site;
+};
+
+class Text {
+public:
+  // Copies each body to its page, one behind the other, 64 bytes apart at least. BadInput if a page overflows.
+  static std::expected<Text, Error> make(std::span<const Placement> placements);
+  // The given bytes from the start of the text; one function each `[begin, begin + size)` is for the caller to declare.
+  static std::expected<Text, Error> of_bytes(std::span<const std::uint8_t> code);
+
+  Text(Text&& other) noexcept;
+  Text& operator=(Text&&) = delete;
+  ~Text();
+
+  const std::vector<PlacedBody>& bodies() const noexcept { return bodies_; }
+  Address start() const noexcept { return start_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+
+  // Makes every body known to the target as a function.
+  void declare(Target& target) const;
+
+private:
+  Text() = default;
+
+  Address start_{};
+  std::size_t bytes_ = 0;
+  std::vector<PlacedBody> bodies_;
+};
+
+} // namespace proberace
