@@ -20,6 +20,7 @@
 #include <map>
 #include <mutex>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -32,6 +33,9 @@ constexpr int kNotSupported = 524; // ENOTSUPP, a kernel-internal errno that upr
 constexpr char kTypeFile[] = "/sys/bus/event_source/devices/uprobe/type";
 
 struct Armed {
+  // perf keeps attr.config1, a pointer into this process, and reads the path through it again at every clone that
+  // inherits the event: were the string gone, creating a thread would fail with ENOENT (seen on Linux 6.18).
+  std::string path;
   std::vector<int> events;
   std::uint64_t counted_before = 0; // by earlier registrations of the same site
 };
@@ -56,6 +60,14 @@ int open_event(std::uint32_t type, const std::string& path, std::uint64_t offset
     attribute.inherit_thread = 1; // threads, not forked children (H72)
   }
   return static_cast<int>(::syscall(SYS_perf_event_open, &attribute, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC));
+}
+
+// The file's path, if it is still this file; else a name that opens the mapped file all the same (proc(5), map_files).
+std::string path_of(const Mapping& mapping) {
+  struct stat file {};
+  if (::stat(mapping.path.c_str(), &file) == 0 && file.st_ino == mapping.inode)
+    return mapping.path;
+  return fmt::format("/proc/self/map_files/{:x}-{:x}", value(mapping.start), value(mapping.end));
 }
 
 void close_all(std::vector<int>& events) {
@@ -212,14 +224,13 @@ private:
   }
 
   Status register_events(const Mapping& mapping, const Site& site, const Instruction& instruction) {
-    // A name that opens the mapped file even where its path is gone or another file by now (proc(5), map_files).
-    const std::string path =
-        fmt::format("/proc/self/map_files/{:x}-{:x}", value(mapping.start), value(mapping.end));
+    Armed& armed = sites_[site];
+    armed.path = path_of(mapping);
     const bool alone = threads_of_this_process().size() == 1;
     std::vector<int> events;
     for (int cpu = 0; cpu < (alone ? 1 : ::get_nprocs_conf()); ++cpu) {
-      const int event = alone ? open_event(type_, path, site.file_offset, 0, -1)
-                              : open_event(type_, path, site.file_offset, -1, cpu);
+      const int event = alone ? open_event(type_, armed.path, site.file_offset, 0, -1)
+                              : open_event(type_, armed.path, site.file_offset, -1, cpu);
       if (event < 0 && errno == ENODEV)
         continue; // a CPU that is offline
       if (event < 0) {
@@ -235,7 +246,7 @@ private:
       return std::unexpected(Error{ErrorKind::NotTakingEffect, site.address,
                                    "the kernel accepted the uprobe but did not arm it here"});
     }
-    sites_[site].events = std::move(events);
+    armed.events = std::move(events);
     return {};
   }
 

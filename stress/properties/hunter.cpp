@@ -1,0 +1,89 @@
+#include "stress/properties/hunter.h"
+
+#include <algorithm>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kHistoriesPerBatch = 20;
+constexpr int kTriesWhileShrinking = 3; // a race that shows now and then must not stop the shrinking at once
+constexpr std::chrono::seconds kShrinkAtLeast{5};
+
+bool bad(const Verdict& v) {
+  return v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung);
+}
+
+class Hunter {
+public:
+  explicit Hunter(const HuntOptions& options) : options_(options), until_(Clock::now() + options.budget) {
+    report_.seed = options.seed;
+  }
+
+  HuntReport run() {
+    for (std::uint64_t batch = 0; !over(); ++batch) {
+      rc::detail::TestParams params;
+      params.seed = options_.seed + batch;
+      params.maxSuccess = kHistoriesPerBatch;
+      rc::detail::checkTestable([this] { holds(*history_generator(options_.bounds)); }, rc::detail::TestMetadata{},
+                                params);
+    }
+    return std::move(report_);
+  }
+
+private:
+  bool over() const {
+    return report_.found || Clock::now() >= until_ ||
+           (options_.stop_after != 0 && report_.cells >= static_cast<std::size_t>(options_.stop_after));
+  }
+
+  // The property. Once the time is up everything holds, which ends the batch, or the shrinking, where it stands.
+  void holds(const History& history) {
+    const bool shrinking = report_.found.has_value();
+    if (shrinking ? Clock::now() >= shrink_until_ : over())
+      return;
+    for (int tries = shrinking ? kTriesWhileShrinking : 1; tries > 0; --tries) {
+      const Verdict verdict = run_cell(to_cell(history));
+      note(verdict, shrinking);
+      if (!bad(verdict))
+        continue;
+      if (!shrinking)
+        shrink_until_ = Clock::now() + std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
+      report_.found = Counterexample{history, verdict};
+      RC_FAIL(verdict.summary);
+    }
+  }
+
+  void note(const Verdict& verdict, bool shrinking) {
+    ++(shrinking ? report_.shrinks : report_.cells);
+    if (verdict.is(Ending::Skipped))
+      ++report_.skipped;
+    if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !report_.refused)
+      report_.refused = verdict;
+    const auto add = [&](std::uint64_t& sum, const char* key) { sum += verdict.data.value(key, std::uint64_t{0}); };
+    add(report_.executions, "executions");
+    add(report_.must, "must");
+    add(report_.may, "may");
+    add(report_.must_not, "must_not");
+    add(report_.hits, "hits");
+    add(report_.inserted, "inserted");
+    add(report_.removed, "removed");
+    if (options_.progress)
+      options_.progress(report_);
+  }
+
+  const HuntOptions& options_;
+  const Clock::time_point until_;
+  Clock::time_point shrink_until_{};
+  HuntReport report_;
+};
+
+} // namespace
+
+HuntReport hunt(const HuntOptions& options) {
+  return Hunter(options).run();
+}
+
+} // namespace proberace

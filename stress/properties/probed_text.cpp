@@ -1,0 +1,56 @@
+#include "stress/properties/probed_text.h"
+
+namespace proberace {
+
+std::expected<std::unique_ptr<ProbedText>, Error> ProbedText::open(const std::string& strategy,
+                                                                   std::span<const Placement> placements) {
+  auto text = Text::make(placements);
+  if (!text)
+    return std::unexpected(text.error());
+  auto prober = make_prober(strategy);
+  if (!prober)
+    return std::unexpected(prober.error());
+  std::unique_ptr<ProbedText> self(new ProbedText(std::move(*text)));
+  self->text_.declare(self->target_);
+  for (const PlacedBody& body : self->text_.bodies()) {
+    const auto site = self->target_.site_at(body.site);
+    if (!site)
+      return std::unexpected(site.error());
+    self->sites_.push_back(*site);
+  }
+  self->prober_ = std::move(*prober);
+  if (const Status opened = self->prober_->open(self->target_); !opened)
+    return std::unexpected(opened.error());
+  return self;
+}
+
+Status first_error(const SiteResults& results) {
+  for (const Status& result : results)
+    if (!result)
+      return result;
+  return {};
+}
+
+Status ProbedText::insert_all() {
+  return first_error(prober_->insert(sites_));
+}
+
+Status ProbedText::remove_all() {
+  return first_error(prober_->remove(sites_));
+}
+
+bool ProbedText::execute(std::size_t i, Mailbox& mailbox) const noexcept {
+  const std::uint64_t ticket = mailbox.ticket + 1;
+  mailbox.ticket = ticket;
+  return proberace_call_body(bytes_at(text_.bodies()[i].entry), ticket, ticket, &mailbox) == expected_result(ticket);
+}
+
+Verdict broken(std::string property, std::string summary) {
+  Verdict v;
+  v.ending = Ending::Broken;
+  v.property = std::move(property);
+  v.summary = std::move(summary);
+  return v;
+}
+
+} // namespace proberace

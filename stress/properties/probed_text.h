@@ -1,0 +1,54 @@
+// What most experiments need: a text, a target that knows it, an open prober.
+#pragma once
+
+#include "harness/cell/experiment.h"
+#include "harness/probe/registry.h"
+#include "harness/probe/target.h"
+#include "stress/targets/mailbox.h"
+#include "stress/targets/text.h"
+
+#include <memory>
+
+namespace proberace {
+
+class ProbedText {
+public:
+  // Opens the strategy on a text of the bodies, each with one site.
+  static std::expected<std::unique_ptr<ProbedText>, Error> open(const std::string& strategy,
+                                                                std::span<const Placement> placements);
+
+  Prober& prober() noexcept { return *prober_; }
+  Target& target() noexcept { return target_; }
+  const Text& text() const noexcept { return text_; }
+  const Site& site(std::size_t i) const { return sites_.at(i); }
+  const std::vector<Site>& sites() const noexcept { return sites_; }
+
+  // Inserts every site. The first error, if any was refused.
+  Status insert_all();
+  Status remove_all();
+  // Executes body i once on this thread; false if its result is wrong.
+  bool execute(std::size_t i, Mailbox& mailbox) const noexcept;
+  bool execute(std::size_t i) const noexcept {
+    Mailbox mailbox;
+    return execute(i, mailbox);
+  }
+
+private:
+  explicit ProbedText(Text text) : text_(std::move(text)) {}
+
+  Text text_;
+  Target target_;
+  std::vector<Site> sites_;
+  std::unique_ptr<Prober> prober_; // before the text goes
+};
+
+Status first_error(const SiteResults& results);
+
+inline Verdict held(std::string summary = "held") {
+  Verdict v;
+  v.summary = std::move(summary);
+  return v;
+}
+Verdict broken(std::string property, std::string summary);
+
+} // namespace proberace
