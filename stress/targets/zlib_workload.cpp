@@ -65,13 +65,14 @@ std::expected<std::vector<ZlibInput>, Error> zlib_inputs(std::size_t bytes_per_f
 std::vector<FileBytes> zlib_round_trip(const ZlibLibrary& zlib, const std::vector<ZlibInput>& inputs,
                                        const std::vector<int>& cpus) {
   std::vector<FileBytes> packed(inputs.size());
+  const auto run = [&](std::size_t t) {
+    (void)pin_this_thread(cpus[t]);
+    for (std::size_t i = t; i < inputs.size(); i += cpus.size())
+      packed[i] = round_trip(zlib, inputs[i].content);
+  };
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < cpus.size(); ++t)
-    threads.emplace_back([&, t] {
-      (void)pin_this_thread(cpus[t]);
-      for (std::size_t i = t; i < inputs.size(); i += cpus.size())
-        packed[i] = round_trip(zlib, inputs[i].content);
-    });
+    threads.emplace_back(run, t);
   for (std::thread& thread : threads)
     thread.join();
   return packed;

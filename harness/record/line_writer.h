@@ -1,0 +1,36 @@
+// Appends lines to a file through io_uring, so that whoever measures never waits for the disk between two measurements.
+//
+// Idea: two buffers; one is filled while the other is being written. Trade-off: a line is on its way, not on disk, until
+// close, which waits and syncs. Where io_uring is not to be had (a container's seccomp filter, kernel.io_uring_disabled)
+// the same buffers go through write(2).
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <memory>
+#include <string_view>
+
+namespace proberace {
+
+// For one thread. What fails is reported at close, nothing is dropped silently.
+class LineWriter {
+public:
+  // Creates the file; it must not exist.
+  static std::expected<LineWriter, Error> create(const std::string& path);
+  LineWriter(LineWriter&&) noexcept;
+  LineWriter& operator=(LineWriter&&) = delete;
+  ~LineWriter(); // closes
+
+  void append(std::string_view line); // adds the newline
+  // Waits until all is on disk. The first error since create, if any.
+  Status close();
+
+  bool uses_io_uring() const noexcept;
+
+private:
+  struct State;
+  explicit LineWriter(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+} // namespace proberace

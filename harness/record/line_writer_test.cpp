@@ -1,0 +1,59 @@
+#include "harness/record/line_writer.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+#include <gtest/gtest.h>
+
+namespace proberace {
+
+namespace {
+
+class LineWriterTest : public testing::Test {
+protected:
+  void SetUp() override {
+    char name[] = "/tmp/proberace-line-writer-XXXXXX";
+    directory_ = ::mkdtemp(name);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  std::string directory_;
+};
+
+} // namespace
+
+TEST_F(LineWriterTest, EveryLineIsThereInOrder) {
+  const std::string path = directory_ + "/raw.jsonl";
+  constexpr int kLines = 20'000; // several buffers' worth
+  {
+    auto writer = LineWriter::create(path);
+    ASSERT_TRUE(writer) << writer.error().message;
+    for (int i = 0; i < kLines; ++i)
+      writer->append(fmt::format("line {} of some length to fill a buffer", i));
+    const Status closed = writer->close();
+    ASSERT_TRUE(closed) << closed.error().message;
+  }
+  std::ifstream in(path);
+  std::string line;
+  for (int i = 0; i < kLines; ++i) {
+    ASSERT_TRUE(std::getline(in, line));
+    ASSERT_EQ(line, fmt::format("line {} of some length to fill a buffer", i));
+  }
+  EXPECT_FALSE(std::getline(in, line));
+}
+
+TEST_F(LineWriterTest, RefusesToOverwrite) {
+  const std::string path = directory_ + "/raw.jsonl";
+  std::ofstream(path) << "recorded before\n";
+  EXPECT_FALSE(LineWriter::create(path));
+  std::string line;
+  std::getline(std::ifstream(path), line);
+  EXPECT_EQ(line, "recorded before");
+}
+
+TEST_F(LineWriterTest, AFullDiskIsReportedAtClose) {
+  auto writer = LineWriter::create("/dev/full");
+  ASSERT_FALSE(writer) << "O_EXCL refuses what exists";
+}
+
+} // namespace proberace

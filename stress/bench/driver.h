@@ -1,0 +1,26 @@
+// Runs measurements through Google Benchmark: repetitions of all of them, interleaved at random, each a cell.
+#pragma once
+
+#include "stress/bench/measurement.h"
+
+#include <functional>
+
+namespace proberace {
+
+struct Repetition {
+  const Measurement& measurement;
+  const Verdict& verdict;
+  std::size_t done;
+  std::size_t of;
+};
+
+struct BenchOutcome {
+  Summary summary;                  // rows of what was measured, with ratios
+  std::vector<std::string> skipped; // "name: why", of what was not
+};
+
+// Precondition: start_nursery(). Calls `each` after every repetition.
+BenchOutcome run_measurements(const std::vector<Measurement>& all, int repetitions,
+                              const std::function<void(const Repetition&)>& each);
+
+} // namespace proberace

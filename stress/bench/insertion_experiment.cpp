@@ -1,0 +1,84 @@
+// What arming and disarming one site costs while threads execute it.
+#include "harness/machine/pin_plan.h"
+#include "harness/result/statistics.h"
+#include "stress/properties/probed_text.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Runners {
+  std::atomic<bool> stop{false};
+  std::atomic<std::size_t> started{0};
+  std::vector<std::thread> threads;
+
+  ~Runners() {
+    stop.store(true, std::memory_order_relaxed); // a flag; the join orders the rest
+    for (std::thread& t : threads)
+      t.join();
+  }
+};
+
+void execute_until_stopped(const ProbedText& probed, Runners& runners, int cpu) {
+  (void)pin_this_thread(cpu);
+  Mailbox mailbox;
+  runners.started.fetch_add(1, std::memory_order_release); // pairs with run_insertion
+  while (!runners.stop.load(std::memory_order_relaxed))
+    (void)probed.execute(0, mailbox);
+}
+
+double nanoseconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
+}
+
+Verdict run_insertion(const Json& parameters, Arena&) {
+  const std::string strategy = parameters.at("strategy");
+  const std::size_t threads = parameters.at("threads");
+  const bool peer = strategy == "kernel-uprobe"; // a removal takes it some 80 ms
+  const int rounds = (peer ? 1 : 15) * (parameters.value("full", false) ? 3 : 1);
+
+  const auto plan = make_pin_plan(parameters.at("plan").get<std::string>(), std::max<std::size_t>(threads, 1));
+  if (!plan)
+    return verdict_of(plan.error());
+  const Placement placement{body_named("mov"), 0};
+  auto opened = ProbedText::open(strategy, {&placement, 1});
+  if (!opened)
+    return verdict_of(opened.error());
+  ProbedText& probed = **opened;
+  Runners runners;
+  for (std::size_t i = 0; i < threads; ++i)
+    runners.threads.emplace_back([&, i] { execute_until_stopped(probed, runners, plan->cpus[i]); });
+  while (runners.started.load(std::memory_order_acquire) < threads) // pairs with execute_until_stopped
+    std::this_thread::yield();
+
+  std::vector<double> insert;
+  std::vector<double> remove;
+  for (int i = 0; i < rounds; ++i) {
+    std::this_thread::sleep_for(std::chrono::microseconds(300)); // let the threads run unprobed, then probed
+    auto begin = Clock::now();
+    if (const Status inserted = probed.insert_all(); !inserted)
+      return verdict_of(inserted.error());
+    insert.push_back(nanoseconds_since(begin));
+    std::this_thread::sleep_for(std::chrono::microseconds(300));
+    begin = Clock::now();
+    if (const Status removed = probed.remove_all(); !removed)
+      return verdict_of(removed.error());
+    remove.push_back(nanoseconds_since(begin));
+  }
+  Verdict v;
+  v.summary = "measured";
+  v.data = Json{{"insert_ns", median_of(insert)}, {"remove_ns", median_of(remove)}, {"rounds", rounds}};
+  return v;
+}
+
+const bool registered = register_experiment("bench/insertion", &run_insertion);
+
+} // namespace
+
+} // namespace proberace

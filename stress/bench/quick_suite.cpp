@@ -1,0 +1,70 @@
+// Which measurements there are.
+#include "harness/probe/registry.h"
+#include "stress/bench/measurement.h"
+
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+constexpr const char* kHitCases[] = {"nop", "nop5", "push", "mov", "lea-rip"};
+constexpr std::size_t kInsertionThreads[] = {0, 1, 2, 4, 8};
+constexpr const char* kPlan = "across-cores";
+
+CellSpec cell(std::string experiment, Json parameters) {
+  return CellSpec{std::move(experiment), std::move(parameters), std::chrono::seconds(30)};
+}
+
+Measurement floor(const char* what, std::size_t threads, bool full) {
+  const bool one = threads == 1;
+  Measurement m{"floors", one ? what : std::string(what) + "-all", "none", threads, one ? "same-pu" : kPlan,
+                {},       cell("bench/floor", Json{{"floor", what}, {"threads", threads}, {"full", full}})};
+  if (one)
+    m.metrics = {{"floor", "ns", "ns"}};
+  else
+    m.metrics = {{"throughput", "1/s", "per_second"}};
+  return m;
+}
+
+Measurement hit(const std::string& strategy, const char* body, bool full) {
+  return {"hit",
+          body,
+          strategy,
+          1,
+          "same-pu",
+          {{"hit", "ns", "hit_ns"}, {"hit-p99", "ns", "hit_p99_ns"}, {"baseline", "ns", "baseline_ns"}},
+          cell("bench/hit", Json{{"strategy", strategy}, {"body", body}, {"full", full}})};
+}
+
+Measurement insertion(const std::string& strategy, std::size_t threads, bool full) {
+  return {"insertion",
+          "one-probe",
+          strategy,
+          threads,
+          kPlan,
+          {{"insert", "ns", "insert_ns"}, {"remove", "ns", "remove_ns"}},
+          cell("bench/insertion", Json{{"strategy", strategy}, {"threads", threads}, {"plan", kPlan}, {"full", full}})};
+}
+
+} // namespace
+
+std::vector<Measurement> measurements(const SuiteSize& size) {
+  const std::vector<std::string> strategies = size.strategies.empty() ? strategy_names() : size.strategies;
+  const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
+  std::vector<Measurement> all;
+  for (const char* what : {"trap", "step", "call", "syscall", "arithmetic"})
+    all.push_back(floor(what, 1, size.full));
+  if (cpus > 1)
+    for (const char* what : {"trap", "arithmetic"})
+      all.push_back(floor(what, cpus, size.full));
+  for (const std::string& strategy : strategies) {
+    for (const char* body : kHitCases)
+      all.push_back(hit(strategy, body, size.full));
+    for (const std::size_t threads : kInsertionThreads)
+      all.push_back(insertion(strategy, threads, size.full));
+  }
+  return all;
+}
+
+} // namespace proberace
