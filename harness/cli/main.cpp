@@ -1,12 +1,49 @@
-#include "harness/cell/cell.h"
-#include <cstdio>
-#include <string>
-using namespace proberace;
+// proberace: one program, one subcommand per file.
+#include "harness/cli/command.h"
+
+#include <fmt/format.h>
+
+using proberace::Command;
+using proberace::Exit;
+
+namespace {
+
+int exit_status(Exit exit) {
+  return static_cast<int>(exit);
+}
+
+// CLI11's own message, on one line, in the form of all our errors.
+int bad_usage(const CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success))
+    return app.exit(error); // --help, --version
+  std::string line = error.what();
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  fmt::print(stderr, "proberace: {}; see `proberace --help`\n", line);
+  return exit_status(Exit::BadUsage);
+}
+
+} // namespace
+
 int main(int argc, char** argv) {
-  start_nursery();
-  for (int i = 1; i < argc; ++i) {
-    auto spec = parse_cell(argv[i]);
-    if (!spec) { std::puts(spec.error().c_str()); return 2; }
-    std::puts(to_json(run_cell(*spec)).dump(1).c_str());
+  CLI::App app{"Races every way to put a breakpoint into a running, multithreaded program.", "proberace"};
+  app.set_version_flag("--version", PROBERACE_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  const auto commands = proberace::all_commands();
+  std::vector<std::pair<CLI::App*, Command*>> subcommands;
+  for (const auto& command : commands) {
+    CLI::App* sub = app.add_subcommand(command->name(), command->summary());
+    sub->footer("Example: " + command->example() + "\n");
+    command->declare(*sub);
+    subcommands.emplace_back(sub, command.get());
   }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return bad_usage(app, error);
+  }
+  for (const auto& [sub, command] : subcommands)
+    if (sub->parsed())
+      return exit_status(command->run());
+  return exit_status(Exit::BadUsage);
 }

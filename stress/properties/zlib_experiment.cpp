@@ -1,12 +1,12 @@
 // Real input: Debian's libz compresses and decompresses real files while hundreds of its instructions are probed. The
 // output must be what it is unprobed; the counts per site are the experiment's data, to be compared with another
 // strategy's for the same input.
+#include "harness/base/process_memory.h"
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/decode.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/target.h"
-#include "harness/base/process_memory.h"
 #include "stress/targets/zlib_workload.h"
 
 #include <fmt/format.h>
@@ -37,6 +37,14 @@ std::expected<std::vector<Candidate>, Error> all_instructions(const Target& targ
         all.push_back({f.start + static_cast<std::ptrdiff_t>(at),
                        f.name.empty() ? fmt::format("function at {:#x}", value(f.start)) : f.name});
   }
+  return all;
+}
+
+std::expected<std::vector<Candidate>, Error> of_function(std::vector<Candidate> all, const std::string& symbol) {
+  if (!symbol.empty())
+    std::erase_if(all, [&](const Candidate& c) { return c.function != symbol; });
+  if (all.empty())
+    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("libz has no function '{}'", symbol)});
   return all;
 }
 
@@ -73,7 +81,10 @@ Verdict run_zlib(const Json& parameters, Arena& arena) {
 
   Target target; // outlives the prober
   const Address inside = address_of(reinterpret_cast<const void*>(zlib->adler32));
-  const auto all = all_instructions(target, inside);
+  auto library = all_instructions(target, inside);
+  if (!library)
+    return verdict_of(library.error());
+  const auto all = of_function(std::move(*library), parameters.value("symbol", ""));
   if (!all)
     return verdict_of(all.error());
   const std::vector<Candidate> chosen = spread(*all, parameters.value("sites", std::size_t{240}));

@@ -1,0 +1,126 @@
+// proberace check: a strategy against its promises, all strategies against theirs, or a strategy on a real library.
+#include "harness/cli/command.h"
+#include "harness/cli/progress.h"
+#include "harness/cli/summary_table.h"
+#include "harness/probe/registry.h"
+#include "stress/properties/promise_matrix.h"
+#include "stress/properties/promise_rows.h"
+#include "stress/properties/zlib_check.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+Exit exit_of(const Verdict& verdict) {
+  if (verdict.is(Ending::Skipped))
+    return Exit::MachineLacks;
+  if (verdict.is(Ending::Refused))
+    return Exit::BadUsage;
+  return verdict.is(Ending::Held) ? Exit::Held : Exit::Counterexample;
+}
+
+class Check final : public Command {
+public:
+  std::string name() const override { return "check"; }
+  std::string summary() const override { return "Judge strategies against their promises, or on a real library"; }
+  std::string example() const override {
+    return "proberace check --target zlib --strategy pte-swap+xol-vma --threads 2";
+  }
+
+  void declare(CLI::App& app) override {
+    app.add_option("--strategy", zlib_.strategy, "The strategy to check (proberace list)");
+    app.add_flag("--all", all_, "Every strategy against its promises");
+    app.add_option("--target", target_, "A real library instead: zlib")->check(CLI::IsMember({"zlib"}));
+    app.add_option("--threads", zlib_.threads, "Threads that use the library")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    app.add_option("--sites", zlib_.sites, "Instructions to probe, evenly spread over the library")
+        ->check(CLI::Range(1, 100'000))
+        ->capture_default_str();
+    app.add_option("--symbol", zlib_.symbol, "Only this function's instructions");
+    app.add_option("--plan", zlib_.plan, "Pin plan (proberace list)")->capture_default_str();
+    app.add_flag("--json", json_, "Print JSON");
+  }
+
+  Exit run() override {
+    if (!all_ && zlib_.strategy.empty())
+      return fail(Error{ErrorKind::BadInput, {}, "check needs --strategy or --all (see `proberace list`)"});
+    if (!all_)
+      if (const auto prober = make_prober(zlib_.strategy); !prober)
+        return fail(prober.error());
+    start_nursery();
+    return target_.empty() ? check_promises() : check_target();
+  }
+
+private:
+  Exit check_promises() {
+    const std::vector<std::string> strategies = all_ ? strategy_names() : std::vector{zlib_.strategy};
+    const std::vector<VerdictRow> rows =
+        promise_rows(strategies, [this](const std::string& line) { progress_.show(line); });
+    bool broke = false;
+    bool all_skipped = true;
+    std::string why;
+    for (const VerdictRow& row : rows) {
+      broke = broke || row.verdict == "broken";
+      all_skipped = all_skipped && row.verdict == "skipped";
+      why = row.reason;
+    }
+    if (all_skipped)
+      return fail(Error{ErrorKind::MachineLacks, {}, why});
+    Summary summary;
+    summary.verdicts = rows;
+    fmt::print("{}\n", json_ ? to_json(summary).dump(2) : promise_matrix_text(rows));
+    return broke ? Exit::Counterexample : Exit::Held;
+  }
+
+  Exit check_target() {
+    progress_.show(fmt::format("{} on {}", zlib_.strategy, target_));
+    const ZlibComparison c = check_zlib(zlib_);
+    if (c.own.is(Ending::Skipped) || c.own.is(Ending::Refused))
+      return fail(Error{c.own.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, c.own.summary});
+    if (json_)
+      fmt::print("{}\n", as_json(c).dump(2));
+    else
+      print(c);
+    if (!c.own.is(Ending::Held))
+      return exit_of(c.own);
+    if (!c.peer.is(Ending::Held))
+      return c.peer.is(Ending::Skipped) ? Exit::MachineLacks : exit_of(c.peer);
+    return c.equal == c.compared ? Exit::Held : Exit::Counterexample;
+  }
+
+  void print(const ZlibComparison& c) const {
+    fmt::print("{} on {}, {} threads: {}: {}\n", zlib_.strategy, target_, zlib_.threads,
+               proberace::name(c.own.ending), c.own.summary);
+    if (!c.peer.is(Ending::Held))
+      fmt::print("kernel-uprobe: {}: {}\n", proberace::name(c.peer.ending), c.peer.summary);
+    else
+      fmt::print("counts equal to kernel-uprobe's at {} of {} sites that both armed\n", c.equal, c.compared);
+    for (const std::string& line : c.differing)
+      fmt::print("  differs: {}\n", line);
+    for (const std::string& line : c.refused)
+      fmt::print("  refused: {}\n", line);
+  }
+
+  Json as_json(const ZlibComparison& c) const {
+    return Json{{"schema", "proberace/check-target/1"}, {"target", target_},
+                {"strategy", zlib_.strategy},           {"verdict", proberace::to_json(c.own)},
+                {"kernel_uprobe", proberace::to_json(c.peer)}, {"compared", c.compared},
+                {"equal", c.equal},                     {"differing", c.differing},
+                {"refused", c.refused}};
+  }
+
+  ZlibOptions zlib_;
+  std::string target_;
+  bool all_ = false;
+  bool json_ = false;
+  Progress progress_;
+};
+
+const bool registered = register_command([] { return std::make_unique<Check>(); });
+
+} // namespace
+
+} // namespace proberace

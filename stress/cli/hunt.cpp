@@ -1,0 +1,157 @@
+// proberace hunt: invents multithreaded histories until one breaks a strategy, or the budget is spent.
+#include "harness/cli/command.h"
+#include "harness/cli/progress.h"
+#include "harness/machine/pin_plan.h"
+#include "harness/probe/registry.h"
+#include "stress/properties/hunter.h"
+
+#include <fmt/format.h>
+#include <random>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::size_t kCellThreads = 32;
+
+double share(std::uint64_t part, std::uint64_t whole) {
+  return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+Json to_json(const HuntReport& r, const std::string& strategy) {
+  Json j{{"schema", "proberace/hunt/1"}, {"strategy", strategy}, {"seed", r.seed},
+         {"cells", r.cells},             {"shrinks", r.shrinks}, {"skipped", r.skipped},
+         {"executions", r.executions},   {"must", r.must},       {"may", r.may},
+         {"must_not", r.must_not},       {"hits", r.hits},       {"inserted", r.inserted},
+         {"removed", r.removed},         {"counterexample", nullptr}};
+  if (r.found)
+    j["counterexample"] = Json{{"cell", Json::parse(to_cell(r.found->history).line())},
+                               {"verdict", proberace::to_json(r.found->verdict)}};
+  return j;
+}
+
+void print_history(const History& h) {
+  fmt::print("  {} worker{} ({}), bodies:", h.threads, h.threads == 1 ? "" : "s", h.plan);
+  for (std::size_t i = 0; i < h.bodies.size(); ++i)
+    fmt::print(" {}={}@page{}", i, h.bodies[i].body, h.bodies[i].page);
+  fmt::print("\n");
+  const Json cell = Json::parse(to_cell(h).line());
+  for (std::size_t c = 0; c < h.controllers.size(); ++c)
+    fmt::print("  controller {}, {} time{}: {}\n", c, h.rounds, h.rounds == 1 ? "" : "s",
+               cell["controllers"][c].dump());
+  if (h.churn != 0)
+    fmt::print("  {} short-lived threads meanwhile\n", h.churn);
+}
+
+void print_counterexample(const Counterexample& found, bool promised) {
+  const Verdict& v = found.verdict;
+  fmt::print("\ncounterexample: {}{}\n  {}\n", name(v.ending), v.property.empty() ? "" : " (" + v.property + ")",
+             v.summary);
+  fmt::print("  {}\n", promised ? "the strategy promises exact counts: a broken promise"
+                                : "the strategy does not promise exact counts with threads: a finding, not a surprise");
+  print_history(found.history);
+  if (!v.evidence.is_null())
+    fmt::print("  evidence: {}\n", v.evidence.dump());
+  fmt::print("  again: proberace hunt --cell '{}'\n", to_cell(found.history).line());
+}
+
+class Hunt final : public Command {
+public:
+  std::string name() const override { return "hunt"; }
+  std::string summary() const override { return "Invent multithreaded histories until one breaks a strategy"; }
+  std::string example() const override {
+    return "proberace hunt --strategy pte-swap+xol-vma --threads 4 --budget 60s";
+  }
+
+  void declare(CLI::App& app) override {
+    app.add_option("--strategy", bounds_.strategy, "The strategy to hunt in (proberace list)");
+    app.add_option("--threads", bounds_.max_threads, "At most this many workers")
+        ->check(CLI::Range(std::size_t{1}, kCellThreads))
+        ->capture_default_str();
+    app.add_option("--plan", bounds_.plan, "Pin plan (proberace list)")->capture_default_str();
+    app.add_option("--budget", budget_ms_, "How long to hunt")->transform(duration_in_milliseconds());
+    app.add_option("--seed", seed_, "Invent the histories of an earlier hunt again");
+    app.add_option("--cell", cell_, "Run one cell again from its line, instead of hunting");
+    app.add_flag("--json", json_, "Print JSON");
+  }
+
+  Exit run() override {
+    if (cell_)
+      return run_again();
+    if (bounds_.strategy.empty())
+      return fail(Error{ErrorKind::BadInput, {}, "hunt needs --strategy (see `proberace list`)"});
+    const auto prober = make_prober(bounds_.strategy);
+    if (!prober)
+      return fail(prober.error());
+    if (const auto plan = make_pin_plan(bounds_.plan, bounds_.max_threads); !plan)
+      return fail(plan.error());
+    start_nursery();
+    const HuntReport report = hunt(options());
+    const bool promised = (*prober)->promises().has(Promise::ExactCounts);
+    if (json_)
+      fmt::print("{}\n", to_json(report, bounds_.strategy).dump(2));
+    else
+      print(report, promised);
+    if (report.found)
+      return Exit::Counterexample;
+    if (report.hits == 0 && report.refused)
+      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {},
+                        report.refused->summary});
+    return Exit::Held;
+  }
+
+private:
+  HuntOptions options() {
+    HuntOptions o;
+    o.bounds = bounds_;
+    o.budget = std::chrono::milliseconds(budget_ms_);
+    o.seed = seed_.value_or(std::random_device{}());
+    o.progress = [this](const HuntReport& r) {
+      progress_.show(fmt::format("{}: {} cells, {} executions, {} hits{}", bounds_.strategy, r.cells, r.executions,
+                                 r.hits, r.found ? fmt::format(", shrinking ({})", r.shrinks) : ""));
+    };
+    return o;
+  }
+
+  void print(const HuntReport& r, bool promised) const {
+    fmt::print("{}: {} after {} histories, {} executions, {} insertions, {} removals, {} hits (seed {})\n",
+               bounds_.strategy, r.found ? "BROKEN" : "held", r.cells, r.executions, r.inserted, r.removed, r.hits,
+               r.seed);
+    fmt::print("  of the executions {:.1f} % must count, {:.1f} % must not, {:.1f} % may (they overlapped an operation)\n",
+               share(r.must, r.executions), share(r.must_not, r.executions), share(r.may, r.executions));
+    if (r.skipped != 0)
+      fmt::print("  {} histories skipped\n", r.skipped);
+    if (r.found)
+      print_counterexample(*r.found, promised);
+  }
+
+  Exit run_again() {
+    const auto spec = parse_cell(*cell_);
+    if (!spec)
+      return fail(Error{ErrorKind::BadInput, {}, "--cell: " + spec.error()});
+    start_nursery();
+    const Verdict verdict = run_cell(*spec);
+    fmt::print("{}\n", json_ ? proberace::to_json(verdict).dump(2)
+                             : fmt::format("{}: {}\n{}", proberace::name(verdict.ending), verdict.summary,
+                                           verdict.evidence.dump(2)));
+    switch (verdict.ending) {
+    case Ending::Held: return Exit::Held;
+    case Ending::Refused: return Exit::BadUsage;
+    case Ending::Skipped: return Exit::MachineLacks;
+    default: return Exit::Counterexample;
+    }
+  }
+
+  HistoryBounds bounds_;
+  long budget_ms_ = 10'000;
+  std::optional<std::uint64_t> seed_;
+  std::optional<std::string> cell_;
+  bool json_ = false;
+  Progress progress_;
+};
+
+const bool registered = register_command([] { return std::make_unique<Hunt>(); });
+
+} // namespace
+
+} // namespace proberace

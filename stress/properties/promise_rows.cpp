@@ -1,0 +1,19 @@
+#include "stress/properties/promise_rows.h"
+
+#include "stress/properties/promise_matrix.h"
+
+namespace proberace {
+
+std::vector<VerdictRow> promise_rows(const std::vector<std::string>& strategies,
+                                     const std::function<void(const std::string&)>& progress) {
+  std::vector<VerdictRow> rows;
+  for (const std::string& strategy : strategies)
+    for (const PromiseText& text : all_promises()) {
+      progress(strategy + ": " + std::string(text.name));
+      const PromiseRow row = try_promise(strategy, text.promise);
+      rows.push_back({"promises", std::string(text.name), strategy, row.verdict, row.observed, row.reason});
+    }
+  return rows;
+}
+
+} // namespace proberace
