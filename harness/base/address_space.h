@@ -1,4 +1,5 @@
-// The mappings of this process, read from /proc/self/maps (about 45 µs): a snapshot, stale as soon as it is taken.
+// The mappings of this process, read from /proc/self/maps (about 45 µs): a snapshot, stale as soon as it is
+// taken.
 #pragma once
 
 #include "harness/base/address.h"
@@ -33,8 +34,8 @@ public:
   // The snapshot of this process now.
   static AddressSpace read();
 
-  // What `page` showed before a prober replaced it: find() answers with this instead, so that a second site on the
-  // page is still known as a place in its file.
+  // What `page` showed before a prober replaced it: find() answers with this instead, so that a second site
+  // on the page is still known as a place in its file.
   void shadow(Address page, const Mapping& original) { shadows_[page] = original; }
 
   // Null where nothing is mapped.

@@ -20,14 +20,15 @@ void command(int membarrier_command, const char* what) noexcept {
 } // namespace
 
 Status register_membarriers() {
-  for (const int registration : {MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
-                                 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE}) {
+  for (const int registration :
+       {MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE}) {
     const long result = raw_syscall(SYS_membarrier, registration, 0, 0);
     if (result < 0)
-      return std::unexpected(Error{ErrorKind::MachineLacks,
-                                   {},
-                                   "this kernel refuses membarrier's private expedited core serialisation (needs "
-                                   "Linux 4.16 and no seccomp filter against it)"});
+      return std::unexpected(
+          Error{ErrorKind::MachineLacks,
+                {},
+                "this kernel refuses membarrier's private expedited core serialisation (needs "
+                "Linux 4.16 and no seccomp filter against it)"});
   }
   return {};
 }

@@ -1,8 +1,9 @@
 // Reading and writing the memory of this process past its page permissions.
 //
-// Code is written through /proc/self/mem: the kernel breaks copy-on-write first (FOLL_FORCE, mm/gup.c), so nothing
-// ever becomes writable and executable and no mapping is added or split. The file is opened for each write, because
-// an open /proc/self/mem stays bound to the memory it was opened on: after fork it would write to the parent (H27).
+// Code is written through /proc/self/mem: the kernel breaks copy-on-write first (FOLL_FORCE, mm/gup.c), so
+// nothing ever becomes writable and executable and no mapping is added or split. The file is opened for each
+// write, because an open /proc/self/mem stays bound to the memory it was opened on: after fork it would write
+// to the parent (H27).
 #pragma once
 
 #include "harness/base/address.h"
@@ -14,8 +15,8 @@ namespace proberace {
 // signal-safe. False if any byte is not readable (unmapped, PROT_NONE); then out is unspecified.
 bool read_memory(Address from, std::span<std::uint8_t> out) noexcept;
 
-// signal-safe. 0, or the errno of the first failing step. Bytes within one page are written by one copy; a single
-// byte is written whole. Does not serialise other cores: see membarrier.h.
+// signal-safe. 0, or the errno of the first failing step. Bytes within one page are written by one copy; a
+// single byte is written whole. Does not serialise other cores: see membarrier.h.
 int write_code(Address to, std::span<const std::uint8_t> bytes) noexcept;
 
 } // namespace proberace

@@ -1,5 +1,6 @@
-// A system call without libc: no errno, no PLT, no cancellation point, so that it may run inside a hit (a probe on
-// libc's own wrapper would otherwise recurse) and in a helper that shares its thread-local storage with a thread.
+// A system call without libc: no errno, no PLT, no cancellation point, so that it may run inside a hit (a
+// probe on libc's own wrapper would otherwise recurse) and in a helper that shares its thread-local storage
+// with a thread.
 #pragma once
 
 #include <type_traits>

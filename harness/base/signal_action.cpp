@@ -4,7 +4,8 @@
 
 #include <sys/syscall.h>
 
-// SYS_rt_sigreturn is 15. The unwinder recognises these very bytes as a signal frame (libgcc, linux-unwind.h).
+// SYS_rt_sigreturn is 15. The unwinder recognises these very bytes as a signal frame (libgcc,
+// linux-unwind.h).
 asm(R"(
         .text
         .p2align 4

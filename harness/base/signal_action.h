@@ -1,5 +1,5 @@
-// rt_sigaction(2) without libc, with a restorer of our own: libc's lives in libc's text, and a probe there would
-// recurse on the way out of every hit.
+// rt_sigaction(2) without libc, with a restorer of our own: libc's lives in libc's text, and a probe there
+// would recurse on the way out of every hit.
 #pragma once
 
 #include "harness/base/error.h"

@@ -1,5 +1,5 @@
-// The memory a cell's parent and child share. It survives the child's death, so that what the child knew last is known.
-// One cell runs at a time; the nursery clears the arena before each.
+// The memory a cell's parent and child share. It survives the child's death, so that what the child knew last
+// is known. One cell runs at a time; the nursery clears the arena before each.
 #pragma once
 
 #include "harness/base/address.h"
@@ -11,8 +11,8 @@
 
 namespace proberace {
 
-// The last point a thread passed. Written by its own thread with plain stores; read after the child has ended, or while
-// it hangs.
+// The last point a thread passed. Written by its own thread with plain stores; read after the child has
+// ended, or while it hangs.
 struct alignas(64) ThreadPoint {
   std::atomic<pid_t> thread{0};
   std::atomic<const char*> doing{nullptr}; // a string literal: parent and child are of one image
@@ -61,10 +61,10 @@ struct Arena {
   CrashNote crash;
   std::atomic<std::uint32_t> points_used;
   ThreadPoint points[kPoints];
-  std::atomic<std::uint32_t> result_bytes; // 0 until the experiment has returned
-  char spec[kSpecBytes];                   // JSON, zero-terminated
-  char stands[kStandsBytes];               // where each thread of a hung child stood, zero-terminated
-  char result[kResultBytes];               // JSON of the outcome
+  std::atomic<std::uint32_t> result_bytes;      // 0 until the experiment has returned
+  char spec[kSpecBytes];                        // JSON, zero-terminated
+  char stands[kStandsBytes];                    // where each thread of a hung child stood, zero-terminated
+  char result[kResultBytes];                    // JSON of the outcome
   alignas(64) std::byte scratch[kScratchBytes]; // the experiment's own: what must survive its death
 
   // A point for the calling thread, for the rest of the cell. When all are taken, the last one is shared.

@@ -80,11 +80,14 @@ Verdict crashed(const Arena& arena) {
     v.evidence["thread"] = note.thread;
     if (note.bytes_readable) {
       const std::span<const std::uint8_t> around(note.bytes);
-      v.evidence["bytes_before_pc"] = fmt::format("{:02x}", fmt::join(around.first(CrashNote::kBytesBefore), " "));
-      v.evidence["bytes_at_pc"] = fmt::format("{:02x}", fmt::join(around.subspan(CrashNote::kBytesBefore), " "));
+      v.evidence["bytes_before_pc"] =
+          fmt::format("{:02x}", fmt::join(around.first(CrashNote::kBytesBefore), " "));
+      v.evidence["bytes_at_pc"] =
+          fmt::format("{:02x}", fmt::join(around.subspan(CrashNote::kBytesBefore), " "));
       v.evidence["instructions_at_pc"] = instructions_from(note);
     }
-    v.summary = fmt::format("died of SIG{} at {:#x} on thread {}", sigabbrev_np(signo), value(note.pc), note.thread);
+    v.summary =
+        fmt::format("died of SIG{} at {:#x} on thread {}", sigabbrev_np(signo), value(note.pc), note.thread);
   } else {
     v.evidence["note"] = "no handler ran: the signal was blocked, or its action was gone";
     v.summary = fmt::format("died of SIG{}, killed without a handler", sigabbrev_np(signo));
@@ -156,7 +159,8 @@ Verdict run_cell(const CellSpec& spec) {
   Arena& arena = nursery()->arena();
   const std::string line = spec.line();
   if (line.size() >= sizeof arena.spec)
-    return verdict_of(Error{ErrorKind::BadInput, {}, fmt::format("a cell of {} bytes is too large", line.size())});
+    return verdict_of(
+        Error{ErrorKind::BadInput, {}, fmt::format("a cell of {} bytes is too large", line.size())});
   std::memcpy(arena.spec, line.c_str(), line.size() + 1);
   arena.deadline_milliseconds = static_cast<std::uint64_t>(spec.deadline.count());
   nursery()->run();
@@ -182,7 +186,8 @@ void run_child(Arena& arena) {
     ::_exit(EXIT_FAILURE);
   }
   std::memcpy(arena.result, text.data(), text.size());
-  arena.result_bytes.store(static_cast<std::uint32_t>(text.size()), std::memory_order_release); // pairs with conclude
+  arena.result_bytes.store(static_cast<std::uint32_t>(text.size()),
+                           std::memory_order_release); // pairs with conclude
   ::_exit(EXIT_SUCCESS);
 }
 

@@ -1,8 +1,9 @@
 // Running one experiment in a child process of its own.
 //
-// Idea: children are forked from the nursery, a small single-threaded process, because forking a threaded one breaks
-// locks, sanitizers and thread lists; parent and child share an arena, so a child that crashes or hangs still leaves its
-// evidence. A cell is described by a value that prints as one line of JSON and can be run again from that line.
+// Idea: children are forked from the nursery, a small single-threaded process, because forking a threaded one
+// breaks locks, sanitizers and thread lists; parent and child share an arena, so a child that crashes or
+// hangs still leaves its evidence. A cell is described by a value that prints as one line of JSON and can be
+// run again from that line.
 #pragma once
 
 #include "harness/cell/verdict.h"
@@ -24,11 +25,12 @@ struct CellSpec {
 // The inverse of line(). A message for the user if the line is no cell.
 std::expected<CellSpec, std::string> parse_cell(const std::string& line);
 
-// Forks the nursery. Precondition: the process is single-threaded and has registered its experiments. Once per process.
+// Forks the nursery. Precondition: the process is single-threaded and has registered its experiments. Once
+// per process.
 void start_nursery();
 
-// Runs the cell and waits for it, at most its deadline. Precondition: start_nursery(). One at a time. Survives whatever
-// the child does.
+// Runs the cell and waits for it, at most its deadline. Precondition: start_nursery(). One at a time.
+// Survives whatever the child does.
 Verdict run_cell(const CellSpec& spec);
 
 } // namespace proberace

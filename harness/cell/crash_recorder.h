@@ -5,8 +5,8 @@
 
 namespace proberace {
 
-// Takes SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP. A prober opened later takes SIGTRAP over and
-// passes on what is not its own. A forced kill (SIGTRAP while blocked) leaves no note.
+// Takes SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS and SIGTRAP. A prober opened later takes SIGTRAP
+// over and passes on what is not its own. A forced kill (SIGTRAP while blocked) leaves no note.
 void install_crash_recorder(Arena& arena);
 
 } // namespace proberace

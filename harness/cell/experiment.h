@@ -1,4 +1,5 @@
-// What runs in a cell: a function registered by name, given its parameters and the arena, returning an outcome.
+// What runs in a cell: a function registered by name, given its parameters and the arena, returning an
+// outcome.
 #pragma once
 
 #include "harness/base/error.h"
@@ -9,12 +10,12 @@
 
 namespace proberace {
 
-// Runs in the child, on its only thread; it may start others. Returns Held, Broken, Refused or Skipped; the rest is the
-// cell's to say.
+// Runs in the child, on its only thread; it may start others. Returns Held, Broken, Refused or Skipped; the
+// rest is the cell's to say.
 using Experiment = std::function<Verdict(const Json& parameters, Arena& arena)>;
 
-// Returns true, so that it can initialise a constant. Call before Nursery::start: the nursery knows what was registered
-// by then.
+// Returns true, so that it can initialise a constant. Call before Nursery::start: the nursery knows what was
+// registered by then.
 bool register_experiment(std::string name, Experiment experiment);
 
 // Null if there is none.

@@ -21,7 +21,8 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   for (const CommandFactory& factory : factories())
     commands.push_back(factory());
-  std::sort(commands.begin(), commands.end(), [](const auto& a, const auto& b) { return a->name() < b->name(); });
+  std::sort(commands.begin(), commands.end(),
+            [](const auto& a, const auto& b) { return a->name() < b->name(); });
   return commands;
 }
 

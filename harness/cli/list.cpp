@@ -68,7 +68,8 @@ void print_for_people() {
   Table plans({"pin plan", "on this machine"});
   for (const PinPlanText& text : pin_plans()) {
     const auto plan = make_pin_plan(text.name, 2);
-    plans.add({std::string(text.name), plan ? std::string(text.sentence) : "skipped: " + plan.error().message});
+    plans.add(
+        {std::string(text.name), plan ? std::string(text.sentence) : "skipped: " + plan.error().message});
   }
   fmt::print("{}", plans.text());
 }

@@ -70,13 +70,13 @@ std::string promise_matrix_text(const std::vector<VerdictRow>& verdicts) {
 std::string text_of(const Summary& summary) {
   std::string text;
   if (!summary.measured.empty()) {
-    Table table({"suite", "case", "strategy", "threads", "metric", "median", "95 % low", "high", "n", "/ trap floor",
-                 "/ kernel-uprobe"},
+    Table table({"suite", "case", "strategy", "threads", "metric", "median", "95 % low", "high", "n",
+                 "/ trap floor", "/ kernel-uprobe"},
                 {false, false, false, true, false, true, true, true, true, true, true});
     for (const MeasuredRow& r : summary.measured)
-      table.add({r.suite, r.case_name, r.strategy, std::to_string(r.threads), r.metric, with_unit(r.median, r.unit),
-                 with_unit(r.low, r.unit), with_unit(r.high, r.unit), std::to_string(r.n), ratio(r.trap_ratio),
-                 ratio(r.uprobe_ratio)});
+      table.add({r.suite, r.case_name, r.strategy, std::to_string(r.threads), r.metric,
+                 with_unit(r.median, r.unit), with_unit(r.low, r.unit), with_unit(r.high, r.unit),
+                 std::to_string(r.n), ratio(r.trap_ratio), ratio(r.uprobe_ratio)});
     text += table.text();
   }
   for (const char* suite : {"promises", "target"}) {

@@ -22,7 +22,8 @@ std::string Table::text() const {
     std::string line;
     for (std::size_t i = 0; i < rows_[r].size(); ++i) {
       const bool right = i < right_aligned_.size() && right_aligned_[i];
-      line += right ? fmt::format("{:>{}}  ", rows_[r][i], widths[i]) : fmt::format("{:<{}}  ", rows_[r][i], widths[i]);
+      line += right ? fmt::format("{:>{}}  ", rows_[r][i], widths[i])
+                    : fmt::format("{:<{}}  ", rows_[r][i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";

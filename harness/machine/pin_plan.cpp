@@ -35,7 +35,8 @@ std::vector<Unit> read_units() {
   hwloc_topology_t topology = nullptr;
   if (hwloc_topology_init(&topology) != 0)
     return {};
-  const std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)> owner(topology, &hwloc_topology_destroy);
+  const std::unique_ptr<hwloc_topology, decltype(&hwloc_topology_destroy)> owner(topology,
+                                                                                 &hwloc_topology_destroy);
   if (hwloc_topology_load(topology) != 0)
     return {};
   cpu_set_t allowed;
@@ -146,8 +147,10 @@ std::expected<PinPlan, Error> make_pin_plan(std::string_view name, std::size_t t
       return row.make(name, threads);
     names.push_back(row.text.name);
   }
-  return std::unexpected(Error{ErrorKind::BadInput, {},
-                               fmt::format("no pin plan is called '{}'; there are: {}", name, fmt::join(names, ", "))});
+  return std::unexpected(
+      Error{ErrorKind::BadInput,
+            {},
+            fmt::format("no pin plan is called '{}'; there are: {}", name, fmt::join(names, ", "))});
 }
 
 Status pin_this_thread(int cpu) {

@@ -22,8 +22,9 @@ struct PinPlanText {
 // `same-pu`, `across-cores`, `smt-siblings`, `across-numa`, `oversubscribed`.
 const std::vector<PinPlanText>& pin_plans();
 
-// CPUs for `threads` threads (oversubscribed: for at least four per processing unit). MachineLacks, with the reason,
-// where this machine has no such place; BadInput for an unknown name. Only CPUs this process may run on are used.
+// CPUs for `threads` threads (oversubscribed: for at least four per processing unit). MachineLacks, with the
+// reason, where this machine has no such place; BadInput for an unknown name. Only CPUs this process may run
+// on are used.
 std::expected<PinPlan, Error> make_pin_plan(std::string_view name, std::size_t threads);
 
 // Pins the calling thread.

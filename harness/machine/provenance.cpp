@@ -115,7 +115,8 @@ Json provenance() {
         {"online", ::get_nprocs()},
         {"configured", ::get_nprocs_conf()},
         {"invlpgb", has_invlpgb()}}},
-      {"memory_bytes", [] {
+      {"memory_bytes",
+       [] {
          struct sysinfo info {};
          ::sysinfo(&info);
          return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;

@@ -5,11 +5,13 @@
 
 namespace proberace {
 
-// {"schema": "proberace/provenance/1", "machine", "time", "cpu": {...}, "kernel", "hypervisor", "mitigations": {...},
+// {"schema": "proberace/provenance/1", "machine", "time", "cpu": {...}, "kernel", "hypervisor",
+// "mitigations": {...},
 //  "compiler", "commit", ...}. What cannot be found out is null, never left out.
 Json provenance();
 
-// A short name for results/<machine>/: hypervisor or "bare", CPU family, CPUs. Letters, digits and hyphens only.
+// A short name for results/<machine>/: hypervisor or "bare", CPU family, CPUs. Letters, digits and hyphens
+// only.
 std::string machine_name();
 
 // Now, as 20260131T235959Z.

@@ -36,7 +36,8 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
                                  fmt::format("no instruction of {} begins here",
                                              function.name.empty() ? "the function" : function.name)});
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
-  const std::span code(bytes.data(), std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));
+  const std::span code(bytes.data(),
+                       std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));
   if (!read_memory(site.address, code))
     return std::unexpected(Error{ErrorKind::NotMapped, site.address, "the code here cannot be read"});
   original(site.address, code);

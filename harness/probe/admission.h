@@ -1,4 +1,5 @@
-// May this site be probed? Every prober asks here first, so that what is refused is refused alike, with the same words.
+// May this site be probed? Every prober asks here first, so that what is refused is refused alike, with the
+// same words.
 #pragma once
 
 #include "harness/probe/decode.h"
@@ -17,7 +18,8 @@ class Admission {
 public:
   explicit Admission(const Target& target) : target_(target) {}
 
-  // The instruction at the site. NotMapped, NotExecutable, OutsideFunction, StaleSite, NotABoundary, AlreadyInt3.
+  // The instruction at the site. NotMapped, NotExecutable, OutsideFunction, StaleSite, NotABoundary,
+  // AlreadyInt3.
   std::expected<Instruction, Error> admit(const AddressSpace& space, const Site& site,
                                           const OriginalBytes& original);
 

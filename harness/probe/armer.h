@@ -27,9 +27,10 @@ public:
   // Precondition: nothing is armed. Gives back all the armer holds.
   virtual void close() {}
 
-  // Puts int3 on (arm), or the original byte back on (disarm), each address of the batch. A write that fails says so in
-  // its `error`, is not half done, and leaves the others unaffected. On return the bytes are in memory and every
-  // running thread has serialised its core since. Calls are serialised by the caller. `space` is of now.
+  // Puts int3 on (arm), or the original byte back on (disarm), each address of the batch. A write that fails
+  // says so in its `error`, is not half done, and leaves the others unaffected. On return the bytes are in
+  // memory and every running thread has serialised its core since. Calls are serialised by the caller.
+  // `space` is of now.
   virtual void arm(const AddressSpace& space, std::span<ByteWrite> batch) = 0;
   virtual void disarm(std::span<ByteWrite> batch) = 0;
 

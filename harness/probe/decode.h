@@ -25,13 +25,13 @@ enum class Flow : std::uint8_t {
 // Why an instruction cannot be single-stepped, out of line or in place, without special handling.
 enum class StepHazard : std::uint8_t {
   None,
-  TouchesTrapFlag,   // pushf, popf, iret: the image of RFLAGS holds or replaces TF (H44, H45)
-  PostponesTrap,     // mov ss, pop ss: the trap comes one instruction late (H46)
-  EntersKernel,      // syscall, sysenter, int n: sees the slot's PC, may not return once (H47)
-  RaisesTrap,        // int3, int1, into: the trap is the program's own (H51)
-  Privileged,        // hlt, in, out, ...: faults in user mode (H51)
-  Transactional,     // xbegin, xend, xabort: a trap aborts the transaction (H51)
-  FarTransfer,       // far jmp, call, ret: changes the code segment
+  TouchesTrapFlag,    // pushf, popf, iret: the image of RFLAGS holds or replaces TF (H44, H45)
+  PostponesTrap,      // mov ss, pop ss: the trap comes one instruction late (H46)
+  EntersKernel,       // syscall, sysenter, int n: sees the slot's PC, may not return once (H47)
+  RaisesTrap,         // int3, int1, into: the trap is the program's own (H51)
+  Privileged,         // hlt, in, out, ...: faults in user mode (H51)
+  Transactional,      // xbegin, xend, xabort: a trap aborts the transaction (H51)
+  FarTransfer,        // far jmp, call, ret: changes the code segment
   ChangesSegmentBase, // wrfsbase, wrgsbase: the handler's thread-local storage moves (H75)
 };
 
@@ -52,12 +52,12 @@ struct Instruction {
   std::span<const std::uint8_t> code() const noexcept { return {bytes.data(), length}; }
 };
 
-// Decodes the instruction that starts with code[0] and lies at `at`, in 64-bit mode. NotABoundary where the bytes are
-// no instruction.
+// Decodes the instruction that starts with code[0] and lies at `at`, in 64-bit mode. NotABoundary where the
+// bytes are no instruction.
 std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_t> code);
 
-// True at index i if decoding forward from code[0] reaches an instruction that begins at code[i]. Decoding ends at the
-// first bytes that are no instruction; nothing behind them is a boundary.
+// True at index i if decoding forward from code[0] reaches an instruction that begins at code[i]. Decoding
+// ends at the first bytes that are no instruction; nothing behind them is a boundary.
 std::vector<bool> instruction_boundaries(std::span<const std::uint8_t> code);
 
 std::string_view mnemonic_name(const Instruction& instruction);

@@ -77,14 +77,16 @@ std::uint8_t fde_encoding(const Bytes& file, std::uint64_t cie) {
       at += 1;
     else if (letter == 'P') {
       const auto encoding = file.at<std::uint8_t>(at);
-      at += (encoding & 0x07U) == 0x03U ? 5 : 9; // the encoding byte, then udata4/sdata4 or an absolute pointer
+      at +=
+          (encoding & 0x07U) == 0x03U ? 5 : 9; // the encoding byte, then udata4/sdata4 or an absolute pointer
     }
   }
   return kAbsolute;
 }
 
 void add_fdes(const Bytes& file, const Elf64_Shdr& section, ElfImage& image) {
-  constexpr std::uint8_t kPcRelativeSigned4 = 0x1B; // DW_EH_PE_pcrel | DW_EH_PE_sdata4: what every x86-64 tool emits
+  constexpr std::uint8_t kPcRelativeSigned4 =
+      0x1B; // DW_EH_PE_pcrel | DW_EH_PE_sdata4: what every x86-64 tool emits
   const std::uint64_t end = std::min<std::uint64_t>(section.sh_offset + section.sh_size, file.size());
   for (std::uint64_t at = section.sh_offset; at + 8 < end;) {
     const auto length = file.at<std::uint32_t>(at);
@@ -121,7 +123,8 @@ void add_sections(const Bytes& file, const Elf64_Ehdr& header, ElfImage& image) 
 
 std::expected<ElfImage, Error> read_elf_functions(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  const std::vector<std::uint8_t> content{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  const std::vector<std::uint8_t> content{std::istreambuf_iterator<char>(in),
+                                          std::istreambuf_iterator<char>()};
   const Bytes file(content);
   const auto header = file.at<Elf64_Ehdr>(0);
   if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||

@@ -15,7 +15,7 @@ struct ElfFunction {
 };
 
 struct ElfImage {
-  std::vector<ElfFunction> functions; // sorted by start; symbols before FDEs at one start
+  std::vector<ElfFunction> functions;   // sorted by start; symbols before FDEs at one start
   std::uint64_t first_load_address = 0; // p_vaddr of the first PT_LOAD, rounded down to a page
 };
 

@@ -6,11 +6,11 @@
 namespace proberace {
 
 struct Footprint {
-  std::int64_t mappings = 0;       // mappings made by the prober itself (not those split by them)
-  std::int64_t mapped_bytes = 0;   // address space they take
-  std::int64_t private_pages = 0;  // pages of the target's text that are now private copies
-  std::int64_t slots = 0;          // out-of-line slots, live and residue
-  std::int64_t residue_slots = 0;  // slots of sites that are no longer armed, kept until close
+  std::int64_t mappings = 0;      // mappings made by the prober itself (not those split by them)
+  std::int64_t mapped_bytes = 0;  // address space they take
+  std::int64_t private_pages = 0; // pages of the target's text that are now private copies
+  std::int64_t slots = 0;         // out-of-line slots, live and residue
+  std::int64_t residue_slots = 0; // slots of sites that are no longer armed, kept until close
   std::int64_t signal_handlers = 0;
   std::int64_t descriptors = 0;
   std::int64_t processes = 0;

@@ -57,7 +57,8 @@ void FunctionIndex::add(Address start, std::size_t bytes, std::string name) {
       FunctionRange{start, start + static_cast<std::ptrdiff_t>(bytes), next_generation_++, std::move(name)};
 }
 
-const FunctionIndex::Object& FunctionIndex::object_of(const AddressSpace& space, const Mapping& mapping) const {
+const FunctionIndex::Object& FunctionIndex::object_of(const AddressSpace& space,
+                                                      const Mapping& mapping) const {
   const Mapping& base = load_base(space, mapping);
   std::shared_ptr<Object>& object = objects_[base.start];
   if (object && object->device == base.device && object->inode == base.inode)
@@ -93,8 +94,8 @@ std::optional<FunctionRange> FunctionIndex::containing(const AddressSpace& space
   return found != nullptr ? std::optional(*found) : std::nullopt;
 }
 
-std::expected<std::vector<FunctionRange>, Error> FunctionIndex::of_object(const AddressSpace& space,
-                                                                          std::string_view path_suffix) const {
+std::expected<std::vector<FunctionRange>, Error>
+FunctionIndex::of_object(const AddressSpace& space, std::string_view path_suffix) const {
   const std::lock_guard lock(mutex_);
   std::set<std::string> loaded;
   for (const Mapping& m : space.mappings()) {
@@ -104,9 +105,10 @@ std::expected<std::vector<FunctionRange>, Error> FunctionIndex::of_object(const 
     if (m.path.ends_with(path_suffix))
       return object_of(space, m).functions;
   }
-  return std::unexpected(Error{ErrorKind::BadInput, {},
-                               fmt::format("no loaded object's path ends with '{}'; loaded are: {}", path_suffix,
-                                           fmt::join(loaded, ", "))});
+  return std::unexpected(Error{ErrorKind::BadInput,
+                               {},
+                               fmt::format("no loaded object's path ends with '{}'; loaded are: {}",
+                                           path_suffix, fmt::join(loaded, ", "))});
 }
 
 } // namespace proberace

@@ -1,9 +1,9 @@
-// Where functions begin and end. Whether an address is an instruction boundary is decided by decoding forward from
-// the beginning of the function it lies in; outside every known function nothing is decoded, because libraries keep
-// constants in .text.
+// Where functions begin and end. Whether an address is an instruction boundary is decided by decoding forward
+// from the beginning of the function it lies in; outside every known function nothing is decoded, because
+// libraries keep constants in .text.
 //
-// Ranges come from ELF symbols with a size and from .eh_frame's FDEs (System V gABI 4; LSB 5.0, 10.6 "Exception
-// Frames") of the file a mapping shows, and from `add` for code that was generated at run time.
+// Ranges come from ELF symbols with a size and from .eh_frame's FDEs (System V gABI 4; LSB 5.0, 10.6
+// "Exception Frames") of the file a mapping shows, and from `add` for code that was generated at run time.
 #pragma once
 
 #include "harness/base/address_space.h"
@@ -28,15 +28,15 @@ struct FunctionRange {
 // Thread-safe.
 class FunctionIndex {
 public:
-  // Generated code: [start, start+bytes) is one function. Adding a range again makes a new generation, so that sites
-  // of the old code are stale.
+  // Generated code: [start, start+bytes) is one function. Adding a range again makes a new generation, so
+  // that sites of the old code are stale.
   void add(Address start, std::size_t bytes, std::string name);
 
   // The smallest known function around `a`. Reads the mapped file's ELF the first time it is asked about it.
   std::optional<FunctionRange> containing(const AddressSpace& space, Address a) const;
 
-  // All functions of the object loaded from the file named `path_suffix` (matched at the end of the mapping's path),
-  // sorted by address, or BadInput with what is loaded.
+  // All functions of the object loaded from the file named `path_suffix` (matched at the end of the mapping's
+  // path), sorted by address, or BadInput with what is loaded.
   std::expected<std::vector<FunctionRange>, Error> of_object(const AddressSpace& space,
                                                              std::string_view path_suffix) const;
 

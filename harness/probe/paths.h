@@ -1,5 +1,6 @@
-// Which way hits went, so that a test can assert the path and not only the outcome (GDB's AVX displaced-stepping test
-// passed for years while a breakpoint in its scratch pad made it fall back to in-line stepping).
+// Which way hits went, so that a test can assert the path and not only the outcome (GDB's AVX
+// displaced-stepping test passed for years while a breakpoint in its scratch pad made it fall back to in-line
+// stepping).
 #pragma once
 
 #include <array>
@@ -10,12 +11,12 @@
 namespace proberace {
 
 enum class Path : std::size_t {
-  Breakpoint,    // int3 of ours, taken to a live site
-  SlotStep,      // single-stepped in an out-of-line slot
-  InPlaceStep,   // original byte put back, single-stepped, probe put back
-  Redirected,    // the hit handler changed the PC: nothing stepped
-  LostRace,      // trapped on a probe that was gone by the time it was looked up: executed again
-  ForeignTrap,   // a SIGTRAP that is the program's own
+  Breakpoint,  // int3 of ours, taken to a live site
+  SlotStep,    // single-stepped in an out-of-line slot
+  InPlaceStep, // original byte put back, single-stepped, probe put back
+  Redirected,  // the hit handler changed the PC: nothing stepped
+  LostRace,    // trapped on a probe that was gone by the time it was looked up: executed again
+  ForeignTrap, // a SIGTRAP that is the program's own
 };
 
 inline constexpr std::size_t kPathCount = 6;

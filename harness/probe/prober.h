@@ -9,12 +9,14 @@
 //   (*prober)->close();
 //
 // Contracts:
-// - When insert returns, every execution of an armed site that starts later, on any thread, is counted exactly once
-//   (as far as the strategy promises exact counts). When remove returns, no later execution is counted, the count does
-//   not move, and the bytes and page permissions are what they were.
-// - insert and remove are batches: a site that is refused leaves the others unaffected. They may be called from any
-//   thread, also at once: one of two concurrent inserts of a site succeeds, the other gets AlreadyArmed. Not from a
-//   hit handler, and not from a signal handler.
+// - When insert returns, every execution of an armed site that starts later, on any thread, is counted
+// exactly once
+//   (as far as the strategy promises exact counts). When remove returns, no later execution is counted, the
+//   count does not move, and the bytes and page permissions are what they were.
+// - insert and remove are batches: a site that is refused leaves the others unaffected. They may be called
+// from any
+//   thread, also at once: one of two concurrent inserts of a site succeeds, the other gets AlreadyArmed. Not
+//   from a hit handler, and not from a signal handler.
 // - Counts belong to the life of the prober: removing and inserting a site again goes on where it was.
 // - After close the footprint is what it was before open.
 #pragma once
@@ -41,8 +43,8 @@ struct Hit {
   TrapContext& context; // the thread's registers as they were at the site; changes take effect
 };
 
-// Runs in signal context on the thread that hit, with other signals held back: must be signal-safe. A hit inside it is
-// counted, but does not call it again.
+// Runs in signal context on the thread that hit, with other signals held back: must be signal-safe. A hit
+// inside it is counted, but does not call it again.
 using HitHandler = void (*)(Hit& hit, void* argument);
 
 using SiteResults = std::vector<Status>; // one per site of the batch, in its order
@@ -59,8 +61,8 @@ public:
 
   // `target` must outlive the prober's open time. AlreadyOpen, MachineLacks (with the reason), NoPermission.
   virtual Status open(const Target& target) = 0;
-  // Removes what is armed, waits until every thread is known to have left, gives everything back. NotQuiescent (and
-  // what was kept) if a thread does not leave in time.
+  // Removes what is armed, waits until every thread is known to have left, gives everything back.
+  // NotQuiescent (and what was kept) if a thread does not leave in time.
   virtual Status close() = 0;
 
   virtual SiteResults insert(std::span<const Site> sites) = 0;
@@ -68,8 +70,8 @@ public:
 
   // Hits of a site so far, on all threads; 0 for a site never armed.
   virtual std::uint64_t hits(const Site& site) const = 0;
-  // On one thread (a kernel thread id). Unsupported where the transport counts no threads. A thread that ended may
-  // have been folded into the total.
+  // On one thread (a kernel thread id). Unsupported where the transport counts no threads. A thread that
+  // ended may have been folded into the total.
   virtual std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const = 0;
 
   // Precondition: nothing is armed. Null for none. Unsupported where hits never reach user space.

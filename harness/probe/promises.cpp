@@ -4,12 +4,15 @@ namespace proberace {
 
 const std::array<PromiseText, kPromiseCount>& all_promises() noexcept {
   static constexpr std::array<PromiseText, kPromiseCount> kTexts{{
-      {Promise::ExactCounts, "exact-counts", "each execution of an armed site is counted exactly once, with threads"},
-      {Promise::InsertionWhileRunning, "insertion-while-running", "insert is safe while others execute the site"},
+      {Promise::ExactCounts, "exact-counts",
+       "each execution of an armed site is counted exactly once, with threads"},
+      {Promise::InsertionWhileRunning, "insertion-while-running",
+       "insert is safe while others execute the site"},
       {Promise::RemovalWhileRunning, "removal-while-running", "remove is safe while others execute the site"},
       {Promise::RipRelative, "rip-relative", "RIP-relative operands work"},
       {Promise::AllControlFlow, "all-control-flow", "jumps, calls, returns and loops work, taken and not"},
-      {Promise::SignalsSeeOriginalPc, "signals-see-original-pc", "asynchronous signals never see a slot's address"},
+      {Promise::SignalsSeeOriginalPc, "signals-see-original-pc",
+       "asynchronous signals never see a slot's address"},
       {Promise::FaultsSeeOriginalPc, "faults-see-original-pc", "faults are reported at the site"},
       {Promise::Reentrant, "reentrant", "a hit handler may execute probed code"},
       {Promise::ForkSafe, "fork-safe", "a forked child runs on and adds nothing to the parent's counts"},

@@ -1,5 +1,5 @@
-// What a strategy says of itself, as data. A property judges what is observed against it: a broken promise is a
-// failure, an unpromised breakage a finding. A strategy promises only what it has a mechanism for.
+// What a strategy says of itself, as data. A property judges what is observed against it: a broken promise is
+// a failure, an unpromised breakage a finding. A strategy promises only what it has a mechanism for.
 #pragma once
 
 #include <array>
@@ -11,19 +11,19 @@
 namespace proberace {
 
 enum class Promise {
-  ExactCounts,              // with several threads, each execution of an armed site is counted exactly once
-  InsertionWhileRunning,    // insert needs no thread to hold still
-  RemovalWhileRunning,      // nor does remove
-  RipRelative,              // instructions with a RIP-relative operand
-  AllControlFlow,           // jumps, calls, returns, loops, taken and not
-  SignalsSeeOriginalPc,     // an asynchronous signal's handler never sees the PC in a slot
-  FaultsSeeOriginalPc,      // nor does the handler of a fault the displaced instruction raised
-  Reentrant,                // a hit handler may itself execute probed code
-  ForkSafe,                 // a forked child runs on, and its hits are not the parent's
-  NoAddedMapping,           // while armed, the process has the mappings it had
-  NoWritableExecutable,     // nothing is ever writable and executable
-  FileBackedText,           // works on the text of libraries and programs
-  RedZoneIntact,            // the 128 bytes below rsp are as they were
+  ExactCounts,           // with several threads, each execution of an armed site is counted exactly once
+  InsertionWhileRunning, // insert needs no thread to hold still
+  RemovalWhileRunning,   // nor does remove
+  RipRelative,           // instructions with a RIP-relative operand
+  AllControlFlow,        // jumps, calls, returns, loops, taken and not
+  SignalsSeeOriginalPc,  // an asynchronous signal's handler never sees the PC in a slot
+  FaultsSeeOriginalPc,   // nor does the handler of a fault the displaced instruction raised
+  Reentrant,             // a hit handler may itself execute probed code
+  ForkSafe,              // a forked child runs on, and its hits are not the parent's
+  NoAddedMapping,        // while armed, the process has the mappings it had
+  NoWritableExecutable,  // nothing is ever writable and executable
+  FileBackedText,        // works on the text of libraries and programs
+  RedZoneIntact,         // the 128 bytes below rsp are as they were
 };
 
 inline constexpr std::size_t kPromiseCount = 13;

@@ -51,9 +51,10 @@ void list(const Table<Factory>& table, PlugInKind kind, std::vector<PlugIn>& int
 }
 
 std::unexpected<Error> no_such(const std::string& strategy) {
-  return std::unexpected(
-      Error{ErrorKind::BadInput, {},
-            fmt::format("no strategy is called '{}'; there are: {}", strategy, fmt::join(strategy_names(), ", "))});
+  return std::unexpected(Error{
+      ErrorKind::BadInput,
+      {},
+      fmt::format("no strategy is called '{}'; there are: {}", strategy, fmt::join(strategy_names(), ", "))});
 }
 
 } // namespace

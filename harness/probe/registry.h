@@ -1,7 +1,8 @@
-// Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole strategy's.
-// A plug-in registers itself by one line at the end of its own file; nothing else is edited:
+// Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole
+// strategy's. A plug-in registers itself by one line at the end of its own file; nothing else is edited:
 //
-//   const bool registered = register_armer("poke", "one-byte store in place", [] { return std::make_unique<Poke>(); });
+//   const bool registered = register_armer("poke", "one-byte store in place", [] { return
+//   std::make_unique<Poke>(); });
 #pragma once
 
 #include "harness/probe/armer.h"
@@ -18,10 +19,12 @@ class Stepper; // stepper.h
 
 using ArmerFactory = std::function<std::unique_ptr<Armer>()>;
 using StepperFactory = std::function<std::unique_ptr<Stepper>()>;
-using TransportFactory = std::function<std::unique_ptr<Prober>(std::unique_ptr<Armer>, std::unique_ptr<Stepper>)>;
+using TransportFactory =
+    std::function<std::unique_ptr<Prober>(std::unique_ptr<Armer>, std::unique_ptr<Stepper>)>;
 using WholeFactory = std::function<std::unique_ptr<Prober>()>;
 
-// All return true, so that they can initialise a constant. A name registered twice is a programming error: aborts.
+// All return true, so that they can initialise a constant. A name registered twice is a programming error:
+// aborts.
 bool register_armer(std::string name, std::string summary, ArmerFactory factory);
 bool register_stepper(std::string name, std::string summary, StepperFactory factory);
 bool register_transport(std::string name, std::string summary, TransportFactory factory);

@@ -1,5 +1,5 @@
-// A site: one instruction in one mapping. Not a bare number: an address that was unmapped and mapped again, or
-// rewritten by a JIT, is another site, and a probe meant for the old one must not land on it (H15).
+// A site: one instruction in one mapping. Not a bare number: an address that was unmapped and mapped again,
+// or rewritten by a JIT, is another site, and a probe meant for the old one must not land on it (H15).
 #pragma once
 
 #include "harness/base/address.h"

@@ -1,5 +1,5 @@
-// A stepper gets a thread that hit past the displaced instruction while others run the same code: the mail's second
-// problem.
+// A stepper gets a thread that hit past the displaced instruction while others run the same code: the mail's
+// second problem.
 #pragma once
 
 #include "harness/probe/decode.h"
@@ -14,8 +14,8 @@
 
 namespace proberace {
 
-// Executable memory in the target, away from its own code. What is reserved is never given out twice and stays until
-// the prober closes, because a thread may still be inside (H12).
+// Executable memory in the target, away from its own code. What is reserved is never given out twice and
+// stays until the prober closes, because a thread may still be inside (H12).
 class SlotSpace {
 public:
   virtual ~SlotSpace() = default;
@@ -26,7 +26,8 @@ public:
 };
 
 inline constexpr std::size_t kMaxSlotBytes = 64;
-inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1} << 30; // leaves room to reach what the site reaches
+inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1}
+                                             << 30; // leaves room to reach what the site reaches
 
 // What a stepper prepared for one site; immutable once the site is armed.
 class StepPlan {
@@ -54,11 +55,11 @@ public:
   // InstructionUnsupported names the instruction and why.
   virtual std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
                                                                      SlotSpace& slots) = 0;
-  // signal-safe. The thread stands at the site, nothing of the instruction executed. Either completes it (emulation, or
-  // a PC from which the thread gets on by itself) or calls start_single_step.
+  // signal-safe. The thread stands at the site, nothing of the instruction executed. Either completes it
+  // (emulation, or a PC from which the thread gets on by itself) or calls start_single_step.
   virtual void begin(TrapContext& context, const Displaced& displaced) noexcept = 0;
-  // signal-safe. The debug trap of a step that begin started. `armed` is false if the site was removed meanwhile.
-  // Calls stop_single_step before it returns Done.
+  // signal-safe. The debug trap of a step that begin started. `armed` is false if the site was removed
+  // meanwhile. Calls stop_single_step before it returns Done.
   virtual Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept = 0;
 };
 

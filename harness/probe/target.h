@@ -1,4 +1,5 @@
-// The program to probe: here, this very process. Knows its mappings and functions, and turns addresses into sites.
+// The program to probe: here, this very process. Knows its mappings and functions, and turns addresses into
+// sites.
 #pragma once
 
 #include "harness/base/address_space.h"

@@ -1,5 +1,5 @@
-// One thread at a trap, whoever took it: the transport fills in how registers and memory are reached, so that the same
-// stepper source runs in a signal handler and, later, under ptrace. All members are signal-safe.
+// One thread at a trap, whoever took it: the transport fills in how registers and memory are reached, so that
+// the same stepper source runs in a signal handler and, later, under ptrace. All members are signal-safe.
 #pragma once
 
 #include "harness/base/address.h"
@@ -12,7 +12,24 @@ namespace proberace {
 
 // The first sixteen in the hardware's own numbering (SDM vol. 2A, table 3-1).
 enum class Register : std::uint8_t {
-  Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15, Rip, Rflags
+  Rax,
+  Rcx,
+  Rdx,
+  Rbx,
+  Rsp,
+  Rbp,
+  Rsi,
+  Rdi,
+  R8,
+  R9,
+  R10,
+  R11,
+  R12,
+  R13,
+  R14,
+  R15,
+  Rip,
+  Rflags
 };
 
 inline constexpr std::size_t kRegisterCount = 18;
@@ -31,8 +48,8 @@ public:
   // One byte of the target's code, past its page permission; other cores are not serialised.
   virtual bool write_code_byte(Address at, std::uint8_t byte) noexcept = 0;
 
-  // From resuming until the matching stop, the thread executes one instruction at a time: the trap flag is set, and
-  // asynchronous signals are held back. The transport calls Stepper::finish at each debug trap.
+  // From resuming until the matching stop, the thread executes one instruction at a time: the trap flag is
+  // set, and asynchronous signals are held back. The transport calls Stepper::finish at each debug trap.
   virtual void start_single_step() noexcept = 0;
   // Puts the trap flag and the signals back as start_single_step found them.
   virtual void stop_single_step() noexcept = 0;

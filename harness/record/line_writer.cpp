@@ -22,8 +22,8 @@ struct LineWriter::State {
   bool ring_works = false;
   io_uring ring{};
   std::string filling;
-  std::string in_flight;   // the kernel reads it until the completion
-  std::size_t written = 0; // of in_flight
+  std::string in_flight;    // the kernel reads it until the completion
+  std::size_t written = 0;  // of in_flight
   std::uint64_t offset = 0; // of in_flight in the file
   bool waiting = false;
   std::optional<Error> error;
@@ -35,8 +35,8 @@ struct LineWriter::State {
 
   void submit() {
     io_uring_sqe* const entry = io_uring_get_sqe(&ring);
-    io_uring_prep_write(entry, file, in_flight.data() + written, static_cast<unsigned>(in_flight.size() - written),
-                        offset + written);
+    io_uring_prep_write(entry, file, in_flight.data() + written,
+                        static_cast<unsigned>(in_flight.size() - written), offset + written);
     waiting = io_uring_submit(&ring) == 1;
     if (!waiting)
       fail(EIO);

@@ -1,8 +1,9 @@
-// Appends lines to a file through io_uring, so that whoever measures never waits for the disk between two measurements.
+// Appends lines to a file through io_uring, so that whoever measures never waits for the disk between two
+// measurements.
 //
-// Idea: two buffers; one is filled while the other is being written. Trade-off: a line is on its way, not on disk, until
-// close, which waits and syncs. Where io_uring is not to be had (a container's seccomp filter, kernel.io_uring_disabled)
-// the same buffers go through write(2).
+// Idea: two buffers; one is filled while the other is being written. Trade-off: a line is on its way, not on
+// disk, until close, which waits and syncs. Where io_uring is not to be had (a container's seccomp filter,
+// kernel.io_uring_disabled) the same buffers go through write(2).
 #pragma once
 
 #include "harness/base/error.h"

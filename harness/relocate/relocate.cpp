@@ -15,11 +15,13 @@ std::expected<RelocatedCode, Error> relocate(const Instruction& instruction, Add
                                  fmt::format("{}: EIP-relative operand", mnemonic_name(instruction))});
   std::int32_t displacement = 0;
   std::memcpy(&displacement, moved.bytes.data() + instruction.displacement_offset, sizeof displacement);
-  const std::ptrdiff_t rebased = displacement + (instruction.address - to); // the length is the same at both places
-  if (rebased < std::numeric_limits<std::int32_t>::min() || rebased > std::numeric_limits<std::int32_t>::max())
-    return std::unexpected(Error{ErrorKind::NoRoom, instruction.address,
-                                 fmt::format("{}: its RIP-relative operand is out of a slot's reach",
-                                             mnemonic_name(instruction))});
+  const std::ptrdiff_t rebased =
+      displacement + (instruction.address - to); // the length is the same at both places
+  if (rebased < std::numeric_limits<std::int32_t>::min() ||
+      rebased > std::numeric_limits<std::int32_t>::max())
+    return std::unexpected(Error{
+        ErrorKind::NoRoom, instruction.address,
+        fmt::format("{}: its RIP-relative operand is out of a slot's reach", mnemonic_name(instruction))});
   displacement = static_cast<std::int32_t>(rebased);
   std::memcpy(moved.bytes.data() + instruction.displacement_offset, &displacement, sizeof displacement);
   return moved;

@@ -11,9 +11,9 @@ struct RelocatedCode {
   std::span<const std::uint8_t> code() const noexcept { return {bytes.data(), length}; }
 };
 
-// The same instruction for execution at `to`. A RIP-relative operand's displacement is rewritten so that it names the
-// same address (SDM vol. 2A, 2.2.1.6: relative to the next instruction); relative branches keep their displacement.
-// NoRoom if the operand is more than 2 GiB from `to`.
+// The same instruction for execution at `to`. A RIP-relative operand's displacement is rewritten so that it
+// names the same address (SDM vol. 2A, 2.2.1.6: relative to the next instruction); relative branches keep
+// their displacement. NoRoom if the operand is more than 2 GiB from `to`.
 std::expected<RelocatedCode, Error> relocate(const Instruction& instruction, Address to);
 
 } // namespace proberace

@@ -44,9 +44,11 @@ std::expected<RunDirectory, Error> RunDirectory::create(const fs::path& out, con
   std::error_code error;
   fs::create_directories(run.part_, error);
   if (error)
-    return std::unexpected(Error{ErrorKind::BadInput, {},
-                                 fmt::format("cannot write results to '{}': {}; choose another folder with --out",
-                                             out.string(), error.message())});
+    return std::unexpected(
+        Error{ErrorKind::BadInput,
+              {},
+              fmt::format("cannot write results to '{}': {}; choose another folder with --out", out.string(),
+                          error.message())});
   return run;
 }
 

@@ -1,5 +1,5 @@
-// One directory per run: results/<machine>/<UTC time>/. Written under a temporary name and renamed when whole; nothing
-// recorded is overwritten or half-written.
+// One directory per run: results/<machine>/<UTC time>/. Written under a temporary name and renamed when
+// whole; nothing recorded is overwritten or half-written.
 #pragma once
 
 #include "harness/record/line_writer.h"
@@ -12,15 +12,16 @@ namespace proberace {
 class RunDirectory {
 public:
   // Makes <out>/<machine>/.<time>.part. BadInput, naming the folder, if it cannot be written to.
-  static std::expected<RunDirectory, Error> create(const std::filesystem::path& out, const std::string& machine,
-                                                   const std::string& time);
+  static std::expected<RunDirectory, Error> create(const std::filesystem::path& out,
+                                                   const std::string& machine, const std::string& time);
 
   // Where files go until finish.
   const std::filesystem::path& path() const noexcept { return part_; }
   Status write(const std::string& file, const std::string& content) const;
   std::expected<LineWriter, Error> raw(const std::string& file) const;
 
-  // Renames to the final name, which it returns. A second run within the same second gets "-2" behind it, and so on.
+  // Renames to the final name, which it returns. A second run within the same second gets "-2" behind it, and
+  // so on.
   std::expected<std::filesystem::path, Error> finish();
 
 private:

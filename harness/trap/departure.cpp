@@ -47,7 +47,7 @@ bool inside(const ThreadRecords& records, pid_t thread) {
   bool found = false;
   records.for_each([&](const ThreadRecord& r) {
     if (r.owner.load(std::memory_order_relaxed) == thread &&
-        (r.depth.load(std::memory_order_acquire) != 0 ||       // pairs with ~Passage
+        (r.depth.load(std::memory_order_acquire) != 0 ||         // pairs with ~Passage
          r.stepping.load(std::memory_order_acquire) != nullptr)) // pairs with stop_single_step
       found = true;
   });
@@ -76,7 +76,8 @@ Status wait_for_departure(const ThreadRecords& records) {
       return {};
     if (Clock::now() > deadline)
       return std::unexpected(
-          Error{ErrorKind::NotQuiescent, {},
+          Error{ErrorKind::NotQuiescent,
+                {},
                 fmt::format("thread {} has not left a hit within {} s", waiting_for, kGraceTimeout.count())});
     std::this_thread::sleep_for(kPollInterval);
   }

@@ -1,9 +1,10 @@
-// Knowing that no thread is still on its way from a trap to the handler: needed once, at close, before the SIGTRAP
-// action and the hit path's memory go away.
+// Knowing that no thread is still on its way from a trap to the handler: needed once, at close, before the
+// SIGTRAP action and the hit path's memory go away.
 //
-// A thread that executed int3 before the last one was removed is, until its handler runs, in the kernel's exception
-// entry or has SIGTRAP pending. It does not sleep there. So a thread has left if it is asleep without a pending
-// SIGTRAP, or has been on a CPU for longer since than that path and the scheduler's accounting tick take together.
+// A thread that executed int3 before the last one was removed is, until its handler runs, in the kernel's
+// exception entry or has SIGTRAP pending. It does not sleep there. So a thread has left if it is asleep
+// without a pending SIGTRAP, or has been on a CPU for longer since than that path and the scheduler's
+// accounting tick take together.
 #pragma once
 
 #include "harness/base/error.h"
@@ -11,9 +12,9 @@
 
 namespace proberace {
 
-// Precondition: no probe's byte is in memory any more, cores are serialised, sites are dead. Returns when every thread
-// of the process but the caller has left traps, passages and steps. NotQuiescent names one that has not in
-// kGraceTimeout.
+// Precondition: no probe's byte is in memory any more, cores are serialised, sites are dead. Returns when
+// every thread of the process but the caller has left traps, passages and steps. NotQuiescent names one that
+// has not in kGraceTimeout.
 Status wait_for_departure(const ThreadRecords& records);
 
 } // namespace proberace

@@ -46,17 +46,19 @@ std::expected<Address, Error> NearSlots::map_page(Address near) {
       return std::unexpected(Error{ErrorKind::MappingLimit, near,
                                    "no out-of-line page: out of memory, or vm.max_map_count is reached"});
     if (page == MAP_FAILED)
-      continue; // taken meanwhile, or below vm.mmap_min_addr
+      continue;                                 // taken meanwhile, or below vm.mmap_min_addr
     std::array<std::uint8_t, kPageBytes> traps; // a stray jump into an unused slot stops at once
     traps.fill(kInt3);
     if (const int error = write_code(address_of(page), traps); error != 0) {
       ::munmap(page, kPageBytes);
-      return std::unexpected(system_error("cannot write an out-of-line page through /proc/self/mem", error, near));
+      return std::unexpected(
+          system_error("cannot write an out-of-line page through /proc/self/mem", error, near));
     }
     return address_of(page);
   }
-  return std::unexpected(Error{ErrorKind::NoRoom, near,
-                               fmt::format("no free page within {} MiB for an out-of-line slot", kSlotReach >> 20)});
+  return std::unexpected(
+      Error{ErrorKind::NoRoom, near,
+            fmt::format("no free page within {} MiB for an out-of-line slot", kSlotReach >> 20)});
 }
 
 std::expected<Address, Error> NearSlots::reserve(Address near, std::size_t bytes) {
@@ -79,7 +81,8 @@ std::expected<Address, Error> NearSlots::reserve(Address near, std::size_t bytes
 
 Status NearSlots::write(Address slot, std::span<const std::uint8_t> code) {
   if (const int error = write_code(slot, code); error != 0)
-    return std::unexpected(system_error("cannot write an out-of-line slot through /proc/self/mem", error, slot));
+    return std::unexpected(
+        system_error("cannot write an out-of-line slot through /proc/self/mem", error, slot));
   return {};
 }
 

@@ -1,8 +1,9 @@
-// Out-of-line slots in this process: pages mapped within reach of the sites they serve, shared by neighbouring sites.
+// Out-of-line slots in this process: pages mapped within reach of the sites they serve, shared by
+// neighbouring sites.
 //
-// The pages are mapped readable and executable, never writable; slots are written through /proc/self/mem, so nothing is
-// ever writable and executable, and a no-new-executable policy (PR_SET_MDWE) is no obstacle. A slot is written once and
-// never given out again; all pages go at release_all (H12).
+// The pages are mapped readable and executable, never writable; slots are written through /proc/self/mem, so
+// nothing is ever writable and executable, and a no-new-executable policy (PR_SET_MDWE) is no obstacle. A
+// slot is written once and never given out again; all pages go at release_all (H12).
 #pragma once
 
 #include "harness/probe/stepper.h"

@@ -44,10 +44,12 @@ Status quiesce(const ThreadRecords& records) {
   });
   if (stuck == 0)
     return {};
-  return std::unexpected(Error{ErrorKind::NotQuiescent, {},
-                               fmt::format("thread {} has been inside a hit for more than {} s: its hit handler does "
-                                           "not return",
-                                           stuck, kGraceTimeout.count())});
+  return std::unexpected(
+      Error{ErrorKind::NotQuiescent,
+            {},
+            fmt::format("thread {} has been inside a hit for more than {} s: its hit handler does "
+                        "not return",
+                        stuck, kGraceTimeout.count())});
 }
 
 } // namespace proberace

@@ -1,11 +1,11 @@
 // Knowing that nobody is inside the hit path with a site that was just marked dead.
 //
-// Between the trap and the handler's first instruction nothing in user space shows where a thread is, so no count of
-// threads "inside" can be complete. What works is an asymmetric pair: the handler stores to its own passage word (no
-// fence, nothing shared), then looks the site up; the controller marks the site dead, runs heavy_fence, and reads the
-// words. A thread whose store it does not see will look the site up after the fence, and find it dead. Whoever finds no
-// live site reads the byte again (signal_handler.cpp) and executes it once more.
-// The scheme is that of asymmetric user-space RCU (Desnoyers et al., IEEE TPDS 23(2), 2012).
+// Between the trap and the handler's first instruction nothing in user space shows where a thread is, so no
+// count of threads "inside" can be complete. What works is an asymmetric pair: the handler stores to its own
+// passage word (no fence, nothing shared), then looks the site up; the controller marks the site dead, runs
+// heavy_fence, and reads the words. A thread whose store it does not see will look the site up after the
+// fence, and find it dead. Whoever finds no live site reads the byte again (signal_handler.cpp) and executes
+// it once more. The scheme is that of asymmetric user-space RCU (Desnoyers et al., IEEE TPDS 23(2), 2012).
 #pragma once
 
 #include "harness/base/error.h"
@@ -40,8 +40,9 @@ private:
   ThreadRecord& record_;
 };
 
-// Returns once every passage that began before the call has ended, so that nothing marked dead before is in use on the
-// hit path. NotQuiescent after kGraceTimeout (a hit handler that does not return). Not from a hit handler.
+// Returns once every passage that began before the call has ended, so that nothing marked dead before is in
+// use on the hit path. NotQuiescent after kGraceTimeout (a hit handler that does not return). Not from a hit
+// handler.
 Status quiesce(const ThreadRecords& records);
 
 } // namespace proberace

@@ -58,8 +58,9 @@ public:
 
 private:
   // Raised by the instruction itself; blocked, they would be a forced kill.
-  static constexpr std::uint64_t kSynchronous = signal_bit(SIGTRAP) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) |
-                                                signal_bit(SIGILL) | signal_bit(SIGFPE) | signal_bit(SIGSYS);
+  static constexpr std::uint64_t kSynchronous = signal_bit(SIGTRAP) | signal_bit(SIGSEGV) |
+                                                signal_bit(SIGBUS) | signal_bit(SIGILL) | signal_bit(SIGFPE) |
+                                                signal_bit(SIGSYS);
 
   static constexpr int index(Register r) noexcept {
     constexpr std::array<int, kRegisterCount> kIndex{REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,

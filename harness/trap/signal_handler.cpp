@@ -1,5 +1,6 @@
-// The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates nothing but a
-// thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own thread's lines.
+// The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates
+// nothing but a thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own
+// thread's lines.
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
 #include "harness/trap/quiescence.h"
@@ -16,7 +17,8 @@ std::atomic<SignalSession*> the_session{nullptr};
 
 // A SIGTRAP that is not ours: to whoever had the signal before, or to its default, which ends the program.
 void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) {
-  // libc's SIG_IGN and SIG_DFL, as the kernel stores them; a forced SIGTRAP cannot be ignored (force_sig_info).
+  // libc's SIG_IGN and SIG_DFL, as the kernel stores them; a forced SIGTRAP cannot be ignored
+  // (force_sig_info).
   const auto kind = reinterpret_cast<std::uintptr_t>(previous.handler);
   const bool forced = info->si_code == SI_KERNEL || info->si_code > 0;
   if (kind > 1) {
@@ -34,10 +36,10 @@ struct Found {
   const SiteRecord* site;
 };
 
-// Our int3 is in memory only while its record is live, and records never leave the table. So: a live record is ours; no
-// record means the trap is the program's own, be it int3 or the two-byte int 3 (H70). Behind a dead record, no int3 any
-// more means the thread lost the race to a removal; an int3 there is the program's own, unless the record changed while
-// we looked (H10, H18).
+// Our int3 is in memory only while its record is live, and records never leave the table. So: a live record
+// is ours; no record means the trap is the program's own, be it int3 or the two-byte int 3 (H70). Behind a
+// dead record, no int3 any more means the thread lost the race to a removal; an int3 there is the program's
+// own, unless the record changed while we looked (H10, H18).
 Found classify(const SiteTable& table, Address at) {
   for (;;) {
     const SiteRecord* const site = table.find(at);
@@ -55,7 +57,8 @@ Found classify(const SiteTable& table, Address at) {
   }
 }
 
-void step(const SignalSession& session, SignalContext& context, ThreadRecord& thread, const SiteRecord& site) {
+void step(const SignalSession& session, SignalContext& context, ThreadRecord& thread,
+          const SiteRecord& site) {
   session.stepper.begin(context, site.displaced());
   if (context.stepping())
     thread.stepping.store(&site, std::memory_order_relaxed); // own word; read by departure after the passage
@@ -116,12 +119,13 @@ void proberace_on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
 
 Status install_signal_session(SignalSession& session) {
   SignalSession* none = nullptr;
-  if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel)) // pairs with the handler
-    return std::unexpected(Error{ErrorKind::AlreadyOpen, {},
-                                 "another prober holds this process' SIGTRAP; close it first"});
+  if (!the_session.compare_exchange_strong(none, &session,
+                                           std::memory_order_acq_rel)) // pairs with the handler
+    return std::unexpected(
+        Error{ErrorKind::AlreadyOpen, {}, "another prober holds this process' SIGTRAP; close it first"});
   session.previous = current_signal_action(SIGTRAP);
-  // Other signals wait until the handler is done, so that none lands between the trap and the count (H76). SIGTRAP
-  // itself does not: a hit handler may execute probed code.
+  // Other signals wait until the handler is done, so that none lands between the trap and the count (H76).
+  // SIGTRAP itself does not: a hit handler may execute probed code.
   const auto old =
       install_signal_action(SIGTRAP, &proberace_on_sigtrap, SA_NODEFER, kAllSignals & ~signal_bit(SIGTRAP));
   if (!old) {

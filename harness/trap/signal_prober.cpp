@@ -38,7 +38,8 @@ SignalProber::SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper
 
 SignalProber::~SignalProber() {
   if (session_ && !close())
-    session_.release(); // NOLINT(bugprone-unused-return-value): a thread may still be inside; memory stays for it
+    session_
+        .release(); // NOLINT(bugprone-unused-return-value): a thread may still be inside; memory stays for it
 }
 
 std::string SignalProber::name() const {
@@ -103,15 +104,17 @@ void SignalProber::put_originals_back(Address from, std::span<std::uint8_t> byte
 
 std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
   if (live_record(site) != nullptr)
-    return std::unexpected(Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
-  const auto instruction =
-      admission_->admit(space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
+    return std::unexpected(
+        Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+  const auto instruction = admission_->admit(
+      space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
   if (!instruction)
     return std::unexpected(instruction.error());
   return record_for(site, *instruction);
 }
 
-// The site's earlier record, if its bytes are the same still (slots are immutable per site and bytes), or a new one.
+// The site's earlier record, if its bytes are the same still (slots are immutable per site and bytes), or a
+// new one.
 std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, const Instruction& instruction) {
   if (const auto known = records_.find(site);
       known != records_.end() && known->second->displaced().instruction.bytes == instruction.bytes)
@@ -121,9 +124,9 @@ std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, con
     return std::unexpected(plan.error());
   SiteRecord* record = session_->table.add(Displaced{site, instruction, std::move(*plan)});
   if (record == nullptr)
-    return std::unexpected(Error{ErrorKind::NoRoom, site.address,
-                                 fmt::format("a prober holds at most {} sites between open and close",
-                                             SiteTable::kCapacity)});
+    return std::unexpected(
+        Error{ErrorKind::NoRoom, site.address,
+              fmt::format("a prober holds at most {} sites between open and close", SiteTable::kCapacity)});
   records_[site] = record;
   session_->threads.sites_in_use(record->index() + 1);
   return record;
@@ -169,7 +172,8 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
     const ByteWrite& done = *write++;
     std::optional<Error> error = done.error;
     if (!error && !byte_is(done.address, kInt3) && stepper_->promises().has(Promise::ExactCounts))
-      error = Error{ErrorKind::NotTakingEffect, done.address, "the probe's byte was written but is not there"}; // H64
+      error = Error{ErrorKind::NotTakingEffect, done.address,
+                    "the probe's byte was written but is not there"}; // H64
     if (!error)
       continue;
     (*operation.record)->set_live(false);
@@ -234,8 +238,8 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
   restore_until_quiet(batch);
 }
 
-// A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence. No passage
-// that saw the site live is left now, so what is written here stays.
+// A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence.
+// No passage that saw the site live is left now, so what is written here stays.
 void SignalProber::restore_until_quiet(std::vector<ByteWrite>& batch) {
   bool wrote = false;
   for (const ByteWrite& write : batch)

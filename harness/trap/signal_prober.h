@@ -1,8 +1,9 @@
-// The `signal` transport: a Prober made of an armer and a stepper, its traps taken by a SIGTRAP handler in the process.
+// The `signal` transport: a Prober made of an armer and a stepper, its traps taken by a SIGTRAP handler in
+// the process.
 //
-// Idea: insert publishes a site's record before its int3 can be seen, remove takes the int3 away before the record is
-// marked dead; between the two lies quiescence.h. Trade-off: nothing outside the process is needed and a hit costs one
-// signal, but the process' SIGTRAP is ours while open.
+// Idea: insert publishes a site's record before its int3 can be seen, remove takes the int3 away before the
+// record is marked dead; between the two lies quiescence.h. Trade-off: nothing outside the process is needed
+// and a hit costs one signal, but the process' SIGTRAP is ours while open.
 #pragma once
 
 #include "harness/probe/admission.h"
@@ -54,8 +55,8 @@ private:
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<SignalSession> session_;
   NearSlots slots_;
-  std::map<Site, SiteRecord*> records_;        // the newest of each site, live or dead
-  std::map<Address, SiteRecord*> armed_;       // live ones, by address
+  std::map<Site, SiteRecord*> records_;  // the newest of each site, live or dead
+  std::map<Address, SiteRecord*> armed_; // live ones, by address
 };
 
 } // namespace proberace

@@ -1,4 +1,5 @@
-// All that a hit touches, from open to close. One at a time per process: SIGTRAP's action belongs to the whole process.
+// All that a hit touches, from open to close. One at a time per process: SIGTRAP's action belongs to the
+// whole process.
 #pragma once
 
 #include "harness/base/signal_action.h"

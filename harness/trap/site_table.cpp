@@ -8,7 +8,8 @@ SiteRecord* SiteTable::add(Displaced displaced) {
   if (records_.size() == kCapacity)
     return nullptr;
   const Address a = displaced.site.address;
-  SiteRecord& record = records_.emplace_back(std::move(displaced), static_cast<std::uint32_t>(records_.size()));
+  SiteRecord& record =
+      records_.emplace_back(std::move(displaced), static_cast<std::uint32_t>(records_.size()));
   std::size_t i = bucket(a);
   for (;; i = (i + 1) & kMask) {
     const Address key{entries_[i].key.load(std::memory_order_relaxed)}; // the controller is the only writer

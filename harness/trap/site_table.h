@@ -1,8 +1,8 @@
 // Sites by address, read without locks from the hit path.
 //
-// Open addressing in a table that never grows and entries that never go away before the table does: a reader in a
-// signal handler holds no reference and needs none (H36). Removal only marks a record dead. Look-up is constant time at
-// one site or a hundred thousand.
+// Open addressing in a table that never grows and entries that never go away before the table does: a reader
+// in a signal handler holds no reference and needs none (H36). Removal only marks a record dead. Look-up is
+// constant time at one site or a hundred thousand.
 #pragma once
 
 #include "harness/probe/stepper.h"
@@ -19,9 +19,11 @@ public:
   const Displaced& displaced() const noexcept { return displaced_; }
   std::uint32_t index() const noexcept { return index_; }
 
-  // Odd while live; each change adds one, so that equal words around a look at the byte mean nothing changed between.
-  // signal-safe.
-  std::uint64_t state() const noexcept { return state_.load(std::memory_order_acquire); } // pairs with set_live
+  // Odd while live; each change adds one, so that equal words around a look at the byte mean nothing changed
+  // between. signal-safe.
+  std::uint64_t state() const noexcept {
+    return state_.load(std::memory_order_acquire);
+  } // pairs with set_live
   static constexpr bool is_live(std::uint64_t state) noexcept { return (state & 1) != 0; }
   bool live() const noexcept { return is_live(state()); }
 
@@ -54,8 +56,8 @@ public:
     }
   }
 
-  // By the controller only. Publishes a new, dead record; an older one at the address stays valid for those who hold
-  // it. Null when the table is full.
+  // By the controller only. Publishes a new, dead record; an older one at the address stays valid for those
+  // who hold it. Null when the table is full.
   SiteRecord* add(Displaced displaced);
 
   const std::deque<SiteRecord>& records() const noexcept { return records_; }

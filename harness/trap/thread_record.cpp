@@ -23,7 +23,8 @@ struct Mine {
 [[gnu::tls_model("initial-exec")]] constinit thread_local Mine t_mine;
 
 [[noreturn]] void die_without_memory() noexcept {
-  constexpr char kMessage[] = "proberace: no memory for a thread's hit counters; its hits could not be counted\n";
+  constexpr char kMessage[] =
+      "proberace: no memory for a thread's hit counters; its hits could not be counted\n";
   raw_syscall(SYS_write, STDERR_FILENO, kMessage, sizeof kMessage - 1);
   std::abort();
 }
@@ -69,8 +70,8 @@ ThreadRecord& ThreadRecords::mine() noexcept {
   ThreadRecord* record = size() > kTakeOverAbove ? take_over(thread) : nullptr;
   if (record == nullptr)
     record = map_new(thread);
-  // A signal between these two stores re-enters with the old session and claims another record, which stays unused by
-  // this thread: counts are sums over records, so nothing is lost.
+  // A signal between these two stores re-enters with the old session and claims another record, which stays
+  // unused by this thread: counts are sums over records, so nothing is lost.
   t_mine.record = record;
   t_mine.session = session_;
   return *record;
@@ -89,21 +90,23 @@ ThreadRecord* ThreadRecords::map_new(pid_t thread) noexcept {
 }
 
 ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
-  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr; r = r->next) { // pairs with map_new
+  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;
+       r = r->next) { // pairs with map_new
     pid_t owner = r->owner.load(std::memory_order_relaxed);
     constexpr pid_t kBeingTaken = -1;
     if (owner == kBeingTaken || thread_alive(owner) ||
-        !r->owner.compare_exchange_strong(owner, kBeingTaken, std::memory_order_acquire, // pairs with the store below
+        !r->owner.compare_exchange_strong(owner, kBeingTaken,
+                                          std::memory_order_acquire, // pairs with the store below
                                           std::memory_order_relaxed))
       continue;
-    moves_begun_.fetch_add(1, std::memory_order_seq_cst); // pairs with settled
+    moves_begun_.fetch_add(1, std::memory_order_seq_cst);               // pairs with settled
     const std::uint32_t sites = sites_.load(std::memory_order_acquire); // pairs with sites_in_use
     for (std::uint32_t i = 0; i < sites; ++i)
       move_count(r->hits[i], departed_->hits[i]);
     for (std::size_t i = 0; i < kPathCount; ++i)
       move_count(r->paths[i], departed_->paths[i]);
     moves_ended_.fetch_add(1, std::memory_order_seq_cst); // pairs with settled
-    r->depth.store(0, std::memory_order_relaxed); // its owner may have been killed inside the handler
+    r->depth.store(0, std::memory_order_relaxed);         // its owner may have been killed inside the handler
     r->stepping.store(nullptr, std::memory_order_relaxed);
     r->owner.store(thread, std::memory_order_release); // pairs with the exchange above
     return r;

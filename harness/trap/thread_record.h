@@ -1,9 +1,9 @@
-// What a thread owns on the hit path: its counters, its passage word, its step in progress. Written by its own thread
-// with plain instructions on its own cache lines; read by controllers.
+// What a thread owns on the hit path: its counters, its passage word, its step in progress. Written by its
+// own thread with plain instructions on its own cache lines; read by controllers.
 //
-// Records are mapped one by one at a thread's first hit (nothing is pooled, so nothing runs dry, H22) and linked for
-// ever; the record of a thread that ended is taken over by a later one, after its counts were folded into the total of
-// the departed (H23).
+// Records are mapped one by one at a thread's first hit (nothing is pooled, so nothing runs dry, H22) and
+// linked for ever; the record of a thread that ended is taken over by a later one, after its counts were
+// folded into the total of the departed (H23).
 #pragma once
 
 #include "harness/probe/paths.h"
@@ -15,8 +15,8 @@
 namespace proberace {
 
 struct alignas(64) ThreadRecord {
-  // The passage word: depth is non-zero while the thread is in the handler; passages counts how often it left. Plain
-  // stores, ordered against the controller's reads by its heavy_fence (quiescence.h).
+  // The passage word: depth is non-zero while the thread is in the handler; passages counts how often it
+  // left. Plain stores, ordered against the controller's reads by its heavy_fence (quiescence.h).
   std::atomic<std::uint32_t> depth{0};
   std::atomic<std::uint32_t> passages{0};
 
@@ -24,7 +24,7 @@ struct alignas(64) ThreadRecord {
 
   // The step in progress, from Stepper::begin to Done. Null otherwise.
   std::atomic<const SiteRecord*> stepping{nullptr};
-  std::uint64_t held_mask = 0;       // the signal mask start_single_step replaced
+  std::uint64_t held_mask = 0;        // the signal mask start_single_step replaced
   bool target_stepped_itself = false; // the trap flag as start_single_step found it
 
   ThreadRecord* next = nullptr;
@@ -34,9 +34,9 @@ struct alignas(64) ThreadRecord {
   alignas(64) std::uint64_t hits[SiteTable::kCapacity]; // by site index; pages are touched on first use
 };
 
-// signal-safe. Adds one by a single instruction, so that a hit nested anywhere else in the handler, or a signal handler
-// that counts, never finds a count loaded but not yet stored (H73). Not locked: only the owner writes, on its own line
-// (H35).
+// signal-safe. Adds one by a single instruction, so that a hit nested anywhere else in the handler, or a
+// signal handler that counts, never finds a count loaded but not yet stored (H73). Not locked: only the owner
+// writes, on its own line (H35).
 [[gnu::always_inline]] inline void count_one(std::uint64_t& counter) noexcept {
   asm volatile("addq $1, %0" : "+m"(counter) : : "cc");
 }
@@ -54,8 +54,8 @@ public:
   // Precondition: no thread can enter the hit path any more.
   ~ThreadRecords();
 
-  // signal-safe. The calling thread's record; maps one at its first call. Aborts with a message if there is no memory:
-  // a hit that cannot be counted must not pass unseen.
+  // signal-safe. The calling thread's record; maps one at its first call. Aborts with a message if there is
+  // no memory: a hit that cannot be counted must not pass unseen.
   ThreadRecord& mine() noexcept;
 
   // Any thread's view. `site_index` of SiteRecord::index.
@@ -64,14 +64,17 @@ public:
   std::uint64_t total(Path path) const noexcept;
 
   template <typename F> void for_each(F&& f) const {
-    for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr; r = r->next) // pairs with claim
+    for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;
+         r = r->next) // pairs with claim
       f(*r);
   }
   std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); } // a statistic
   std::uint64_t mapped_bytes() const noexcept;
 
   // By the controller: sites with an index below `count` may be hit from now on.
-  void sites_in_use(std::uint32_t count) noexcept { sites_.store(count, std::memory_order_release); } // with take_over
+  void sites_in_use(std::uint32_t count) noexcept {
+    sites_.store(count, std::memory_order_release);
+  } // with take_over
 
 private:
   // Sums without ever seeing a count twice, or not at all, while it moves to the departed.

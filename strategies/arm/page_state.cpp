@@ -11,7 +11,8 @@ namespace proberace {
 namespace {
 
 std::unexpected<Error> refused(Address page, std::string_view why) {
-  return std::unexpected(Error{ErrorKind::MemoryUnsupported, page, fmt::format("this page cannot be swapped: {}", why)});
+  return std::unexpected(
+      Error{ErrorKind::MemoryUnsupported, page, fmt::format("this page cannot be swapped: {}", why)});
 }
 
 // Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 62 swapped, 61 "file-page or shared-anon".
@@ -45,7 +46,8 @@ bool locked(Address page) {
   for (std::string line; std::getline(smaps, line);) {
     std::uintptr_t start = 0;
     std::uintptr_t end = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &start, &end) == 2) // NOLINT(cert-err34-c): the kernel's own format
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &start, &end) ==
+        2) // NOLINT(cert-err34-c): the kernel's own format
       here = start <= value(page) && value(page) < end;
     else if (here && line.starts_with("VmFlags:"))
       return line.find(" lo") != std::string::npos;

@@ -5,7 +5,8 @@
 
 namespace proberace {
 
-// Refuses, in words, every page but a clean, unlocked one of a private, not writable file mapping: MemoryUnsupported.
+// Refuses, in words, every page but a clean, unlocked one of a private, not writable file mapping:
+// MemoryUnsupported.
 Status clean_private_file_page(const AddressSpace& space, Address page);
 
 } // namespace proberace

@@ -1,10 +1,11 @@
 // poke: a one-byte store in place, through /proc/self/mem, while other cores may be fetching that very line.
 //
-// Idea: one byte cannot be torn; a core fetches the old or the new instruction. Trade-off: the manuals do not promise
-// that for unsynchronised cross-modifying code (SDM vol. 3A, 9.1.3; AMD APM vol. 2, 7.6.1, allows it for one naturally
-// aligned quadword), which is what makes "CPU people nervous"; the core serialisation that follows bounds how long an
-// old byte may still be fetched. /proc/self/mem breaks copy-on-write first, so in file text the first store of a page
-// swaps in a private page, and the page stays private after removal (Footprint::private_pages).
+// Idea: one byte cannot be torn; a core fetches the old or the new instruction. Trade-off: the manuals do not
+// promise that for unsynchronised cross-modifying code (SDM vol. 3A, 9.1.3; AMD APM vol. 2, 7.6.1, allows it
+// for one naturally aligned quadword), which is what makes "CPU people nervous"; the core serialisation that
+// follows bounds how long an old byte may still be fetched. /proc/self/mem breaks copy-on-write first, so in
+// file text the first store of a page swaps in a private page, and the page stays private after removal
+// (Footprint::private_pages).
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -48,9 +49,10 @@ private:
   static void store(ByteWrite& write, std::uint8_t byte) {
     const int error = write_code(write.address, {&byte, 1});
     if (error == EIO || error == EFAULT)
-      write.error = Error{ErrorKind::MemoryUnsupported, write.address,
-                          "the kernel does not write here through /proc/self/mem (a shared mapping, unmapped memory, "
-                          "or proc_mem.force_override=never)"};
+      write.error =
+          Error{ErrorKind::MemoryUnsupported, write.address,
+                "the kernel does not write here through /proc/self/mem (a shared mapping, unmapped memory, "
+                "or proc_mem.force_override=never)"};
     else if (error != 0)
       write.error = system_error("cannot write through /proc/self/mem", error, write.address);
   }
@@ -58,8 +60,9 @@ private:
   std::set<Address> touched_pages_;
 };
 
-const bool registered = register_armer("poke", "one-byte store in place through /proc/self/mem, cores serialised",
-                                       [] { return std::make_unique<Poke>(); });
+const bool registered =
+    register_armer("poke", "one-byte store in place through /proc/self/mem, cores serialised",
+                   [] { return std::make_unique<Poke>(); });
 
 } // namespace
 

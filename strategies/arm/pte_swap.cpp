@@ -1,15 +1,16 @@
-// pte-swap: copy the page, modify the copy, move it over the original; the kernel swaps the page-table entry and flushes
-// the TLBs. Linus: "you _could_ do the modification on a different physical page and then just switch the page table
-// entry instead, and not get into the whole D$/I$ coherency thing at all."
+// pte-swap: copy the page, modify the copy, move it over the original; the kernel swaps the page-table entry
+// and flushes the TLBs. Linus: "you _could_ do the modification on a different physical page and then just
+// switch the page table entry instead, and not get into the whole D$/I$ coherency thing at all."
 //
 // Idea: no byte of a page that is mapped for execution ever changes. The original page is stashed by
-// mremap(MREMAP_DONTUNMAP), which leaves its mapping in place, so that a thread that faults in the gap gets the file's
-// page (H06); the copy is moved over it. After the last probe of the page the stash is moved back, and the mapping is
-// one again: mapping the reopened file instead would leave it in three pieces (H67). Trade-off: two mappings more per
-// page with a probe, and only clean pages of private file mappings: in the gap a private page (relocations, another
-// tool's patch) would briefly show the file's bytes (H63).
+// mremap(MREMAP_DONTUNMAP), which leaves its mapping in place, so that a thread that faults in the gap gets
+// the file's page (H06); the copy is moved over it. After the last probe of the page the stash is moved back,
+// and the mapping is one again: mapping the reopened file instead would leave it in three pieces (H67).
+// Trade-off: two mappings more per page with a probe, and only clean pages of private file mappings: in the
+// gap a private page (relocations, another tool's patch) would briefly show the file's bytes (H63).
 //
-// The copy is mapped readable and executable and filled through /proc/self/mem: never writable and executable.
+// The copy is mapped readable and executable and filled through /proc/self/mem: never writable and
+// executable.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -29,8 +30,8 @@ namespace {
 constexpr std::uint64_t kPage = kPageBytes;
 
 struct SwappedPage {
-  Address stash{};                               // the original page, elsewhere
-  std::map<std::size_t, std::uint8_t> armed{};   // offset in the page -> byte in the copy
+  Address stash{};                             // the original page, elsewhere
+  std::map<std::size_t, std::uint8_t> armed{}; // offset in the page -> byte in the copy
 };
 
 Error mapping_error(std::string_view what, int error_number, Address at) {
@@ -77,14 +78,16 @@ public:
   }
 
 private:
-  // One copy and one swap per page, however many of its sites the batch names; then one serialisation for all.
+  // One copy and one swap per page, however many of its sites the batch names; then one serialisation for
+  // all.
   template <typename F> static void for_each_page(std::span<ByteWrite> batch, F&& f) {
     std::map<Address, std::vector<ByteWrite*>> pages;
     for (ByteWrite& write : batch)
       pages[page_of(write.address)].push_back(&write);
     for (auto& [page, writes] : pages)
       f(page, std::span(writes));
-    serialise_cores(); // a core may still execute what it fetched before: no interrupt need have reached it (H02)
+    serialise_cores(); // a core may still execute what it fetched before: no interrupt need have reached it
+                       // (H02)
   }
 
   void settle(Address page, SwappedPage next, std::span<ByteWrite*> writes, const Status& done) {
@@ -110,7 +113,8 @@ private:
       return std::unexpected(mapping_error("cannot map a copy of the page", errno, page));
     if (const int error = write_code(address_of(copy), bytes); error != 0) {
       ::munmap(copy, kPage);
-      return std::unexpected(system_error("cannot fill a copy of the page through /proc/self/mem", error, page));
+      return std::unexpected(
+          system_error("cannot fill a copy of the page through /proc/self/mem", error, page));
     }
     return copy;
   }
@@ -153,13 +157,16 @@ private:
     return moved;
   }
 
-  static Status swap_back(Address page, const SwappedPage& last) { return move_over(bytes_at(last.stash), page); }
+  static Status swap_back(Address page, const SwappedPage& last) {
+    return move_over(bytes_at(last.stash), page);
+  }
 
   std::map<Address, SwappedPage> pages_;
 };
 
-const bool registered = register_armer("pte-swap", "move a modified copy over the page, the original back at the end",
-                                       [] { return std::make_unique<PteSwap>(); });
+const bool registered =
+    register_armer("pte-swap", "move a modified copy over the page, the original back at the end",
+                   [] { return std::make_unique<PteSwap>(); });
 
 } // namespace
 

@@ -1,8 +1,9 @@
 // stop-world: stop every other thread, write, let them go.
 //
-// Idea: what utrace did inside the kernel, from outside: a helper seizes every thread with ptrace (thread_stopper.h), so
-// that no thread runs while the byte changes. Trade-off: no question of cross-modifying code is left, and the price is a
-// stop of the whole process whose length grows with its threads.
+// Idea: what utrace did inside the kernel, from outside: a helper seizes every thread with ptrace
+// (thread_stopper.h), so that no thread runs while the byte changes. Trade-off: no question of
+// cross-modifying code is left, and the price is a stop of the whole process whose length grows with its
+// threads.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -67,8 +68,9 @@ private:
   ThreadStopper stopper_;
 };
 
-const bool registered = register_armer("stop-world", "a helper stops every thread with ptrace, writes, lets them go",
-                                       [] { return std::make_unique<StopWorld>(); });
+const bool registered =
+    register_armer("stop-world", "a helper stops every thread with ptrace, writes, lets them go",
+                   [] { return std::make_unique<StopWorld>(); });
 
 } // namespace
 

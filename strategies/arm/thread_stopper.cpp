@@ -48,7 +48,8 @@ struct Helper {
 
 constexpr std::size_t kMemoryBytes = kStackBytes + ((sizeof(Helper) + 4095) & ~std::size_t{4095});
 
-// ---- In the helper: raw system calls only, nothing of libc, no stack protector (it shares the caller's TLS).
+// ---- In the helper: raw system calls only, nothing of libc, no stack protector (it shares the caller's
+// TLS).
 
 std::int64_t now_nanoseconds() noexcept {
   timespec t{};
@@ -73,7 +74,8 @@ bool await_stop(Stopped& entry, std::int64_t deadline) noexcept {
       return true;
     }
     if (result > 0) {
-      // PTRACE_INTERRUPT's stop, and group stops, carry PTRACE_EVENT_STOP; any other stop is a signal being delivered.
+      // PTRACE_INTERRUPT's stop, and group stops, carry PTRACE_EVENT_STOP; any other stop is a signal being
+      // delivered.
       constexpr int kEventStop = PTRACE_EVENT_STOP;
       entry.signal = status >> 16 == kEventStop ? 0 : WSTOPSIG(status);
       return true;
@@ -182,8 +184,7 @@ Outcome seize_listed(Helper& helper, long directory, bool& fresh, std::int64_t d
 }
 
 Outcome stop_all(Helper& helper) noexcept {
-  const std::int64_t deadline =
-      now_nanoseconds() + std::chrono::nanoseconds(kStopTimeout).count();
+  const std::int64_t deadline = now_nanoseconds() + std::chrono::nanoseconds(kStopTimeout).count();
   ProcPath path;
   path.text("/proc/").number(helper.process).text("/task");
   const long directory = raw_syscall(SYS_openat, AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -223,7 +224,8 @@ int helper_main(void* argument) noexcept {
     outcome = Outcome::Done;
   }
   let_go(helper);
-  helper.outcome.store(static_cast<std::uint32_t>(outcome), std::memory_order_release); // pairs with while_stopped
+  helper.outcome.store(static_cast<std::uint32_t>(outcome),
+                       std::memory_order_release); // pairs with while_stopped
   futex_wake(helper.outcome);
   return 0;
 }
@@ -234,12 +236,13 @@ Status report(Outcome outcome, const Helper& helper) {
   switch (outcome) {
   case Outcome::Done: return {};
   case Outcome::WouldNotStop:
-    return std::unexpected(Error{ErrorKind::ThreadWouldNotStop, {},
+    return std::unexpected(Error{ErrorKind::ThreadWouldNotStop,
+                                 {},
                                  fmt::format("thread {} did not stop within {} s (uninterruptible sleep?)",
                                              helper.culprit, kStopTimeout.count())});
   case Outcome::TooManyThreads:
-    return std::unexpected(Error{ErrorKind::ThreadWouldNotStop, {},
-                                 fmt::format("more than {} threads to stop", kMaxThreads)});
+    return std::unexpected(
+        Error{ErrorKind::ThreadWouldNotStop, {}, fmt::format("more than {} threads to stop", kMaxThreads)});
   default:
     return std::unexpected(system_error(
         fmt::format("ptrace of thread {} (another tracer, or kernel.yama.ptrace_scope?)", helper.culprit),
@@ -250,7 +253,8 @@ Status report(Outcome outcome, const Helper& helper) {
 } // namespace
 
 Status ThreadStopper::open() {
-  memory_ = ::mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  memory_ = ::mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
   if (memory_ != MAP_FAILED)
     return {};
   memory_ = nullptr;
@@ -281,13 +285,15 @@ Status ThreadStopper::while_stopped(void (*job)(void*) noexcept, void* argument)
   sigset_t before;
   ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
-  const int process = ::clone(&helper_main, stack_top, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, &helper);
+  const int process =
+      ::clone(&helper_main, stack_top, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_UNTRACED, &helper);
   const int clone_error = errno;
   if (process < 0) {
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return std::unexpected(system_error("cannot start the helper process", clone_error));
   }
-  ::prctl(PR_SET_PTRACER, process, 0, 0, 0); // where Yama restricts ptrace; elsewhere it fails, and need not succeed
+  ::prctl(PR_SET_PTRACER, process, 0, 0,
+          0); // where Yama restricts ptrace; elsewhere it fails, and need not succeed
   helper.may_start.store(1, std::memory_order_release); // pairs with helper_main
   futex_wake(helper.may_start);
   while (helper.outcome.load(std::memory_order_acquire) == 0) // pairs with helper_main

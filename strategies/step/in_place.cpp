@@ -1,6 +1,8 @@
-// in-place: put the original byte back, single-step it, put the probe back. What debuggers did, and what the mail says
-// "is racy for multi-threading": while the byte is back, another thread passes unseen (H20), or traps on a probe that
-// this thread is about to step over (H21). Kept faithfully as the baseline; it promises nothing with threads.
+// in-place: put the original byte back, single-step it, put the probe back. What debuggers did, and what the
+// mail says "is racy for multi-threading": while the byte is back, another thread passes unseen (H20), or
+// traps on a probe that this thread is about to step over (H21). Kept faithfully as the baseline: it promises
+// nothing that takes two threads. On one thread everything happens where it always did, so faults and signals
+// see the original PC.
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 
@@ -14,15 +16,16 @@ class InPlace final : public Stepper {
 public:
   std::string_view name() const noexcept override { return "in-place"; }
   Promises promises() const noexcept override {
-    return Promises::all_but({Promise::ExactCounts, Promise::InsertionWhileRunning, Promise::RemovalWhileRunning,
-                              Promise::SignalsSeeOriginalPc, Promise::AllControlFlow, Promise::Reentrant,
-                              Promise::FaultsSeeOriginalPc, Promise::ForkSafe});
+    return Promises::all_but({Promise::ExactCounts, Promise::InsertionWhileRunning,
+                              Promise::RemovalWhileRunning, Promise::Reentrant});
   }
 
-  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&) override {
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
+                                                             SlotSpace&) override {
     if (instruction.hazard != StepHazard::None)
-      return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                                   fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
+      return std::unexpected(
+          Error{ErrorKind::InstructionUnsupported, instruction.address,
+                fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
     return nullptr;
   }
 
@@ -42,8 +45,9 @@ public:
   }
 };
 
-const bool registered = register_stepper("in-place", "put the byte back, single-step, put the probe back (racy)",
-                                         [] { return std::make_unique<InPlace>(); });
+const bool registered =
+    register_stepper("in-place", "put the byte back, single-step, put the probe back (racy)",
+                     [] { return std::make_unique<InPlace>(); });
 
 } // namespace
 

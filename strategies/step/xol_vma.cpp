@@ -1,12 +1,13 @@
 // xol-vma: single-step a copy of the instruction out of line, in a mapping added to the process.
 //
-// Idea: the site keeps its int3, so no thread can pass it unseen; each site has a slot of its own, written once, so no
-// two threads contend for one and none is ever re-used under a thread still inside (H12, H22, H23). Trade-off: a second
-// trap per hit, and a mapping in a process that did not ask for it. What the copy gets wrong because it runs elsewhere is
-// mended after the step, as the kernel does (arch/x86/kernel/uprobes.c, default_post_xol_op).
+// Idea: the site keeps its int3, so no thread can pass it unseen; each site has a slot of its own, written
+// once, so no two threads contend for one and none is ever re-used under a thread still inside (H12, H22,
+// H23). Trade-off: a second trap per hit, and a mapping in a process that did not ask for it. What the copy
+// gets wrong because it runs elsewhere is mended after the step, as the kernel does
+// (arch/x86/kernel/uprobes.c, default_post_xol_op).
 //
-// Asynchronous signals are held back for the one step. A fault of the displaced instruction is still reported at the
-// slot, so faults-see-original-pc is not promised.
+// Asynchronous signals are held back for the one step. A fault of the displaced instruction is still reported
+// at the slot, so faults-see-original-pc is not promised.
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/relocate.h"
@@ -44,8 +45,9 @@ public:
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
                                                              SlotSpace& slots) override {
     if (instruction.hazard != StepHazard::None)
-      return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                                   fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
+      return std::unexpected(
+          Error{ErrorKind::InstructionUnsupported, instruction.address,
+                fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
     const auto slot = slots.reserve(instruction.address, instruction.length);
     if (!slot)
       return std::unexpected(slot.error());

@@ -1,13 +1,14 @@
-// kernel-uprobe: the real thing, as the reference peer: a uprobe of the running kernel, opened and counted through
-// perf_event_open(2). Needs CAP_PERFMON (root); mounts nothing, loads no BPF.
+// kernel-uprobe: the real thing, as the reference peer: a uprobe of the running kernel, opened and counted
+// through perf_event_open(2). Needs CAP_PERFMON (root); mounts nothing, loads no BPF.
 //
-// Idea: let the kernel do what the mail is about (kernel/events/uprobes.c, arch/x86/kernel/uprobes.c) and read its
-// count. Trade-off: a perf event counts one task or one CPU. With a single thread in the process, one event follows that
-// thread and the threads it will create; with several, one event per CPU counts whoever executes the mapped file there:
-// counts are then of the whole process tree, and of any other process that maps the file.
+// Idea: let the kernel do what the mail is about (kernel/events/uprobes.c, arch/x86/kernel/uprobes.c) and
+// read its count. Trade-off: a perf event counts one task or one CPU. With a single thread in the process,
+// one event follows that thread and the threads it will create; with several, one event per CPU counts
+// whoever executes the mapped file there: counts are then of the whole process tree, and of any other process
+// that maps the file.
 //
-// A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte in memory is
-// read before a site is called armed (H64).
+// A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte
+// in memory is read before a site is called armed (H64).
 #include "harness/base/process_memory.h"
 #include "harness/base/threads.h"
 #include "harness/probe/admission.h"
@@ -33,8 +34,9 @@ constexpr int kNotSupported = 524; // ENOTSUPP, a kernel-internal errno that upr
 constexpr char kTypeFile[] = "/sys/bus/event_source/devices/uprobe/type";
 
 struct Armed {
-  // perf keeps attr.config1, a pointer into this process, and reads the path through it again at every clone that
-  // inherits the event: were the string gone, creating a thread would fail with ENOENT (seen on Linux 6.18).
+  // perf keeps attr.config1, a pointer into this process, and reads the path through it again at every clone
+  // that inherits the event: were the string gone, creating a thread would fail with ENOENT (seen on
+  // Linux 6.18).
   std::string path;
   std::vector<int> events;
   std::uint64_t counted_before = 0; // by earlier registrations of the same site
@@ -43,12 +45,15 @@ struct Armed {
 std::expected<std::uint32_t, Error> perf_type() {
   std::uint32_t type = 0;
   if (!(std::ifstream(kTypeFile) >> type))
-    return std::unexpected(Error{ErrorKind::MachineLacks, {},
-                                 fmt::format("this kernel has no uprobes for perf ({} is missing)", kTypeFile)});
+    return std::unexpected(
+        Error{ErrorKind::MachineLacks,
+              {},
+              fmt::format("this kernel has no uprobes for perf ({} is missing)", kTypeFile)});
   return type;
 }
 
-// perf's attribute for a uprobe at a file offset: config1 is the path, config2 the offset (perf_event_open(2)).
+// perf's attribute for a uprobe at a file offset: config1 is the path, config2 the offset
+// (perf_event_open(2)).
 int open_event(std::uint32_t type, const std::string& path, std::uint64_t offset, pid_t thread, int cpu) {
   perf_event_attr attribute{};
   attribute.size = sizeof attribute;
@@ -62,7 +67,8 @@ int open_event(std::uint32_t type, const std::string& path, std::uint64_t offset
   return static_cast<int>(::syscall(SYS_perf_event_open, &attribute, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC));
 }
 
-// The file's path, if it is still this file; else a name that opens the mapped file all the same (proc(5), map_files).
+// The file's path, if it is still this file; else a name that opens the mapped file all the same (proc(5),
+// map_files).
 std::string path_of(const Mapping& mapping) {
   struct stat file {};
   if (::stat(mapping.path.c_str(), &file) == 0 && file.st_ino == mapping.inode)
@@ -90,14 +96,13 @@ Error registration_error(int error_number, Address at) {
   switch (error_number) {
   case kNotSupported:
   case ENOTSUP:
-    return Error{ErrorKind::InstructionUnsupported, at, "the kernel's uprobes do not support this instruction"};
+    return Error{ErrorKind::InstructionUnsupported, at,
+                 "the kernel's uprobes do not support this instruction"};
   case EACCES:
-  case EPERM:
-    return Error{ErrorKind::NoPermission, at, "kernel uprobes need CAP_PERFMON: run as root"};
+  case EPERM: return Error{ErrorKind::NoPermission, at, "kernel uprobes need CAP_PERFMON: run as root"};
   case EMFILE:
     return Error{ErrorKind::NoRoom, at, "no file descriptor left for the uprobe's event (ulimit -n)"};
-  default:
-    return system_error("perf_event_open refused the uprobe", error_number, at);
+  default: return system_error("perf_event_open refused the uprobe", error_number, at);
   }
 }
 
@@ -110,8 +115,9 @@ public:
 
   std::string name() const override { return "kernel-uprobe"; }
 
-  // ForkSafe: per-CPU events count the children too. NoAddedMapping: the [uprobes] area stays. RedZoneIntact: the
-  // optimised five-byte nop writes a return address below rsp (Linux 6.18; see machine findings in results/).
+  // ForkSafe: per-CPU events count the children too. NoAddedMapping: the [uprobes] area stays. RedZoneIntact:
+  // the optimised five-byte nop writes a return address below rsp (Linux 6.18; see machine findings in
+  // results/).
   Promises promises() const override {
     return Promises::all_but({Promise::ForkSafe, Promise::NoAddedMapping, Promise::RedZoneIntact});
   }
@@ -158,7 +164,8 @@ public:
   SiteResults insert(std::span<const Site> sites) override {
     const std::lock_guard lock(mutex_);
     if (target_ == nullptr)
-      return SiteResults(sites.size(), std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"}));
+      return SiteResults(sites.size(),
+                         std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"}));
     const AddressSpace space = target_->address_space();
     SiteResults results;
     for (const Site& site : sites)
@@ -189,14 +196,15 @@ public:
   }
 
   std::expected<std::uint64_t, Error> hits(const Site& site, pid_t) const override {
-    return std::unexpected(
-        Error{ErrorKind::Unsupported, site.address, "a uprobe opened once counts no threads, only their sum"});
+    return std::unexpected(Error{ErrorKind::Unsupported, site.address,
+                                 "a uprobe opened once counts no threads, only their sum"});
   }
 
   Status set_handler(HitHandler handler, void*) override {
     if (handler == nullptr)
       return {};
-    return std::unexpected(Error{ErrorKind::Unsupported, {}, "a counting uprobe's hits never reach user space"});
+    return std::unexpected(
+        Error{ErrorKind::Unsupported, {}, "a counting uprobe's hits never reach user space"});
   }
 
   Footprint footprint() const override {
@@ -213,7 +221,8 @@ private:
   Status insert_one(const AddressSpace& space, const Site& site) {
     const Armed& known = sites_[site];
     if (!known.events.empty())
-      return std::unexpected(Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+      return std::unexpected(
+          Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
     const auto instruction = admission_->admit(space, site, [](Address, std::span<std::uint8_t>) {});
     if (!instruction)
       return std::unexpected(instruction.error());

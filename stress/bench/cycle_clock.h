@@ -1,4 +1,5 @@
-// The time stamp counter as a clock for single operations (SDM vol. 3B, 18.17: invariant on every CPU we run on).
+// The time stamp counter as a clock for single operations (SDM vol. 3B, 18.17: invariant on every CPU we run
+// on).
 #pragma once
 
 #include <chrono>

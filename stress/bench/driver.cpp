@@ -15,7 +15,8 @@ struct Samples {
   std::string failure;                               // why a repetition gave none
 };
 
-// Google Benchmark's own table would be of cells, not of operations: the rows are made from the samples instead.
+// Google Benchmark's own table would be of cells, not of operations: the rows are made from the samples
+// instead.
 class Silent final : public benchmark::BenchmarkReporter {
 public:
   bool ReportContext(const Context&) override { return true; }
@@ -39,8 +40,9 @@ void add_rows(const Measurement& m, const Samples& samples, BenchOutcome& outcom
     if (values == samples.by_key.end())
       continue;
     const Estimate e = estimate(values->second);
-    outcome.summary.measured.push_back({m.suite, m.case_name, m.strategy, m.threads, m.plan, metric.name, metric.unit,
-                                        e.n, e.median, e.low, e.high, std::nullopt, std::nullopt});
+    outcome.summary.measured.push_back({m.suite, m.case_name, m.strategy, m.threads, m.plan, metric.name,
+                                        metric.unit, e.n, e.median, e.low, e.high, std::nullopt,
+                                        std::nullopt});
   }
 }
 
@@ -53,14 +55,15 @@ BenchOutcome run_measurements(const std::vector<Measurement>& all, int repetitio
   const std::size_t total = all.size() * static_cast<std::size_t>(repetitions);
   benchmark::ClearRegisteredBenchmarks();
   for (std::size_t i = 0; i < all.size(); ++i)
-    benchmark::RegisterBenchmark(all[i].name().c_str(), [&, i](benchmark::State& state) {
-      for ([[maybe_unused]] auto _ : state) {
-        const Verdict verdict = run_cell(all[i].cell);
-        take(all[i], verdict, samples[i]);
-        state.SetIterationTime(verdict.data.value("cell_seconds", 0.0));
-        each({all[i], verdict, ++done, total});
-      }
-    })
+    benchmark::RegisterBenchmark(all[i].name().c_str(),
+                                 [&, i](benchmark::State& state) {
+                                   for ([[maybe_unused]] auto _ : state) {
+                                     const Verdict verdict = run_cell(all[i].cell);
+                                     take(all[i], verdict, samples[i]);
+                                     state.SetIterationTime(verdict.data.value("cell_seconds", 0.0));
+                                     each({all[i], verdict, ++done, total});
+                                   }
+                                 })
         ->UseManualTime()
         ->Iterations(1)
         ->Repetitions(repetitions);

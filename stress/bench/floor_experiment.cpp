@@ -120,7 +120,8 @@ Json on_all_threads(const Floor& floor, const PinPlan& plan) {
 Verdict run_floor(const Json& parameters, Arena&) {
   const auto floor = kFloors.find(parameters.at("floor"));
   if (floor == kFloors.end())
-    return verdict_of(Error{ErrorKind::BadInput, {}, fmt::format("no floor is called {}", parameters.at("floor").dump())});
+    return verdict_of(
+        Error{ErrorKind::BadInput, {}, fmt::format("no floor is called {}", parameters.at("floor").dump())});
   const std::size_t threads = parameters.value("threads", std::size_t{1});
   const auto plan = make_pin_plan(threads == 1 ? "same-pu" : "across-cores", threads);
   if (!plan)

@@ -1,5 +1,5 @@
-// Counts by value in buckets whose width grows with the value, so that any percentile is right within 1/32 of itself
-// (the layout of HdrHistogram, hdrhistogram.org). Fixed size: adding allocates nothing.
+// Counts by value in buckets whose width grows with the value, so that any percentile is right within 1/32 of
+// itself (the layout of HdrHistogram, hdrhistogram.org). Fixed size: adding allocates nothing.
 #pragma once
 
 #include <array>
@@ -16,7 +16,8 @@ public:
   }
   std::uint64_t count() const noexcept { return count_; }
 
-  // The smallest value v such that at least `share` of the values are <= v, to the bucket's upper bound. 0 if empty.
+  // The smallest value v such that at least `share` of the values are <= v, to the bucket's upper bound. 0 if
+  // empty.
   std::uint64_t percentile(double share) const noexcept {
     const auto wanted = static_cast<std::uint64_t>(share * static_cast<double>(count_) + 0.5);
     std::uint64_t seen = 0;

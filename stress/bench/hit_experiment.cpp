@@ -1,5 +1,5 @@
-// What a hit costs: one thread executes one probed body; the same body unprobed is measured in the same cell and
-// subtracted.
+// What a hit costs: one thread executes one probed body; the same body unprobed is measured in the same cell
+// and subtracted.
 #include "harness/machine/pin_plan.h"
 #include "harness/result/statistics.h"
 #include "stress/bench/cycle_clock.h"
@@ -53,7 +53,8 @@ Verdict run_hit(const Json& parameters, Arena&) {
   const double baseline = median_of_batches(probed, mailbox, 10, kUnprobedPerBatch);
   if (const Status inserted = probed.insert_all(); !inserted)
     return verdict_of(inserted.error());
-  (void)nanoseconds_each(probed, mailbox, kHitsPerBatch); // warm: caches, the thread's record, the kernel's nop5
+  (void)nanoseconds_each(probed, mailbox,
+                         kHitsPerBatch); // warm: caches, the thread's record, the kernel's nop5
   const double probed_each = median_of_batches(probed, mailbox, batches, kHitsPerBatch);
   Histogram cycles;
   for (int i = 0; i < singles; ++i) {
@@ -71,8 +72,12 @@ Verdict run_hit(const Json& parameters, Arena&) {
   const auto at = [&](double share) { return static_cast<double>(cycles.percentile(share)) * nanoseconds; };
   Verdict v;
   v.summary = "measured";
-  v.data = Json{{"hit_ns", probed_each - baseline}, {"baseline_ns", baseline}, {"hits", hits},
-                {"hit_p50_ns", at(0.5)},            {"hit_p90_ns", at(0.9)},   {"hit_p99_ns", at(0.99)},
+  v.data = Json{{"hit_ns", probed_each - baseline},
+                {"baseline_ns", baseline},
+                {"hits", hits},
+                {"hit_p50_ns", at(0.5)},
+                {"hit_p90_ns", at(0.9)},
+                {"hit_p99_ns", at(0.99)},
                 {"hit_p999_ns", at(0.999)}};
   return v;
 }

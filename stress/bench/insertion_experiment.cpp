@@ -43,7 +43,8 @@ Verdict run_insertion(const Json& parameters, Arena&) {
   const bool peer = strategy == "kernel-uprobe"; // a removal takes it some 80 ms
   const int rounds = (peer ? 1 : 15) * (parameters.value("full", false) ? 3 : 1);
 
-  const auto plan = make_pin_plan(parameters.at("plan").get<std::string>(), std::max<std::size_t>(threads, 1));
+  const auto plan =
+      make_pin_plan(parameters.at("plan").get<std::string>(), std::max<std::size_t>(threads, 1));
   if (!plan)
     return verdict_of(plan.error());
   const Placement placement{body_named("mov"), 0};

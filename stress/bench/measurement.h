@@ -24,7 +24,9 @@ struct Measurement {
   std::vector<Metric> metrics;
   CellSpec cell;
 
-  std::string name() const { return suite + "/" + case_name + "/" + strategy + "/" + std::to_string(threads); }
+  std::string name() const {
+    return suite + "/" + case_name + "/" + strategy + "/" + std::to_string(threads);
+  }
 };
 
 struct SuiteSize {

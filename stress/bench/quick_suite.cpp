@@ -18,8 +18,13 @@ CellSpec cell(std::string experiment, Json parameters) {
 
 Measurement floor(const char* what, std::size_t threads, bool full) {
   const bool one = threads == 1;
-  Measurement m{"floors", one ? what : std::string(what) + "-all", "none", threads, one ? "same-pu" : kPlan,
-                {},       cell("bench/floor", Json{{"floor", what}, {"threads", threads}, {"full", full}})};
+  Measurement m{"floors",
+                one ? what : std::string(what) + "-all",
+                "none",
+                threads,
+                one ? "same-pu" : kPlan,
+                {},
+                cell("bench/floor", Json{{"floor", what}, {"threads", threads}, {"full", full}})};
   if (one)
     m.metrics = {{"floor", "ns", "ns"}};
   else
@@ -44,7 +49,8 @@ Measurement insertion(const std::string& strategy, std::size_t threads, bool ful
           threads,
           kPlan,
           {{"insert", "ns", "insert_ns"}, {"remove", "ns", "remove_ns"}},
-          cell("bench/insertion", Json{{"strategy", strategy}, {"threads", threads}, {"plan", kPlan}, {"full", full}})};
+          cell("bench/insertion",
+               Json{{"strategy", strategy}, {"threads", threads}, {"plan", kPlan}, {"full", full}})};
 }
 
 } // namespace

@@ -18,7 +18,9 @@ namespace {
 class Bench final : public Command {
 public:
   std::string name() const override { return "bench"; }
-  std::string summary() const override { return "Measure and judge strategies beside the kernel's; record the run"; }
+  std::string summary() const override {
+    return "Measure and judge strategies beside the kernel's; record the run";
+  }
   std::string example() const override { return "proberace bench --out results --strategy pte-swap+xol-vma"; }
 
   void declare(CLI::App& app) override {
@@ -64,17 +66,24 @@ private:
   }
 
   static std::string raw_line(const Repetition& r) {
-    return Json{{"suite", r.measurement.suite},         {"case", r.measurement.case_name},
-                {"strategy", r.measurement.strategy},   {"threads", r.measurement.threads},
-                {"plan", r.measurement.plan},           {"order", r.done},
-                {"ending", proberace::name(r.verdict.ending)}, {"summary", r.verdict.summary},
-                {"data", r.verdict.data},               {"cell", Json::parse(r.measurement.cell.line())}}
+    return Json{{"suite", r.measurement.suite},
+                {"case", r.measurement.case_name},
+                {"strategy", r.measurement.strategy},
+                {"threads", r.measurement.threads},
+                {"plan", r.measurement.plan},
+                {"order", r.done},
+                {"ending", proberace::name(r.verdict.ending)},
+                {"summary", r.verdict.summary},
+                {"data", r.verdict.data},
+                {"cell", Json::parse(r.measurement.cell.line())}}
         .dump();
   }
 
   std::vector<VerdictRow> judge() {
-    const std::vector<std::string> strategies = size_.strategies.empty() ? strategy_names() : size_.strategies;
-    auto rows = promise_rows(strategies, [this](const std::string& line) { progress_.show("judging " + line); });
+    const std::vector<std::string> strategies =
+        size_.strategies.empty() ? strategy_names() : size_.strategies;
+    auto rows =
+        promise_rows(strategies, [this](const std::string& line) { progress_.show("judging " + line); });
     rows.push_back(real_library());
     return rows;
   }
@@ -92,10 +101,18 @@ private:
     const ZlibComparison c = check_zlib(o);
     const bool held = c.own.is(Ending::Held) && c.peer.is(Ending::Held) && c.equal == c.compared;
     const bool skipped = c.own.is(Ending::Skipped) || c.peer.is(Ending::Skipped);
-    const std::string counts = fmt::format("{}; counts equal to kernel-uprobe's at {} of {} sites", c.own.summary,
-                                           c.equal, c.compared);
-    return {"target", "zlib", o.strategy, skipped ? "skipped" : held ? "kept" : "broken",
-            skipped ? "skipped" : held ? "held" : "broken", skipped ? c.peer.summary : counts};
+    const std::string counts = fmt::format("{}; counts equal to kernel-uprobe's at {} of {} sites",
+                                           c.own.summary, c.equal, c.compared);
+    return {"target",
+            "zlib",
+            o.strategy,
+            skipped ? "skipped"
+            : held  ? "kept"
+                    : "broken",
+            skipped ? "skipped"
+            : held  ? "held"
+                    : "broken",
+            skipped ? c.peer.summary : counts};
   }
 
   Exit finish(RunDirectory& directory, const Json& machine, const Summary& summary) {

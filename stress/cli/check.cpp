@@ -1,4 +1,5 @@
-// proberace check: a strategy against its promises, all strategies against theirs, or a strategy on a real library.
+// proberace check: a strategy against its promises, all strategies against theirs, or a strategy on a real
+// library.
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/summary_table.h"
@@ -24,7 +25,9 @@ Exit exit_of(const Verdict& verdict) {
 class Check final : public Command {
 public:
   std::string name() const override { return "check"; }
-  std::string summary() const override { return "Judge strategies against their promises, or on a real library"; }
+  std::string summary() const override {
+    return "Judge strategies against their promises, or on a real library";
+  }
   std::string example() const override {
     return "proberace check --target zlib --strategy pte-swap+xol-vma --threads 2";
   }
@@ -79,7 +82,8 @@ private:
     progress_.show(fmt::format("{} on {}", zlib_.strategy, target_));
     const ZlibComparison c = check_zlib(zlib_);
     if (c.own.is(Ending::Skipped) || c.own.is(Ending::Refused))
-      return fail(Error{c.own.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, c.own.summary});
+      return fail(Error{
+          c.own.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, c.own.summary});
     if (json_)
       fmt::print("{}\n", as_json(c).dump(2));
     else
@@ -105,10 +109,14 @@ private:
   }
 
   Json as_json(const ZlibComparison& c) const {
-    return Json{{"schema", "proberace/check-target/1"}, {"target", target_},
-                {"strategy", zlib_.strategy},           {"verdict", proberace::to_json(c.own)},
-                {"kernel_uprobe", proberace::to_json(c.peer)}, {"compared", c.compared},
-                {"equal", c.equal},                     {"differing", c.differing},
+    return Json{{"schema", "proberace/check-target/1"},
+                {"target", target_},
+                {"strategy", zlib_.strategy},
+                {"verdict", proberace::to_json(c.own)},
+                {"kernel_uprobe", proberace::to_json(c.peer)},
+                {"compared", c.compared},
+                {"equal", c.equal},
+                {"differing", c.differing},
                 {"refused", c.refused}};
   }
 

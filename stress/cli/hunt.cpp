@@ -19,11 +19,20 @@ double share(std::uint64_t part, std::uint64_t whole) {
 }
 
 Json to_json(const HuntReport& r, const std::string& strategy) {
-  Json j{{"schema", "proberace/hunt/1"}, {"strategy", strategy}, {"seed", r.seed},
-         {"cells", r.cells},             {"shrinks", r.shrinks}, {"skipped", r.skipped},
-         {"executions", r.executions},   {"must", r.must},       {"may", r.may},
-         {"must_not", r.must_not},       {"hits", r.hits},       {"inserted", r.inserted},
-         {"removed", r.removed},         {"counterexample", nullptr}};
+  Json j{{"schema", "proberace/hunt/1"},
+         {"strategy", strategy},
+         {"seed", r.seed},
+         {"cells", r.cells},
+         {"shrinks", r.shrinks},
+         {"skipped", r.skipped},
+         {"executions", r.executions},
+         {"must", r.must},
+         {"may", r.may},
+         {"must_not", r.must_not},
+         {"hits", r.hits},
+         {"inserted", r.inserted},
+         {"removed", r.removed},
+         {"counterexample", nullptr}};
   if (r.found)
     j["counterexample"] = Json{{"cell", Json::parse(to_cell(r.found->history).line())},
                                {"verdict", proberace::to_json(r.found->verdict)}};
@@ -45,10 +54,11 @@ void print_history(const History& h) {
 
 void print_counterexample(const Counterexample& found, bool promised) {
   const Verdict& v = found.verdict;
-  fmt::print("\ncounterexample: {}{}\n  {}\n", name(v.ending), v.property.empty() ? "" : " (" + v.property + ")",
-             v.summary);
-  fmt::print("  {}\n", promised ? "the strategy promises exact counts: a broken promise"
-                                : "the strategy does not promise exact counts with threads: a finding, not a surprise");
+  fmt::print("\ncounterexample: {}{}\n  {}\n", name(v.ending),
+             v.property.empty() ? "" : " (" + v.property + ")", v.summary);
+  fmt::print("  {}\n",
+             promised ? "the strategy promises exact counts: a broken promise"
+                      : "the strategy does not promise exact counts with threads: a finding, not a surprise");
   print_history(found.history);
   if (!v.evidence.is_null())
     fmt::print("  evidence: {}\n", v.evidence.dump());
@@ -58,7 +68,9 @@ void print_counterexample(const Counterexample& found, bool promised) {
 class Hunt final : public Command {
 public:
   std::string name() const override { return "hunt"; }
-  std::string summary() const override { return "Invent multithreaded histories until one breaks a strategy"; }
+  std::string summary() const override {
+    return "Invent multithreaded histories until one breaks a strategy";
+  }
   std::string example() const override {
     return "proberace hunt --strategy pte-swap+xol-vma --threads 4 --budget 60s";
   }
@@ -95,7 +107,8 @@ public:
     if (report.found)
       return Exit::Counterexample;
     if (report.hits == 0 && report.refused)
-      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {},
+      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
+                        {},
                         report.refused->summary});
     return Exit::Held;
   }
@@ -107,18 +120,22 @@ private:
     o.budget = std::chrono::milliseconds(budget_ms_);
     o.seed = seed_.value_or(std::random_device{}());
     o.progress = [this](const HuntReport& r) {
-      progress_.show(fmt::format("{}: {} cells, {} executions, {} hits{}", bounds_.strategy, r.cells, r.executions,
-                                 r.hits, r.found ? fmt::format(", shrinking ({})", r.shrinks) : ""));
+      progress_.show(fmt::format("{}: {} cells, {} executions, {} hits{}", bounds_.strategy, r.cells,
+                                 r.executions, r.hits,
+                                 r.found ? fmt::format(", shrinking ({})", r.shrinks) : ""));
     };
     return o;
   }
 
   void print(const HuntReport& r, bool promised) const {
     fmt::print("{}: {} after {} histories, {} executions, {} insertions, {} removals, {} hits (seed {})\n",
-               bounds_.strategy, r.found ? "BROKEN" : "held", r.cells, r.executions, r.inserted, r.removed, r.hits,
-               r.seed);
-    fmt::print("  of the executions {:.1f} % must count, {:.1f} % must not, {:.1f} % may (they overlapped an operation)\n",
-               share(r.must, r.executions), share(r.must_not, r.executions), share(r.may, r.executions));
+               bounds_.strategy, r.found ? "BROKEN" : "held", r.cells, r.executions, r.inserted, r.removed,
+               r.hits, r.seed);
+    fmt::print("  of the executions {:.1f} % must count, {:.1f} % must not, {:.1f} % may (they overlapped an "
+               "operation);\n"
+               "  {:.1f} % of the hits are of executions that must count\n",
+               share(r.must, r.executions), share(r.must_not, r.executions), share(r.may, r.executions),
+               share(std::min(r.must, r.hits), r.hits));
     if (r.skipped != 0)
       fmt::print("  {} histories skipped\n", r.skipped);
     if (r.found)

@@ -44,9 +44,11 @@ CodeSnapshot CodeSnapshot::of(const Text& text) {
 }
 
 std::string CodeSnapshot::difference(const CodeSnapshot& later) const {
-  const auto [before, after] = std::mismatch(bytes.begin(), bytes.end(), later.bytes.begin(), later.bytes.end());
+  const auto [before, after] =
+      std::mismatch(bytes.begin(), bytes.end(), later.bytes.begin(), later.bytes.end());
   if (before != bytes.end())
-    return fmt::format("byte {:#x} of the text was {:02x} and is {:02x}", before - bytes.begin(), *before, *after);
+    return fmt::format("byte {:#x} of the text was {:02x} and is {:02x}", before - bytes.begin(), *before,
+                       *after);
   for (const Mapping& m : later.executable)
     if (std::find(executable.begin(), executable.end(), m) == executable.end())
       return fmt::format("a mapping is there that was not: {}", text_of(m));

@@ -1,4 +1,5 @@
-// The code of the process as it stands: bytes of a text and every executable mapping, to compare before and after.
+// The code of the process as it stands: bytes of a text and every executable mapping, to compare before and
+// after.
 #pragma once
 
 #include "harness/base/address_space.h"
@@ -7,8 +8,8 @@
 namespace proberace {
 
 struct CodeSnapshot {
-  std::vector<std::uint8_t> bytes;   // of the text
-  std::vector<Mapping> executable;   // all but the kernel's own, whose names are in brackets
+  std::vector<std::uint8_t> bytes; // of the text
+  std::vector<Mapping> executable; // all but the kernel's own, whose names are in brackets
   std::size_t descriptors = 0;
   std::vector<std::uint8_t> trap_action; // of SIGTRAP
 

@@ -46,9 +46,12 @@ CellSpec to_cell(const History& history) {
   }
   CellSpec spec;
   spec.experiment = "history";
-  spec.parameters = Json{{"strategy", history.strategy}, {"plan", history.plan},
-                         {"threads", history.threads},   {"bodies", std::move(bodies)},
-                         {"controllers", std::move(controllers)}, {"rounds", history.rounds},
+  spec.parameters = Json{{"strategy", history.strategy},
+                         {"plan", history.plan},
+                         {"threads", history.threads},
+                         {"bodies", std::move(bodies)},
+                         {"controllers", std::move(controllers)},
+                         {"rounds", history.rounds},
                          {"churn", history.churn}};
   spec.deadline = std::chrono::seconds(20);
   return spec;

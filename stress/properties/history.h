@@ -1,5 +1,5 @@
-// A program of threads and events as a value: workers execute bodies, controllers insert and remove probes on them. It
-// is generated, shrunk, printed as one line and run again.
+// A program of threads and events as a value: workers execute bodies, controllers insert and remove probes on
+// them. It is generated, shrunk, printed as one line and run again.
 #pragma once
 
 #include "harness/cell/cell.h"
@@ -15,8 +15,8 @@ enum class Action { Insert, Remove, Pause };
 
 struct Event {
   Action action = Action::Pause;
-  std::vector<std::size_t> sites{};  // indices into History::bodies; of Insert and Remove
-  std::size_t executions = 0;        // of Pause: how many executions of all workers to wait for
+  std::vector<std::size_t> sites{}; // indices into History::bodies; of Insert and Remove
+  std::size_t executions = 0;       // of Pause: how many executions of all workers to wait for
   bool operator==(const Event&) const = default;
 };
 
@@ -33,7 +33,7 @@ struct History {
   std::vector<PlacedName> bodies;                // each has one site
   std::vector<std::vector<Event>> controllers{}; // each runs its events in order, on a thread of its own
   std::size_t rounds = 1;                        // each controller repeats its events this often
-  std::size_t churn = 0;                         // threads started, run through every body once, and ended, meanwhile
+  std::size_t churn = 0; // threads started, run through every body once, and ended, meanwhile
   bool operator==(const History&) const = default;
 };
 

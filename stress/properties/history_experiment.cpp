@@ -107,7 +107,8 @@ void Run::churn() {
   const Worker::Shared shared{text_, scratch_.states, tickets_, executions_};
   for (std::size_t i = 0; i < history_.churn; ++i)
     std::thread([&] {
-      Worker self(shared, scratch_.tallies[kMaxWorkers], scratch_.notes[kMaxWorkers], arena_.points[Arena::kPoints - 1]);
+      Worker self(shared, scratch_.tallies[kMaxWorkers], scratch_.notes[kMaxWorkers],
+                  arena_.points[Arena::kPoints - 1]);
       for (std::size_t site = 0; site < sites_.size(); ++site)
         self.execute(site);
     }).join();
@@ -120,7 +121,8 @@ void Run::pause(std::size_t executions) const {
     std::this_thread::yield();
 }
 
-// The count must not move while the site is clear: since this site was last seen clear, by whichever controller.
+// The count must not move while the site is clear: since this site was last seen clear, by whichever
+// controller.
 void Run::check_still_clear(std::size_t site) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t word = scratch_.states[site].read();
@@ -131,7 +133,8 @@ void Run::check_still_clear(std::size_t site) {
     return;
   ClearSince& since = clear_since_[site];
   if (since.known && since.word == word && since.hits != hits)
-    moved_while_clear_ = fmt::format("site {} was clear, and its count went from {} to {}", site, since.hits, hits);
+    moved_while_clear_ =
+        fmt::format("site {} was clear, and its count went from {} to {}", site, since.hits, hits);
   since = {word, hits, true};
 }
 
@@ -149,7 +152,8 @@ void Run::operate(const Event& event, ThreadPoint& point) {
     scratch_.states[event.sites[k]].end(results[k].has_value());
     if (results[k]) {
       (inserting ? inserted_ : removed_).fetch_add(1, std::memory_order_relaxed); // a statistic
-    } else if (results[k].error().kind != ErrorKind::AlreadyArmed && results[k].error().kind != ErrorKind::NotArmed) {
+    } else if (results[k].error().kind != ErrorKind::AlreadyArmed &&
+               results[k].error().kind != ErrorKind::NotArmed) {
       const std::lock_guard lock(mutex_);
       if (!first_refusal_)
         first_refusal_ = results[k].error();
@@ -235,16 +239,17 @@ std::optional<Verdict> Run::judge_counts() const {
       all += tally;
       const auto hits = prober_->hits(sites_[s], scratch_.workers[w]);
       if (hits && !tally.admits(*hits))
-        return broken(Fault::WrongCount,
-                      fmt::format("site {} ({}), thread {}: {} hits, where {} must and {} may have counted", s,
-                                  history_.bodies[s].body, w, *hits, tally.must, tally.may()),
-                      Json{{"site", s}, {"thread", w}, {"hits", *hits}, {"must", tally.must}, {"may", tally.may()}});
+        return broken(
+            Fault::WrongCount,
+            fmt::format("site {} ({}), thread {}: {} hits, where {} must and {} may have counted", s,
+                        history_.bodies[s].body, w, *hits, tally.must, tally.may()),
+            Json{{"site", s}, {"thread", w}, {"hits", *hits}, {"must", tally.must}, {"may", tally.may()}});
     }
     const std::uint64_t hits = prober_->hits(sites_[s]);
     if (!all.admits(hits))
       return broken(Fault::WrongCount,
-                    fmt::format("site {} ({}), all threads: {} hits, where {} must and {} may have counted", s,
-                                history_.bodies[s].body, hits, all.must, all.may()),
+                    fmt::format("site {} ({}), all threads: {} hits, where {} must and {} may have counted",
+                                s, history_.bodies[s].body, hits, all.must, all.may()),
                     Json{{"site", s}, {"hits", hits}, {"must", all.must}, {"may", all.may()}});
   }
   return std::nullopt;
@@ -257,12 +262,17 @@ Verdict Run::judge() {
     if (fault == Fault::None)
       continue;
     return broken(fault,
-                  fmt::format("{} on thread {}, site {} ({}), execution {}: hit {} times{}", name(fault), w, note.site,
-                              history_.bodies[note.site].body, note.ticket, note.hits,
+                  fmt::format("{} on thread {}, site {} ({}), execution {}: hit {} times{}", name(fault), w,
+                              note.site, history_.bodies[note.site].body, note.ticket, note.hits,
                               note.count > 1 ? fmt::format(", and {} more faults", note.count - 1) : ""),
-                  Json{{"thread", w}, {"site", note.site}, {"body", history_.bodies[note.site].body},
-                       {"execution", note.ticket}, {"hits", note.hits}, {"result", note.result},
-                       {"expected_result", expected_result(note.ticket)}, {"faults", note.count}});
+                  Json{{"thread", w},
+                       {"site", note.site},
+                       {"body", history_.bodies[note.site].body},
+                       {"execution", note.ticket},
+                       {"hits", note.hits},
+                       {"result", note.result},
+                       {"expected_result", expected_result(note.ticket)},
+                       {"faults", note.count}});
   }
   if (!moved_while_clear_.empty())
     return broken(Fault::MovedWhileClear, moved_while_clear_, {});
@@ -315,7 +325,8 @@ Verdict run_history(const Json& parameters, Arena& arena) {
   if (!plan)
     return verdict_of(plan.error());
   if (plan->cpus.empty() || plan->cpus.size() > kMaxWorkers)
-    return verdict_of(Error{ErrorKind::BadInput, {}, fmt::format("a history has 1 to {} workers", kMaxWorkers)});
+    return verdict_of(
+        Error{ErrorKind::BadInput, {}, fmt::format("a history has 1 to {} workers", kMaxWorkers)});
   auto text = Text::make(placements);
   if (!text)
     return verdict_of(text.error());

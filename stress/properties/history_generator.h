@@ -1,4 +1,5 @@
-// Invents histories with RapidCheck; its shrinking takes away threads, controllers, events, bodies and rounds.
+// Invents histories with RapidCheck; its shrinking takes away threads, controllers, events, bodies and
+// rounds.
 #pragma once
 
 #include "stress/properties/history.h"

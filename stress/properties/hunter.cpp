@@ -12,6 +12,17 @@ constexpr int kHistoriesPerBatch = 20;
 constexpr int kTriesWhileShrinking = 3; // a race that shows now and then must not stop the shrinking at once
 constexpr std::chrono::seconds kShrinkAtLeast{5};
 
+// RapidCheck's own listener prints its configuration and every failure; the command prints the report
+// instead.
+class Quiet final : public rc::detail::TestListener {
+public:
+  void onTestCaseFinished(const rc::detail::CaseDescription&) override {}
+  void onShrinkTried(const rc::detail::CaseDescription&, bool) override {}
+  void onTestFinished(const rc::detail::TestMetadata&, const rc::detail::TestResult&) override {}
+};
+
+const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
+
 bool bad(const Verdict& v) {
   return v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung);
 }
@@ -27,8 +38,9 @@ public:
       rc::detail::TestParams params;
       params.seed = options_.seed + batch;
       params.maxSuccess = kHistoriesPerBatch;
-      rc::detail::checkTestable([this] { holds(*history_generator(options_.bounds)); }, rc::detail::TestMetadata{},
-                                params);
+      Quiet listener;
+      rc::detail::checkTestable([this] { holds(*history_generator(options_.bounds)); },
+                                rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
     }
     return std::move(report_);
   }
@@ -39,7 +51,8 @@ private:
            (options_.stop_after != 0 && report_.cells >= static_cast<std::size_t>(options_.stop_after));
   }
 
-  // The property. Once the time is up everything holds, which ends the batch, or the shrinking, where it stands.
+  // The property. Once the time is up everything holds, which ends the batch, or the shrinking, where it
+  // stands.
   void holds(const History& history) {
     const bool shrinking = report_.found.has_value();
     if (shrinking ? Clock::now() >= shrink_until_ : over())
@@ -62,7 +75,9 @@ private:
       ++report_.skipped;
     if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !report_.refused)
       report_.refused = verdict;
-    const auto add = [&](std::uint64_t& sum, const char* key) { sum += verdict.data.value(key, std::uint64_t{0}); };
+    const auto add = [&](std::uint64_t& sum, const char* key) {
+      sum += verdict.data.value(key, std::uint64_t{0});
+    };
     add(report_.executions, "executions");
     add(report_.must, "must");
     add(report_.may, "may");

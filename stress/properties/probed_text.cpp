@@ -42,7 +42,8 @@ Status ProbedText::remove_all() {
 bool ProbedText::execute(std::size_t i, Mailbox& mailbox) const noexcept {
   const std::uint64_t ticket = mailbox.ticket + 1;
   mailbox.ticket = ticket;
-  return proberace_call_body(bytes_at(text_.bodies()[i].entry), ticket, ticket, &mailbox) == expected_result(ticket);
+  return proberace_call_body(bytes_at(text_.bodies()[i].entry), ticket, ticket, &mailbox) ==
+         expected_result(ticket);
 }
 
 Verdict broken(std::string property, std::string summary) {

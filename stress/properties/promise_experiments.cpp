@@ -32,6 +32,32 @@ Verdict with_probes(const Json& parameters, std::initializer_list<const char*> b
   return check(**probed);
 }
 
+// ---- rip-relative, all-control-flow, red-zone-intact: every body of the kind, on this thread alone, so that
+// nothing but the instruction is tried.
+
+Verdict instructions(const Json& parameters, BodyTrait trait) {
+  constexpr std::uint64_t kTimes = 200; // the kernel optimises a five-byte nop only after its first hit
+  std::vector<Placement> placements;
+  for (const Body& body : all_bodies())
+    if (body.has(trait))
+      placements.push_back({&body, placements.size() % 2});
+  auto probed = ProbedText::open(parameters.at("strategy"), placements);
+  if (!probed)
+    return verdict_of(probed.error());
+  if (const Status inserted = (*probed)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  for (std::size_t i = 0; i < placements.size(); ++i) {
+    for (std::uint64_t n = 1; n <= kTimes; ++n)
+      if (!(*probed)->execute(i))
+        return broken("wrong-result", fmt::format("{}: wrong result, or a register it must keep, at hit {}",
+                                                  placements[i].body->name(), n));
+    if (const std::uint64_t hits = (*probed)->prober().hits((*probed)->site(i)); hits != kTimes)
+      return broken("wrong-count",
+                    fmt::format("{}: {} executions, {} hits", placements[i].body->name(), kTimes, hits));
+  }
+  return held(fmt::format("{} bodies", placements.size()));
+}
+
 // ---- signals-see-original-pc: PCs that a storm of signals saw must all lie in code that was there before.
 
 constexpr int kSignals = 4000;
@@ -41,7 +67,8 @@ std::uintptr_t signal_pcs[kSignals + 1];
 void note_pc(int, siginfo_t*, void* context) {
   const int n = signals_taken.fetch_add(1, std::memory_order_relaxed); // one thread takes them all
   if (n < kSignals)
-    signal_pcs[n] = static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
+    signal_pcs[n] =
+        static_cast<std::uintptr_t>(static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP]);
 }
 
 Verdict signals_see_original_pc(const Json& parameters, Arena&) {
@@ -74,14 +101,15 @@ Verdict signals_see_original_pc(const Json& parameters, Arena&) {
       const Mapping* mapping = known.find(pc);
       const bool in_text = text <= pc && pc < text + static_cast<std::ptrdiff_t>(probed.text().bytes());
       if (!in_text && (mapping == nullptr || !mapping->executable))
-        return broken("slot-pc", fmt::format("signal {} of {} saw {:#x}, which no code of the program holds", i, taken,
-                                             value(pc)));
+        return broken("slot-pc", fmt::format("signal {} of {} saw {:#x}, which no code of the program holds",
+                                             i, taken, value(pc)));
     }
     return held(fmt::format("{} signals", taken));
   });
 }
 
-// ---- faults-see-original-pc: a load through a null-like pointer; its handler looks at the PC and goes on behind it.
+// ---- faults-see-original-pc: a load through a null-like pointer; its handler looks at the PC and goes on
+// behind it.
 
 std::atomic<std::uintptr_t> fault_pc{0};
 std::uintptr_t fault_resume = 0;
@@ -113,7 +141,8 @@ Verdict faults_see_original_pc(const Json& parameters, Arena&) {
   reinterpret_cast<void (*)(std::uintptr_t)>(bytes_at(text->start()))(0x10);
   const std::uintptr_t seen = fault_pc.load(std::memory_order_relaxed);
   if (seen != value(site.address))
-    return broken("fault-pc", fmt::format("the fault of {:#x} was reported at {:#x}", value(site.address), seen));
+    return broken("fault-pc",
+                  fmt::format("the fault of {:#x} was reported at {:#x}", value(site.address), seen));
   return held();
 }
 
@@ -144,7 +173,8 @@ Verdict reentrant(const Json& parameters, Arena&) {
         const std::uint64_t outer = probed.prober().hits(probed.site(0));
         const std::uint64_t inner = probed.prober().hits(probed.site(1));
         if (outer != kTimes || inner != kTimes)
-          return broken("wrong-count", fmt::format("{} outer and {} nested hits of {} each", outer, inner, kTimes));
+          return broken("wrong-count",
+                        fmt::format("{} outer and {} nested hits of {} each", outer, inner, kTimes));
         return held();
       },
       false);
@@ -172,8 +202,8 @@ Verdict fork_safe(const Json& parameters, Arena&) {
       return broken("child", fmt::format("the forked child ended with status {:#x}", status));
     const std::uint64_t after_child = probed.prober().hits(probed.site(0));
     if (after_child != kTimes)
-      return broken("wrong-count", fmt::format("{} executions of the parent, {} hits after the child ran", kTimes,
-                                               after_child));
+      return broken("wrong-count", fmt::format("{} executions of the parent, {} hits after the child ran",
+                                               kTimes, after_child));
     if (!run() || probed.prober().hits(probed.site(0)) != 2 * kTimes)
       return broken("wrong-count", "the parent's counts are wrong after the child has ended");
     return held();
@@ -252,13 +282,20 @@ Verdict file_backed_text(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("promise/signals-see-original-pc", &signals_see_original_pc) &&
-                        register_experiment("promise/faults-see-original-pc", &faults_see_original_pc) &&
-                        register_experiment("promise/reentrant", &reentrant) &&
-                        register_experiment("promise/fork-safe", &fork_safe) &&
-                        register_experiment("promise/no-added-mapping", &no_added_mapping) &&
-                        register_experiment("promise/no-writable-executable", &no_writable_executable) &&
-                        register_experiment("promise/file-backed-text", &file_backed_text);
+const bool registered =
+    register_experiment("promise/rip-relative",
+                        [](const Json& p, Arena&) { return instructions(p, BodyTrait::RipRelative); }) &&
+    register_experiment("promise/all-control-flow",
+                        [](const Json& p, Arena&) { return instructions(p, BodyTrait::ControlFlow); }) &&
+    register_experiment("promise/red-zone-intact",
+                        [](const Json& p, Arena&) { return instructions(p, BodyTrait::RedZone); }) &&
+    register_experiment("promise/signals-see-original-pc", &signals_see_original_pc) &&
+    register_experiment("promise/faults-see-original-pc", &faults_see_original_pc) &&
+    register_experiment("promise/reentrant", &reentrant) &&
+    register_experiment("promise/fork-safe", &fork_safe) &&
+    register_experiment("promise/no-added-mapping", &no_added_mapping) &&
+    register_experiment("promise/no-writable-executable", &no_writable_executable) &&
+    register_experiment("promise/file-backed-text", &file_backed_text);
 
 } // namespace
 

@@ -1,20 +1,12 @@
 #include "stress/properties/promise_matrix.h"
 
+#include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "stress/properties/history.h"
-#include "stress/targets/body.h"
 
 namespace proberace {
 
 namespace {
-
-std::vector<PlacedName> bodies_with(BodyTrait trait) {
-  std::vector<PlacedName> names;
-  for (const Body& body : all_bodies())
-    if (body.has(trait))
-      names.push_back({std::string(body.name()), names.size() % 2});
-  return names;
-}
 
 Event on_all(Action action, std::size_t sites) {
   Event e{action, {}, 0};
@@ -32,7 +24,7 @@ constexpr Event pause_for(std::size_t executions) {
 History of(const std::string& strategy, std::vector<PlacedName> bodies, std::size_t threads) {
   History h;
   h.strategy = strategy;
-  h.plan = threads > 1 ? "across-cores" : "same-pu";
+  h.plan = make_pin_plan("across-cores", threads) ? "across-cores" : "same-pu";
   h.threads = threads;
   h.bodies = std::move(bodies);
   return h;
@@ -46,7 +38,8 @@ History armed_throughout(const std::string& strategy, std::vector<PlacedName> bo
   return h;
 }
 
-// Two controllers that insert, or also remove, on shared and neighbouring sites while three threads execute them.
+// Two controllers that insert, or also remove, on shared and neighbouring sites while three threads execute
+// them.
 History toggled(const std::string& strategy, bool remove_too) {
   History h = of(strategy, {{"nop", 0}, {"mov", 0}, {"push", 1}}, 3);
   if (!remove_too) {
@@ -83,9 +76,6 @@ CellSpec promise_cell(const std::string& strategy, Promise promise) {
   case Promise::ExactCounts: return to_cell(armed_throughout(strategy, {{"mov", 0}, {"nop", 0}}, 4));
   case Promise::InsertionWhileRunning: return to_cell(toggled(strategy, false));
   case Promise::RemovalWhileRunning: return to_cell(toggled(strategy, true));
-  case Promise::RipRelative: return to_cell(armed_throughout(strategy, bodies_with(BodyTrait::RipRelative), 1));
-  case Promise::AllControlFlow: return to_cell(armed_throughout(strategy, bodies_with(BodyTrait::ControlFlow), 1));
-  case Promise::RedZoneIntact: return to_cell(armed_throughout(strategy, bodies_with(BodyTrait::RedZone), 1));
   default: return own_experiment(strategy, promise);
   }
 }
@@ -94,7 +84,8 @@ PromiseRow try_promise(const std::string& strategy, Promise promise) {
   const CellSpec spec = promise_cell(strategy, promise);
   Verdict verdict = run_cell(spec);
   // A site that is refused is not one the promise holds for.
-  if (verdict.is(Ending::Held) && verdict.data.contains("first_refusal") && verdict.data["first_refusal"].is_string()) {
+  if (verdict.is(Ending::Held) && verdict.data.contains("first_refusal") &&
+      verdict.data["first_refusal"].is_string()) {
     verdict.ending = Ending::Refused;
     verdict.summary = verdict.data["first_refusal"];
   }

@@ -1,5 +1,5 @@
-// A site's state word, written around each operation on it by the harness itself: operations in flight, last completed
-// state, sequence number. No clock is involved, and nothing ambiguous is thrown away.
+// A site's state word, written around each operation on it by the harness itself: operations in flight, last
+// completed state, sequence number. No clock is involved, and nothing ambiguous is thrown away.
 #pragma once
 
 #include <atomic>
@@ -10,8 +10,9 @@ namespace proberace {
 class SiteState {
 public:
   // Thread-safe. An operation on the site begins, and ends; `succeeded` if it changed the site's state.
-  // Inserts and removes that succeed alternate, whichever controllers they come from. So each success turns the armed
-  // bit over, and the bit is right whenever nothing is in flight, even where two operations overlapped.
+  // Inserts and removes that succeed alternate, whichever controllers they come from. So each success turns
+  // the armed bit over, and the bit is right whenever nothing is in flight, even where two operations
+  // overlapped.
   void begin() noexcept { word_.fetch_add(kInFlight, std::memory_order_acq_rel); } // pairs with read
   void end(bool succeeded) noexcept {
     std::uint64_t word = word_.load(std::memory_order_relaxed);
@@ -22,7 +23,9 @@ public:
                                         std::memory_order_relaxed));
   }
 
-  std::uint64_t read() const noexcept { return word_.load(std::memory_order_acquire); } // pairs with begin, end
+  std::uint64_t read() const noexcept {
+    return word_.load(std::memory_order_acquire);
+  } // pairs with begin, end
 
   static constexpr bool quiet(std::uint64_t word) noexcept { return (word & kInFlightMask) == 0; }
   static constexpr bool armed(std::uint64_t word) noexcept { return (word & kArmed) != 0; }

@@ -1,8 +1,9 @@
-// What one thread knows of its executions of one site: how many it started, how many must and must not have counted.
+// What one thread knows of its executions of one site: how many it started, how many must and must not have
+// counted.
 //
-// An execution between two equal reads of the state word, with nothing in flight, must be counted if armed, and must not
-// if clear. *May* is the rest: it overlapped an operation, or never finished. The judge holds a count to
-// must <= hits <= must + may.
+// An execution between two equal reads of the state word, with nothing in flight, must be counted if armed,
+// and must not if clear. *May* is the rest: it overlapped an operation, or never finished. The judge holds a
+// count to must <= hits <= must + may.
 #pragma once
 
 #include "stress/properties/site_state.h"
@@ -21,15 +22,15 @@ enum class Fault : std::uint64_t {
   WrongRegisters, // the hit handler saw registers that were not the site's
   WrongCount,     // the prober's count is outside must..must+may
   MovedWhileClear,
-  NotRestored,    // bytes or mappings after removal
+  NotRestored, // bytes or mappings after removal
 };
 
 inline constexpr std::size_t kFaultCount = 9;
 
 constexpr std::string_view name(Fault fault) noexcept {
-  constexpr std::array<std::string_view, kFaultCount> kNames{"none",         "lost-hit",        "double-hit",
-                                                             "spurious-hit", "wrong-result",    "wrong-registers",
-                                                             "wrong-count",  "moved-while-clear", "not-restored"};
+  constexpr std::array<std::string_view, kFaultCount> kNames{
+      "none",        "lost-hit",          "double-hit",  "spurious-hit", "wrong-result", "wrong-registers",
+      "wrong-count", "moved-while-clear", "not-restored"};
   return kNames[static_cast<std::size_t>(fault)];
 }
 

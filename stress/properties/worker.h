@@ -24,8 +24,8 @@ class Worker {
 public:
   struct Shared {
     const Text& text;
-    SiteState* states;       // one per body
-    bool tickets;            // the prober calls stamp_ticket on each hit
+    SiteState* states;                      // one per body
+    bool tickets;                           // the prober calls stamp_ticket on each hit
     std::atomic<std::uint64_t>& executions; // of all workers
   };
 

@@ -9,8 +9,9 @@ namespace {
 Verdict run(const ZlibOptions& o, const std::string& strategy) {
   CellSpec spec;
   spec.experiment = "zlib";
-  spec.parameters = Json{{"strategy", strategy}, {"threads", o.threads}, {"sites", o.sites},
-                         {"bytes_per_file", o.bytes_per_file}, {"plan", o.plan}, {"symbol", o.symbol}};
+  spec.parameters = Json{{"strategy", strategy}, {"threads", o.threads},
+                         {"sites", o.sites},     {"bytes_per_file", o.bytes_per_file},
+                         {"plan", o.plan},       {"symbol", o.symbol}};
   spec.deadline = std::chrono::minutes(5);
   return run_cell(spec);
 }
@@ -43,10 +44,10 @@ ZlibComparison check_zlib(const ZlibOptions& options) {
     if (own[i]["offset"] == peer[i]["offset"] && own[i]["hits"] == peer[i]["hits"])
       ++c.equal;
     else
-      c.differing.push_back(fmt::format("{} at file offset {:#x} ({}): {} hits, kernel-uprobe {}",
-                                        own[i]["instruction"].get<std::string>(), own[i]["offset"].get<std::uint64_t>(),
-                                        own[i]["function"].get<std::string>(), own[i]["hits"].dump(),
-                                        peer[i]["hits"].dump()));
+      c.differing.push_back(
+          fmt::format("{} at file offset {:#x} ({}): {} hits, kernel-uprobe {}",
+                      own[i]["instruction"].get<std::string>(), own[i]["offset"].get<std::uint64_t>(),
+                      own[i]["function"].get<std::string>(), own[i]["hits"].dump(), peer[i]["hits"].dump()));
   }
   return c;
 }

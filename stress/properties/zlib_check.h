@@ -1,4 +1,5 @@
-// Real input judged: the zlib experiment under a strategy, and its counts beside the kernel uprobes' for the same sites.
+// Real input judged: the zlib experiment under a strategy, and its counts beside the kernel uprobes' for the
+// same sites.
 #pragma once
 
 #include "harness/cell/cell.h"

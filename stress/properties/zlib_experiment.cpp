@@ -1,6 +1,6 @@
-// Real input: Debian's libz compresses and decompresses real files while hundreds of its instructions are probed. The
-// output must be what it is unprobed; the counts per site are the experiment's data, to be compared with another
-// strategy's for the same input.
+// Real input: Debian's libz compresses and decompresses real files while hundreds of its instructions are
+// probed. The output must be what it is unprobed; the counts per site are the experiment's data, to be
+// compared with another strategy's for the same input.
 #include "harness/base/process_memory.h"
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
@@ -40,7 +40,8 @@ std::expected<std::vector<Candidate>, Error> all_instructions(const Target& targ
   return all;
 }
 
-std::expected<std::vector<Candidate>, Error> of_function(std::vector<Candidate> all, const std::string& symbol) {
+std::expected<std::vector<Candidate>, Error> of_function(std::vector<Candidate> all,
+                                                         const std::string& symbol) {
   if (!symbol.empty())
     std::erase_if(all, [&](const Candidate& c) { return c.function != symbol; });
   if (all.empty())
@@ -139,10 +140,16 @@ Verdict run_zlib(const Json& parameters, Arena& arena) {
       hits_after += (*prober)->hits(sites[i]);
 
   Verdict v;
-  v.data = Json{{"sites", sites.size()}, {"armed", armed}, {"hit_sites", hit_sites}, {"hits", hits},
-                {"inputs", inputs->size()}, {"identical", probed == unprobed},
-                {"breakpoints", paths[Path::Breakpoint]}, {"slot_steps", paths[Path::SlotStep]},
-                {"in_place_steps", paths[Path::InPlaceStep]}, {"rows", std::move(rows)}};
+  v.data = Json{{"sites", sites.size()},
+                {"armed", armed},
+                {"hit_sites", hit_sites},
+                {"hits", hits},
+                {"inputs", inputs->size()},
+                {"identical", probed == unprobed},
+                {"breakpoints", paths[Path::Breakpoint]},
+                {"slot_steps", paths[Path::SlotStep]},
+                {"in_place_steps", paths[Path::InPlaceStep]},
+                {"rows", std::move(rows)}};
   const auto break_with = [&](const char* property, std::string summary) {
     v.ending = Ending::Broken;
     v.property = property;
@@ -152,9 +159,11 @@ Verdict run_zlib(const Json& parameters, Arena& arena) {
   if (probed != unprobed)
     return break_with("output", "the compressed output differs from the unprobed run's");
   if (after != unprobed || hits_after != hits || not_removed != 0)
-    return break_with("removal", fmt::format("after removal: {} sites not removed, {} hits more, output {}", not_removed,
-                                             hits_after - hits, after == unprobed ? "identical" : "differs"));
-  v.summary = fmt::format("output identical; {} of {} sites armed, {} hit, {} hits", armed, sites.size(), hit_sites, hits);
+    return break_with("removal",
+                      fmt::format("after removal: {} sites not removed, {} hits more, output {}", not_removed,
+                                  hits_after - hits, after == unprobed ? "identical" : "differs"));
+  v.summary = fmt::format("output identical; {} of {} sites armed, {} hit, {} hits", armed, sites.size(),
+                          hit_sites, hits);
   return v;
 }
 

@@ -1,7 +1,7 @@
 #include "stress/targets/body.h"
 
-// One row of the table is five words: begin, site, end, name, traits. BODY opens a function, SITE marks the instruction
-// to probe, END closes the function and writes its row.
+// One row of the table is five words: begin, site, end, name, traits. BODY opens a function, SITE marks the
+// instruction to probe, END closes the function and writes its row.
 asm(R"(
         .macro  BODY
         .pushsection .text.proberace_bodies, "ax", @progbits

@@ -1,8 +1,8 @@
-// Small functions written in assembly, each with one instruction to probe (its site) and a result that shows whether
-// that instruction did what it does. They are position-independent and are copied into a Text.
+// Small functions written in assembly, each with one instruction to probe (its site) and a result that shows
+// whether that instruction did what it does. They are position-independent and are copied into a Text.
 //
-// Calling convention: rdi is the input; the result is input + 1; r11 is the execution's ticket and r10 its mailbox, which
-// no body touches (mailbox.h).
+// Calling convention: rdi is the input; the result is input + 1; r11 is the execution's ticket and r10 its
+// mailbox, which no body touches (mailbox.h).
 #pragma once
 
 #include <cstdint>

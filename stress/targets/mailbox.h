@@ -1,5 +1,5 @@
-// One execution's ticket, checked by the hit handler: each execution is known to have been hit once, twice or not at
-// all, and a report can name the one that was lost.
+// One execution's ticket, checked by the hit handler: each execution is known to have been hit once, twice or
+// not at all, and a report can name the one that was lost.
 #pragma once
 
 #include "harness/probe/prober.h"
@@ -15,8 +15,8 @@ struct Mailbox {
 
   std::uint64_t magic = kMagic;
   volatile std::uint64_t ticket = 0;
-  volatile std::uint64_t hits = 0;       // of this ticket
-  volatile std::uint64_t strays = 0;     // hits whose register did not hold the ticket: a wrong register context
+  volatile std::uint64_t hits = 0;   // of this ticket
+  volatile std::uint64_t strays = 0; // hits whose register did not hold the ticket: a wrong register context
 };
 
 // signal-safe. A HitHandler: r10 is the mailbox, r11 the ticket (body.h).
@@ -30,8 +30,8 @@ inline void stamp_ticket(Hit& hit, void*) {
     mailbox->strays = mailbox->strays + 1;
 }
 
-// Calls the code at `entry` by body.h's convention; the registers a callee must keep are checked to be kept: the result
-// is ~0 if one was not.
+// Calls the code at `entry` by body.h's convention; the registers a callee must keep are checked to be kept:
+// the result is ~0 if one was not.
 extern "C" std::uint64_t proberace_call_body(const void* entry, std::uint64_t input, std::uint64_t ticket,
                                              Mailbox* mailbox);
 

@@ -43,7 +43,8 @@ std::expected<Text, Error> Text::make(std::span<const Placement> placements) {
     const std::size_t at = p.page * kPageBytes + used[p.page];
     used[p.page] += (p.body->bytes() + kSpacing - 1) & ~(kSpacing - 1);
     if (used[p.page] > kPageBytes)
-      return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("too many bodies for page {}", p.page)});
+      return std::unexpected(
+          Error{ErrorKind::BadInput, {}, fmt::format("too many bodies for page {}", p.page)});
     std::copy(p.body->code, p.body->end, code.begin() + static_cast<std::ptrdiff_t>(at));
     offsets.push_back(at);
   }

@@ -1,5 +1,6 @@
-// Executable text made at run time that looks to the kernel like a library's: a private, readable and executable
-// mapping of a file (an unlinked one in memory), so that every armer and the kernel's uprobes work on it alike.
+// Executable text made at run time that looks to the kernel like a library's: a private, readable and
+// executable mapping of a file (an unlinked one in memory), so that every armer and the kernel's uprobes work
+// on it alike.
 #pragma once
 
 #include "harness/probe/target.h"
@@ -22,9 +23,11 @@ struct PlacedBody {
 
 class Text {
 public:
-  // Copies each body to its page, one behind the other, 64 bytes apart at least. BadInput if a page overflows.
+  // Copies each body to its page, one behind the other, 64 bytes apart at least. BadInput if a page
+  // overflows.
   static std::expected<Text, Error> make(std::span<const Placement> placements);
-  // The given bytes from the start of the text; one function each `[begin, begin + size)` is for the caller to declare.
+  // The given bytes from the start of the text; one function each `[begin, begin + size)` is for the caller
+  // to declare.
   static std::expected<Text, Error> of_bytes(std::span<const std::uint8_t> code);
 
   Text(Text&& other) noexcept;

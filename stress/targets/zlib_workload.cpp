@@ -58,7 +58,8 @@ std::expected<std::vector<ZlibInput>, Error> zlib_inputs(std::size_t bytes_per_f
   std::erase_if(inputs, [](const ZlibInput& i) { return i.content.empty(); });
   if (inputs.empty())
     return std::unexpected(Error{ErrorKind::MachineLacks, {}, "no readable file to compress"});
-  std::sort(inputs.begin(), inputs.end(), [](const ZlibInput& a, const ZlibInput& b) { return a.path < b.path; });
+  std::sort(inputs.begin(), inputs.end(),
+            [](const ZlibInput& a, const ZlibInput& b) { return a.path < b.path; });
   return inputs;
 }
 

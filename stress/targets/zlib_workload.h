@@ -1,4 +1,5 @@
-// Real input for libz: the texts under /usr/share/common-licenses and libz' own file, compressed and decompressed.
+// Real input for libz: the texts under /usr/share/common-licenses and libz' own file, compressed and
+// decompressed.
 #pragma once
 
 #include "stress/targets/zlib_library.h"
@@ -16,11 +17,12 @@ struct ZlibInput {
   FileBytes content;
 };
 
-// Sorted by path; symbolic links left out. At most `bytes_per_file` of each, 0 for all. MachineLacks if there is none.
+// Sorted by path; symbolic links left out. At most `bytes_per_file` of each, 0 for all. MachineLacks if there
+// is none.
 std::expected<std::vector<ZlibInput>, Error> zlib_inputs(std::size_t bytes_per_file);
 
-// Compresses and decompresses every input, input i on thread i % threads (pinned to `cpus`, one per thread). The
-// compressed bytes, or nothing for an input that did not come back as it was.
+// Compresses and decompresses every input, input i on thread i % threads (pinned to `cpus`, one per thread).
+// The compressed bytes, or nothing for an input that did not come back as it was.
 std::vector<FileBytes> zlib_round_trip(const ZlibLibrary& zlib, const std::vector<ZlibInput>& inputs,
                                        const std::vector<int>& cpus);
 
