@@ -1,0 +1,137 @@
+// The program as its users meet it: exit statuses, one line for a mistake, JSON that says what the text says.
+#include "harness/cell/verdict.h"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+struct Outcome {
+  int status = -1;
+  std::string out;
+};
+
+Outcome run(const std::string& arguments, const char* errors = "2>&1", const std::string& before = "") {
+  FILE* pipe = ::popen(fmt::format("{} {} {} {}", before, PROBERACE_PROGRAM, arguments, errors).c_str(), "r");
+  Outcome o;
+  std::array<char, 4096> chunk{};
+  for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
+    o.out.append(chunk.data(), n);
+  const int status = ::pclose(pipe);
+  o.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return o;
+}
+
+void expect_one_line(const Outcome& o, int status, const std::string& words) {
+  EXPECT_EQ(o.status, status) << o.out;
+  EXPECT_EQ(std::count(o.out.begin(), o.out.end(), '\n'), 1) << o.out;
+  EXPECT_TRUE(o.out.starts_with("proberace: ")) << o.out;
+  EXPECT_NE(o.out.find(words), std::string::npos) << o.out;
+}
+
+} // namespace
+
+TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
+  expect_one_line(run("hunt --strategy no-such"), 2, "no strategy is called 'no-such'");
+  expect_one_line(run("check --strategy pte-swap+nothing"), 2, "no strategy is called");
+  expect_one_line(run("bench --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run("hunt"), 2, "--strategy");
+  expect_one_line(run("hunt --strategy poke+xol-vma --budget 20x"), 2, "--budget");
+  expect_one_line(run("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
+  expect_one_line(run("hunt --strategy poke+xol-vma --plan nowhere"), 2, "no pin plan is called 'nowhere'");
+  expect_one_line(run("hunt --cell nonsense"), 2, "--cell");
+  expect_one_line(run("check --target nothing --strategy poke+xol-vma"), 2, "--target");
+  expect_one_line(run("check --target zlib --strategy poke+xol-vma --symbol nosuch"), 2,
+                  "libz has no function 'nosuch'");
+  expect_one_line(run("report /nonexistent"), 2, "/nonexistent/summary.json");
+  expect_one_line(run("bench --out /proc/nowhere"), 2, "cannot write results to '/proc/nowhere'");
+  expect_one_line(run("frobnicate"), 2, "--help");
+  expect_one_line(run(""), 2, "--help");
+}
+
+TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "not root: nothing to drop";
+  // The program must be reachable for nobody, wherever the checkout lies.
+  const std::string copy = fmt::format("/tmp/proberace-test-{}", ::getpid());
+  std::filesystem::copy_file(PROBERACE_PROGRAM, copy);
+  std::filesystem::permissions(copy, std::filesystem::perms(0755));
+  for (const char* arguments : {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s"}) {
+    FILE* pipe = ::popen(
+        fmt::format("cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments).c_str(), "r");
+    Outcome o;
+    std::array<char, 4096> chunk{};
+    for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
+      o.out.append(chunk.data(), n);
+    o.status = WEXITSTATUS(::pclose(pipe));
+    expect_one_line(o, 3, "CAP_PERFMON");
+  }
+  std::filesystem::remove(copy);
+}
+
+TEST(CommandLine, HelpHasAnExampleForEachSubcommand) {
+  for (const char* command : {"list", "hunt", "check", "bench", "report"}) {
+    const Outcome o = run(std::string(command) + " --help");
+    EXPECT_EQ(o.status, 0);
+    EXPECT_NE(o.out.find(fmt::format("Example: proberace {}", command)), std::string::npos) << o.out;
+  }
+}
+
+TEST(CommandLine, ListSaysTheSameInJson) {
+  const Outcome o = run("list --json", "");
+  ASSERT_EQ(o.status, 0);
+  const Json list = Json::parse(o.out);
+  EXPECT_EQ(list["schema"], "proberace/list/1");
+  const std::string text = run("list").out;
+  for (const Json& strategy : list["strategies"])
+    EXPECT_NE(text.find(strategy["name"].get<std::string>()), std::string::npos);
+}
+
+TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndACellThatRunsAgain) {
+  const Outcome o = run("hunt --strategy poke+in-place --threads 2 --budget 10s --json", "");
+  ASSERT_EQ(o.status, 1) << o.out;
+  const Json report = Json::parse(o.out);
+  ASSERT_FALSE(report["counterexample"].is_null());
+  const std::string cell = report["counterexample"]["cell"].dump();
+  int bad = 0;
+  for (int i = 0; i < 20 && bad == 0; ++i)
+    bad += run("hunt --cell '" + cell + "'").status == 1 ? 1 : 0;
+  EXPECT_GT(bad, 0) << cell;
+}
+
+TEST(CommandLine, AHuntInASoundStrategyHoldsAndSaysHowMuchItTested) {
+  const Outcome o = run("hunt --strategy poke+xol-vma --threads 2 --budget 2s --seed 7 --json", "");
+  ASSERT_EQ(o.status, 0) << o.out;
+  const Json report = Json::parse(o.out);
+  EXPECT_EQ(report["seed"], 7);
+  EXPECT_GT(report["must"], 0);
+  EXPECT_GT(report["hits"], 0);
+}
+
+TEST(CommandLine, ABenchRunIsRecordedWholeAndReadBack) {
+  const std::string out = fmt::format("/tmp/proberace-bench-{}", ::getpid());
+  const Outcome o = run(fmt::format("bench --strategy poke+xol-vma --repetitions 1 --json --out {}", out), "");
+  ASSERT_EQ(o.status, 0) << o.out;
+  const Json printed = Json::parse(o.out);
+  const std::filesystem::path directory = printed["directory"].get<std::string>();
+  for (const char* file : {"summary.json", "provenance.json", "raw.jsonl"})
+    EXPECT_GT(std::filesystem::file_size(directory / file), 0U) << file;
+  const Outcome report = run(fmt::format("report {} --json", directory.string()), "");
+  EXPECT_EQ(report.status, 0);
+  EXPECT_EQ(Json::parse(report.out), printed["summary"]);
+  std::size_t entries = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory.parent_path()))
+    ++entries;
+  EXPECT_EQ(entries, 1U) << "a temporary directory was left behind";
+  std::filesystem::remove_all(out);
+}
+
+} // namespace proberace

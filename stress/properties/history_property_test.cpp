@@ -1,0 +1,60 @@
+// RapidCheck: random histories from several threads against the model, each in a cell, for every strategy that promises
+// it. RC_PARAMS="seed=N" runs the same histories again; "max_success=N" runs more.
+#include "stress/properties/expect_cell.h"
+#include "stress/properties/history_generator.h"
+
+#include <cstdlib>
+#include <rapidcheck/gtest.h>
+
+namespace proberace {
+
+namespace {
+
+class RandomHistories : public testing::TestWithParam<std::string> {};
+
+bool long_run() {
+  return std::getenv("PROBERACE_LONG") != nullptr;
+}
+
+} // namespace
+
+TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
+  HistoryBounds bounds;
+  bounds.strategy = GetParam();
+  if (is_peer(GetParam())) {
+    bounds.max_rounds = 1;
+    bounds.max_events = 4;
+    bounds.max_churn = 1;
+  }
+  rc::detail::TestParams params = rc::detail::configuration().testParams;
+  if (std::getenv("RC_PARAMS") == nullptr)
+    params.maxSuccess = is_peer(GetParam()) ? 4 : 40;
+  if (long_run())
+    params.maxSuccess *= 25;
+  std::uint64_t must = 0;
+  const auto result = rc::detail::checkTestable(
+      [&] {
+        const History h = *history_generator(bounds);
+        // What the strategy does not promise of an instruction is a finding, not a failure (the table has it).
+        const Promises promised = (*make_prober(h.strategy))->promises();
+        for (const PlacedName& b : h.bodies)
+          RC_PRE(promised.has(Promise::RedZoneIntact) || b.body != "red-zone");
+        const Verdict v = run_cell(to_cell(h));
+        must += v.data.value("must", std::uint64_t{0});
+        if (v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung))
+          RC_FAIL(std::string(name(v.ending)) + ": " + v.property + ": " + v.summary + "\n" + v.evidence.dump(1) +
+                  "\ncell: " + to_cell(h).line());
+      },
+      rc::detail::TestMetadata{}, params);
+  std::ostringstream out;
+  rc::detail::printResultMessage(result, out);
+  EXPECT_TRUE(result.is<rc::detail::SuccessResult>()) << out.str() << "\nseed " << params.seed;
+  EXPECT_GT(must, 0U) << "no execution of any history must have counted: nothing was tested";
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, RandomHistories,
+                         testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::InsertionWhileRunning,
+                                                                 Promise::RemovalWhileRunning})),
+                         test_name);
+
+} // namespace proberace
