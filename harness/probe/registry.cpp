@@ -96,6 +96,11 @@ std::vector<std::string> strategy_names() {
   return names;
 }
 
+std::unique_ptr<Stepper> make_stepper(const std::string& name) {
+  const auto it = tables().steppers.find(name);
+  return it != tables().steppers.end() ? it->second.factory() : nullptr;
+}
+
 std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy) {
   if (const auto whole = tables().wholes.find(strategy); whole != tables().wholes.end())
     return whole->second.factory();

@@ -44,7 +44,10 @@ std::vector<PlugIn> plug_ins();
 // Every combination, in its shortest spelling, sorted; the reference peer `kernel-uprobe` last.
 std::vector<std::string> strategy_names();
 
-// BadInput with the nearest names if there is no such strategy.
+// A stepper by itself, for those who compose a prober of their own. Null if there is none of that name.
+std::unique_ptr<Stepper> make_stepper(const std::string& name);
+
+// BadInput with the names there are, if there is no such strategy.
 std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy);
 
 } // namespace proberace

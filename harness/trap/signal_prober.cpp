@@ -103,13 +103,16 @@ void SignalProber::put_originals_back(Address from, std::span<std::uint8_t> byte
 }
 
 std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
-  if (live_record(site) != nullptr)
-    return std::unexpected(
-        Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+  const SiteRecord* const live = live_record(site);
+  if (live != nullptr && live->displaced().site == site)
+    return std::unexpected(Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
   const auto instruction = admission_->admit(
       space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
   if (!instruction)
     return std::unexpected(instruction.error());
+  if (live != nullptr)
+    return std::unexpected(Error{ErrorKind::Conflict, site.address, "a probe of the code that lay here before is still "
+                                                                    "armed: remove it first"});
   return record_for(site, *instruction);
 }
 
@@ -156,6 +159,16 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
   return results;
 }
 
+// True once the int3 is seen in memory (H64). A stepper that puts the original byte back for a step (in-place) hides it
+// for some microseconds, so one look is not enough.
+bool SignalProber::seen_armed(Address at) const {
+  constexpr int kLooks = 1000;
+  for (int look = 0; look < kLooks; ++look)
+    if (byte_is(at, kInt3))
+      return true;
+  return false;
+}
+
 // Arms what was prepared; what does not take effect is taken back and gets its error.
 void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operations) {
   std::vector<ByteWrite> batch;
@@ -171,7 +184,7 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
       continue;
     const ByteWrite& done = *write++;
     std::optional<Error> error = done.error;
-    if (!error && !byte_is(done.address, kInt3) && stepper_->promises().has(Promise::ExactCounts))
+    if (!error && !seen_armed(done.address))
       error = Error{ErrorKind::NotTakingEffect, done.address,
                     "the probe's byte was written but is not there"}; // H64
     if (!error)

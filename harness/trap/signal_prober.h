@@ -43,6 +43,7 @@ private:
   SiteRecord* live_record(const Site& site) const;
   void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
   void arm(const AddressSpace& space, std::vector<Operation>& operations);
+  bool seen_armed(Address at) const;
   void disarm(std::vector<Operation>& operations);
   void restore_until_quiet(std::vector<ByteWrite>& batch);
   SiteResults remove_locked(std::span<const Site> sites);

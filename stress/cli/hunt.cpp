@@ -99,6 +99,9 @@ public:
       return fail(plan.error());
     start_nursery();
     const HuntReport report = hunt(options());
+    if (!report.found && report.hits == 0 && report.refused) // nothing was tested
+      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {},
+                        report.refused->summary});
     const bool promised = (*prober)->promises().has(Promise::ExactCounts);
     if (json_)
       fmt::print("{}\n", to_json(report, bounds_.strategy).dump(2));
@@ -106,10 +109,6 @@ public:
       print(report, promised);
     if (report.found)
       return Exit::Counterexample;
-    if (report.hits == 0 && report.refused)
-      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                        {},
-                        report.refused->summary});
     return Exit::Held;
   }
 

@@ -47,7 +47,8 @@ public:
 
 private:
   bool over() const {
-    return report_.found || Clock::now() >= until_ ||
+    const bool machine_lacks = report_.skipped != 0 && report_.skipped == report_.cells;
+    return report_.found || machine_lacks || Clock::now() >= until_ ||
            (options_.stop_after != 0 && report_.cells >= static_cast<std::size_t>(options_.stop_after));
   }
 
