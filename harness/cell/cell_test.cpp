@@ -40,9 +40,10 @@ Verdict kill_self(const Json&, Arena&) {
   return {};
 }
 
-const bool registered = register_experiment("test/hold", &hold) && register_experiment("test/crash", &crash) &&
-                        register_experiment("test/hang", &hang) && register_experiment("test/leave", &leave) &&
-                        register_experiment("test/kill-self", &kill_self);
+const bool registered =
+    register_experiment("test/hold", &hold) && register_experiment("test/crash", &crash) &&
+    register_experiment("test/hang", &hang) && register_experiment("test/leave", &leave) &&
+    register_experiment("test/kill-self", &kill_self);
 
 CellSpec cell(const char* experiment) {
   CellSpec spec;

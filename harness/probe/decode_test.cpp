@@ -35,21 +35,21 @@ TEST(Decode, LengthFlowAndRipRelative) {
 }
 
 TEST(Decode, EveryStepHazardIsKnown) {
-  EXPECT_EQ(decoded({0x9c}).hazard, StepHazard::TouchesTrapFlag);             // pushf
-  EXPECT_EQ(decoded({0x9d}).hazard, StepHazard::TouchesTrapFlag);             // popf
-  EXPECT_EQ(decoded({0x8e, 0xd0}).hazard, StepHazard::PostponesTrap);         // mov %eax,%ss
-  EXPECT_EQ(decoded({0x0f, 0x05}).hazard, StepHazard::EntersKernel);          // syscall
-  EXPECT_EQ(decoded({0xcd, 0x80}).hazard, StepHazard::EntersKernel);          // int 0x80
-  EXPECT_EQ(decoded({0xcc}).hazard, StepHazard::RaisesTrap);                  // int3
-  EXPECT_EQ(decoded({0xf4}).hazard, StepHazard::Privileged);                  // hlt
-  EXPECT_EQ(decoded({0xec}).hazard, StepHazard::Privileged);                  // in
-  EXPECT_EQ(decoded({0xc7, 0xf8, 0, 0, 0, 0}).hazard, StepHazard::Transactional); // xbegin
-  EXPECT_EQ(decoded({0xcb}).hazard, StepHazard::FarTransfer);                 // lret
+  EXPECT_EQ(decoded({0x9c}).hazard, StepHazard::TouchesTrapFlag);                            // pushf
+  EXPECT_EQ(decoded({0x9d}).hazard, StepHazard::TouchesTrapFlag);                            // popf
+  EXPECT_EQ(decoded({0x8e, 0xd0}).hazard, StepHazard::PostponesTrap);                        // mov %eax,%ss
+  EXPECT_EQ(decoded({0x0f, 0x05}).hazard, StepHazard::EntersKernel);                         // syscall
+  EXPECT_EQ(decoded({0xcd, 0x80}).hazard, StepHazard::EntersKernel);                         // int 0x80
+  EXPECT_EQ(decoded({0xcc}).hazard, StepHazard::RaisesTrap);                                 // int3
+  EXPECT_EQ(decoded({0xf4}).hazard, StepHazard::Privileged);                                 // hlt
+  EXPECT_EQ(decoded({0xec}).hazard, StepHazard::Privileged);                                 // in
+  EXPECT_EQ(decoded({0xc7, 0xf8, 0, 0, 0, 0}).hazard, StepHazard::Transactional);            // xbegin
+  EXPECT_EQ(decoded({0xcb}).hazard, StepHazard::FarTransfer);                                // lret
   EXPECT_EQ(decoded({0xf3, 0x48, 0x0f, 0xae, 0xd0}).hazard, StepHazard::ChangesSegmentBase); // wrfsbase
-  EXPECT_EQ(decoded({0x48, 0x89, 0xf8}).hazard, StepHazard::None);            // mov
-  EXPECT_TRUE(decoded({0xf3, 0xaa}).repeats);                                 // rep stosb
-  EXPECT_FALSE(decoded({0xf3, 0x0f, 0x1e, 0xfa}).repeats);                    // endbr64
-  EXPECT_TRUE(decoded({0xf0, 0xff, 0x07}).locked);                            // lock incl
+  EXPECT_EQ(decoded({0x48, 0x89, 0xf8}).hazard, StepHazard::None);                           // mov
+  EXPECT_TRUE(decoded({0xf3, 0xaa}).repeats);                                                // rep stosb
+  EXPECT_FALSE(decoded({0xf3, 0x0f, 0x1e, 0xfa}).repeats);                                   // endbr64
+  EXPECT_TRUE(decoded({0xf0, 0xff, 0x07}).locked);                                           // lock incl
 }
 
 TEST(Decode, WhatIsNoInstructionIsNoBoundary) {

@@ -105,14 +105,16 @@ void SignalProber::put_originals_back(Address from, std::span<std::uint8_t> byte
 std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
   const SiteRecord* const live = live_record(site);
   if (live != nullptr && live->displaced().site == site)
-    return std::unexpected(Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+    return std::unexpected(
+        Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
   const auto instruction = admission_->admit(
       space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
   if (!instruction)
     return std::unexpected(instruction.error());
   if (live != nullptr)
-    return std::unexpected(Error{ErrorKind::Conflict, site.address, "a probe of the code that lay here before is still "
-                                                                    "armed: remove it first"});
+    return std::unexpected(Error{ErrorKind::Conflict, site.address,
+                                 "a probe of the code that lay here before is still "
+                                 "armed: remove it first"});
   return record_for(site, *instruction);
 }
 
@@ -159,8 +161,8 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
   return results;
 }
 
-// True once the int3 is seen in memory (H64). A stepper that puts the original byte back for a step (in-place) hides it
-// for some microseconds, so one look is not enough.
+// True once the int3 is seen in memory (H64). A stepper that puts the original byte back for a step
+// (in-place) hides it for some microseconds, so one look is not enough.
 bool SignalProber::seen_armed(Address at) const {
   constexpr int kLooks = 1000;
   for (int look = 0; look < kLooks; ++look)

@@ -15,7 +15,8 @@ Displaced displaced_at(Address a) {
 }
 } // namespace
 
-RC_GTEST_PROP(SiteTable, FindsExactlyWhatWasAdded, (std::set<std::uint16_t> added, std::set<std::uint16_t> asked)) {
+RC_GTEST_PROP(SiteTable, FindsExactlyWhatWasAdded,
+              (std::set<std::uint16_t> added, std::set<std::uint16_t> asked)) {
   SiteTable table;
   for (const std::uint16_t a : added)
     table.add(displaced_at(Address{a + 1U}));
@@ -57,8 +58,8 @@ TEST(SiteTable, IsFullInWords) {
   EXPECT_NE(table.find(Address{0x1000 + SiteTable::kCapacity - 1}), nullptr);
 }
 
-// Readers without locks while the table fills. Under ThreadSanitizer this fails if a record is published before it is
-// complete; anywhere, if an entry's key is published before its record.
+// Readers without locks while the table fills. Under ThreadSanitizer this fails if a record is published
+// before it is complete; anywhere, if an entry's key is published before its record.
 TEST(SiteTable, H36_ReadersNeverSeeAHalfMadeRecord) {
   SiteTable table;
   constexpr std::uintptr_t kSites = 50'000;

@@ -106,8 +106,8 @@ TEST(ThreadRecords, H73_ACountNestedAnywhereInACountIsNotLost) {
   storm.join();
   ::usleep(1000); // the last signal
   ::sigaction(SIGUSR2, &before, nullptr);
-  // While the counter moves by itself the sender cannot tell its own signal from our counting, so signals may merge:
-  // what must hold is that nothing counted is missing. Signals taken are at most those sent.
+  // While the counter moves by itself the sender cannot tell its own signal from our counting, so signals may
+  // merge: what must hold is that nothing counted is missing. Signals taken are at most those sent.
   EXPECT_GE(signal_counter, counted);
   EXPECT_LE(signal_counter, counted + sent);
 }

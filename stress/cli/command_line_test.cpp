@@ -64,9 +64,12 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
   const std::string copy = fmt::format("/tmp/proberace-test-{}", ::getpid());
   std::filesystem::copy_file(PROBERACE_PROGRAM, copy);
   std::filesystem::permissions(copy, std::filesystem::perms(0755));
-  for (const char* arguments : {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s"}) {
+  for (const char* arguments :
+       {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s"}) {
     FILE* pipe = ::popen(
-        fmt::format("cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments).c_str(), "r");
+        fmt::format("cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments)
+            .c_str(),
+        "r");
     Outcome o;
     std::array<char, 4096> chunk{};
     for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
@@ -118,7 +121,8 @@ TEST(CommandLine, AHuntInASoundStrategyHoldsAndSaysHowMuchItTested) {
 
 TEST(CommandLine, ABenchRunIsRecordedWholeAndReadBack) {
   const std::string out = fmt::format("/tmp/proberace-bench-{}", ::getpid());
-  const Outcome o = run(fmt::format("bench --strategy poke+xol-vma --repetitions 1 --json --out {}", out), "");
+  const Outcome o =
+      run(fmt::format("bench --strategy poke+xol-vma --repetitions 1 --json --out {}", out), "");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json printed = Json::parse(o.out);
   const std::filesystem::path directory = printed["directory"].get<std::string>();

@@ -100,7 +100,8 @@ public:
     start_nursery();
     const HuntReport report = hunt(options());
     if (!report.found && report.hits == 0 && report.refused) // nothing was tested
-      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {},
+      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
+                        {},
                         report.refused->summary});
     const bool promised = (*prober)->promises().has(Promise::ExactCounts);
     if (json_)

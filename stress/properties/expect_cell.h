@@ -29,18 +29,20 @@ inline std::string test_name(const testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-inline bool is_peer(const std::string& strategy) { return strategy == "kernel-uprobe"; }
+inline bool is_peer(const std::string& strategy) {
+  return strategy == "kernel-uprobe";
+}
 
 // Runs the cell. Skips the test, with the reason, where the machine lacks what it takes.
-#define PROBERACE_EXPECT_HELD(verdict, spec)                                                                           \
-  if ((verdict).is(Ending::Skipped))                                                                                   \
-    GTEST_SKIP() << (verdict).summary;                                                                                 \
-  EXPECT_EQ(name((verdict).ending), name(Ending::Held))                                                                \
-      << (verdict).property << ": " << (verdict).summary << "\n"                                                       \
+#define PROBERACE_EXPECT_HELD(verdict, spec)                                                                 \
+  if ((verdict).is(Ending::Skipped))                                                                         \
+    GTEST_SKIP() << (verdict).summary;                                                                       \
+  EXPECT_EQ(name((verdict).ending), name(Ending::Held))                                                      \
+      << (verdict).property << ": " << (verdict).summary << "\n"                                             \
       << (verdict).evidence.dump(1) << "\ncell: " << (spec).line()
 
-// A history's cell held, did what it was for, and its hits went the way they should: every hit of ours by a breakpoint
-// and, for a stepper out of line, a step in its slot.
+// A history's cell held, did what it was for, and its hits went the way they should: every hit of ours by a
+// breakpoint and, for a stepper out of line, a step in its slot.
 inline void expect_paths(const std::string& strategy, const Verdict& v) {
   if (is_peer(strategy))
     return; // the kernel does not say

@@ -1,5 +1,5 @@
-// RapidCheck: random histories from several threads against the model, each in a cell, for every strategy that promises
-// it. RC_PARAMS="seed=N" runs the same histories again; "max_success=N" runs more.
+// RapidCheck: random histories from several threads against the model, each in a cell, for every strategy
+// that promises it. RC_PARAMS="seed=N" runs the same histories again; "max_success=N" runs more.
 #include "stress/properties/expect_cell.h"
 #include "stress/properties/history_generator.h"
 
@@ -35,15 +35,16 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
   const auto result = rc::detail::checkTestable(
       [&] {
         const History h = *history_generator(bounds);
-        // What the strategy does not promise of an instruction is a finding, not a failure (the table has it).
+        // What the strategy does not promise of an instruction is a finding, not a failure (the table has
+        // it).
         const Promises promised = (*make_prober(h.strategy))->promises();
         for (const PlacedName& b : h.bodies)
           RC_PRE(promised.has(Promise::RedZoneIntact) || b.body != "red-zone");
         const Verdict v = run_cell(to_cell(h));
         must += v.data.value("must", std::uint64_t{0});
         if (v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung))
-          RC_FAIL(std::string(name(v.ending)) + ": " + v.property + ": " + v.summary + "\n" + v.evidence.dump(1) +
-                  "\ncell: " + to_cell(h).line());
+          RC_FAIL(std::string(name(v.ending)) + ": " + v.property + ": " + v.summary + "\n" +
+                  v.evidence.dump(1) + "\ncell: " + to_cell(h).line());
       },
       rc::detail::TestMetadata{}, params);
   std::ostringstream out;
@@ -53,7 +54,8 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, RandomHistories,
-                         testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::InsertionWhileRunning,
+                         testing::ValuesIn(strategies_promising({Promise::ExactCounts,
+                                                                 Promise::InsertionWhileRunning,
                                                                  Promise::RemovalWhileRunning})),
                          test_name);
 

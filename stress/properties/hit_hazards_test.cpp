@@ -1,5 +1,5 @@
-// Hitting while others run: H20, H21, H22, H23. The racy baseline is run too: a property that it cannot fail shows
-// nothing.
+// Hitting while others run: H20, H21, H22, H23. The racy baseline is run too: a property that it cannot fail
+// shows nothing.
 #include "stress/properties/expect_cell.h"
 
 #include "harness/machine/pin_plan.h"
@@ -43,7 +43,8 @@ TEST_P(SeveralThreadsHit, H21_NobodyTrapsOnItsOwnStepOrSkipsIt) {
   expect_paths(GetParam(), v);
 }
 
-// The kernel has 31 out-of-line slots per process (arch/x86/kernel/uprobes.c, UPROBE_XOL_SLOT_BYTES in one page).
+// The kernel has 31 out-of-line slots per process (arch/x86/kernel/uprobes.c, UPROBE_XOL_SLOT_BYTES in one
+// page).
 TEST_P(SeveralThreadsHit, H22_MoreThreadsAtOnceThanAnyPoolOfSlots) {
   History h = armed_throughout(GetParam(), 48, {{"mov", 0}}, 5000);
   h.plan = "oversubscribed";
@@ -54,8 +55,8 @@ TEST_P(SeveralThreadsHit, H22_MoreThreadsAtOnceThanAnyPoolOfSlots) {
   expect_paths(GetParam(), v);
 }
 
-// More short-lived threads than records are kept for: each hits and ends. Fails if a record's counts are dropped when
-// another thread takes it over.
+// More short-lived threads than records are kept for: each hits and ends. Fails if a record's counts are
+// dropped when another thread takes it over.
 TEST_P(SeveralThreadsHit, H23_ThreadsThatEndLeaveTheirCountsAndTheirRoom) {
   History h = armed_throughout(GetParam(), 1, {{"mov", 0}, {"nop", 0}}, 100);
   h.churn = is_peer(GetParam()) ? 50 : 600;
@@ -68,10 +69,11 @@ TEST_P(SeveralThreadsHit, H23_ThreadsThatEndLeaveTheirCountsAndTheirRoom) {
   expect_paths(GetParam(), v);
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, SeveralThreadsHit, testing::ValuesIn(strategies_promising({Promise::ExactCounts})),
-                         test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, SeveralThreadsHit,
+                         testing::ValuesIn(strategies_promising({Promise::ExactCounts})), test_name);
 
-// The property can see the race it is for: of a few cells, at least one must show the baseline lose a hit or worse.
+// The property can see the race it is for: of a few cells, at least one must show the baseline lose a hit or
+// worse.
 TEST(Baseline, H20_H21_InPlaceSteppingIsCaughtWithTwoThreads) {
   if (const auto plan = make_pin_plan("across-cores", 2); !plan)
     GTEST_SKIP() << plan.error().message;

@@ -1,5 +1,5 @@
-// Inserting and removing while others run: H01, H02, H05, H06, H07, H10, H11, H16, H18. Each is a history shaped to make
-// the hazard likely; the judge decides. To see one fail: leave out what its comment names.
+// Inserting and removing while others run: H01, H02, H05, H06, H07, H10, H11, H16, H18. Each is a history
+// shaped to make the hazard likely; the judge decides. To see one fail: leave out what its comment names.
 #include "stress/properties/expect_cell.h"
 
 namespace proberace {
@@ -51,8 +51,9 @@ TEST_P(WhileOthersRun, H01_ABytePutUnderAnothersFetchIsNeverTorn) {
   expect_held(h, 2 * h.rounds);
 }
 
-// One site, one worker on another core, inserted and used at once: the ticket of each execution after insert returned is
-// checked. Fails if insert returns before the byte is written (seen: arm() posted to another thread).
+// One site, one worker on another core, inserted and used at once: the ticket of each execution after insert
+// returned is checked. Fails if insert returns before the byte is written (seen: arm() posted to another
+// thread).
 TEST_P(WhileOthersRun, H02_NoExecutionAfterInsertIsMissed) {
   History h = history(1, {{"mov", 0}});
   h.controllers = {{insert({0}), pause(20), remove({0}), pause(20)}};
@@ -60,8 +61,8 @@ TEST_P(WhileOthersRun, H02_NoExecutionAfterInsertIsMissed) {
   expect_held(h, h.rounds);
 }
 
-// Two controllers arm different sites of one page at once. Fails if a copy of the page is made from its content before
-// the other's swap.
+// Two controllers arm different sites of one page at once. Fails if a copy of the page is made from its
+// content before the other's swap.
 TEST_P(WhileOthersRun, H05_NeighboursOnAPageDoNotLoseEachOther) {
   History h = history(2, {{"nop", 0}, {"mov", 0}, {"push", 0}, {"add", 0}});
   h.controllers = {{insert({0, 1}), pause(80), remove({0}), pause(40), remove({1})},
@@ -70,8 +71,8 @@ TEST_P(WhileOthersRun, H05_NeighboursOnAPageDoNotLoseEachOther) {
   expect_held(h, 4 * h.rounds);
 }
 
-// A worker runs unprobed code of the page (site 1 is never armed) while the page is swapped. Fails if the original is
-// moved away without MREMAP_DONTUNMAP.
+// A worker runs unprobed code of the page (site 1 is never armed) while the page is swapped. Fails if the
+// original is moved away without MREMAP_DONTUNMAP.
 TEST_P(WhileOthersRun, H06_NobodyFaultsInTheGapOfAPageSwap) {
   History h = history(2, {{"nop", 0}, {"call", 0}});
   h.controllers = {{insert({0}), pause(5), remove({0}), pause(5)}};
@@ -79,8 +80,8 @@ TEST_P(WhileOthersRun, H06_NobodyFaultsInTheGapOfAPageSwap) {
   expect_held(h, h.rounds);
 }
 
-// Threads are born and end while sites are armed. Fails if the thread list is read once only and a write needs all
-// threads to stand still.
+// Threads are born and end while sites are armed. Fails if the thread list is read once only and a write
+// needs all threads to stand still.
 TEST_P(WhileOthersRun, H07_ThreadsBornMeanwhileAreNoException) {
   History h = history(2, {{"mov", 0}, {"jmp", 0}});
   h.controllers = {{insert({0, 1}), pause(50), remove({0, 1}), pause(50)}};
@@ -89,8 +90,8 @@ TEST_P(WhileOthersRun, H07_ThreadsBornMeanwhileAreNoException) {
   expect_held(h, 2 * h.rounds);
 }
 
-// Removal right behind insertion, with more threads than cores: threads are preempted between trap and handler. Fails if
-// a handler that finds no live site takes the trap for the program's own.
+// Removal right behind insertion, with more threads than cores: threads are preempted between trap and
+// handler. Fails if a handler that finds no live site takes the trap for the program's own.
 TEST_P(WhileOthersRun, H10_ATrapTakenBeforeRemovalIsExecutedAgain) {
   History h = history(6, {{"mov", 0}});
   h.plan = "oversubscribed";
@@ -107,8 +108,8 @@ TEST_P(WhileOthersRun, H11_OfTwoInsertsOfOneSiteOneSucceeds) {
   expect_held(h, 2);
 }
 
-// Bytes, permissions, mappings, descriptors and SIGTRAP's action are compared by the experiment, before open and after
-// close, with probes on two pages. Fails if close forgets one of them.
+// Bytes, permissions, mappings, descriptors and SIGTRAP's action are compared by the experiment, before open
+// and after close, with probes on two pages. Fails if close forgets one of them.
 TEST_P(WhileOthersRun, H16_EverythingIsAsItWasAfterTheLastRemoval) {
   History h = history(2, {{"mov", 0}, {"nop", 0}, {"lea-rip", 1}});
   h.controllers = {{insert({0, 1, 2}), pause(100), remove({1}), pause(50), remove({2, 0}), pause(50)}};
@@ -116,8 +117,8 @@ TEST_P(WhileOthersRun, H16_EverythingIsAsItWasAfterTheLastRemoval) {
   expect_held(h, 3 * h.rounds);
 }
 
-// The same site removed and inserted without a pause, so that traps meet every state of its record. Fails if insert
-// writes the byte before the record is live, or remove marks it dead before the byte is gone.
+// The same site removed and inserted without a pause, so that traps meet every state of its record. Fails if
+// insert writes the byte before the record is live, or remove marks it dead before the byte is gone.
 TEST_P(WhileOthersRun, H18_ATrapAlwaysFindsItsSiteOrNoInt3) {
   History h = history(3, {{"mov", 0}});
   h.controllers = {{insert({0}), remove({0}), insert({0}), pause(2), remove({0})}};
@@ -131,7 +132,8 @@ TEST_P(WhileOthersRun, H18_ATrapAlwaysFindsItsSiteOrNoInt3) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, WhileOthersRun,
-                         testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::InsertionWhileRunning,
+                         testing::ValuesIn(strategies_promising({Promise::ExactCounts,
+                                                                 Promise::InsertionWhileRunning,
                                                                  Promise::RemovalWhileRunning})),
                          test_name);
 

@@ -81,7 +81,8 @@ TEST(Judge, EveryFaultOfAnExecutionIsNamed) {
   EXPECT_EQ(judge_execution(clear, armed, 2), Fault::DoubleHit) << "never twice";
 }
 
-RC_GTEST_PROP(Tally, AdmitsExactlyFromMustToMustAndMay, (std::vector<std::uint8_t> kinds, std::uint16_t hits)) {
+RC_GTEST_PROP(Tally, AdmitsExactlyFromMustToMustAndMay,
+              (std::vector<std::uint8_t> kinds, std::uint16_t hits)) {
   SiteState s;
   const std::uint64_t clear = s.read();
   s.begin();

@@ -1,5 +1,5 @@
-// H10 and H18, made certain: a tracer holds a thread exactly between its trap and its handler, while the site is removed,
-// or removed and inserted again.
+// H10 and H18, made certain: a tracer holds a thread exactly between its trap and its handler, while the site
+// is removed, or removed and inserted again.
 #include "stress/properties/expect_cell.h"
 #include "stress/properties/probed_text.h"
 
@@ -111,7 +111,8 @@ protected:
 
 } // namespace
 
-// Fails if a handler that finds no live site takes the trap for the program's own, or does not step the PC back.
+// Fails if a handler that finds no live site takes the trap for the program's own, or does not step the PC
+// back.
 TEST_P(LateTrap, H10_RemovedBetweenTrapAndHandler) {
   expect_held(false);
 }

@@ -12,7 +12,8 @@ class EveryPromise : public testing::TestWithParam<std::string> {};
 TEST_P(EveryPromise, IsKept) {
   for (const PromiseText& text : all_promises()) {
     const PromiseRow row = try_promise(GetParam(), text.promise);
-    EXPECT_NE(row.verdict, "broken") << text.name << ": " << row.observed << ": " << row.reason << "\ncell: " << row.cell;
+    EXPECT_NE(row.verdict, "broken") << text.name << ": " << row.observed << ": " << row.reason
+                                     << "\ncell: " << row.cell;
     EXPECT_FALSE(row.observed.empty());
     EXPECT_EQ(row.verdict == "not-promised", !row.promised && row.observed != "skipped") << text.name;
   }

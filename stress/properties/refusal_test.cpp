@@ -7,8 +7,8 @@
 #include "stress/properties/probed_text.h"
 #include "stress/targets/zlib_library.h"
 
-#include <fmt/format.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -18,7 +18,8 @@ namespace proberace {
 
 namespace {
 
-// Each check runs in a cell (it may crash) as experiment `test/<name>`; what it finds wrong is in the verdict.
+// Each check runs in a cell (it may crash) as experiment `test/<name>`; what it finds wrong is in the
+// verdict.
 CellSpec cell(const std::string& experiment, const std::string& strategy) {
   CellSpec spec;
   spec.experiment = "test/" + experiment;
@@ -125,7 +126,8 @@ Verdict armed_means_seen(const Json& parameters, Arena&) {
     return broken("armed", "insert says armed, and the first execution was not counted");
   if (const Status removed = (*probed)->remove_all(); !removed)
     return verdict_of(removed.error());
-  return byte_at(at) == before ? held() : broken("removed", "remove says removed, and the byte is still there");
+  return byte_at(at) == before ? held()
+                               : broken("removed", "remove says removed, and the byte is still there");
 }
 
 // An armer that reports success and writes nothing: the prober must see that.
@@ -180,8 +182,8 @@ Verdict shared_text(const Json& parameters, Arena&) {
 
 // ---- H65
 
-constexpr long kSysMseal = 462;  // Linux 6.10
-constexpr int kPrSetMdwe = 65;   // Linux 6.3
+constexpr long kSysMseal = 462; // Linux 6.10
+constexpr int kPrSetMdwe = 65;  // Linux 6.3
 constexpr int kMdweRefuseExecGain = 1;
 
 // Inserts under the policy: armed and exact, or refused in words with every byte and mapping as before.
@@ -199,7 +201,8 @@ Verdict under_policy(const Json& parameters, bool (*apply)(const Text&), const c
     return verdict_of(opened.error());
   const Status inserted = (*probed)->insert_all();
   if (!inserted) {
-    // A slot reserved for the refused site is residue until close, as design and footprint say; nothing else may be.
+    // A slot reserved for the refused site is residue until close, as design and footprint say; nothing else
+    // may be.
     if (const Status closed = prober.close(); !closed)
       return verdict_of(closed.error());
     const std::string difference = before.difference(CodeSnapshot::of((*probed)->text()));
@@ -220,13 +223,25 @@ Verdict under_policy(const Json& parameters, bool (*apply)(const Text&), const c
   return (*probed)->execute(0) ? held("armed") : broken("wrong-result", "wrong result after removal");
 }
 
-bool lock(const Text& text) { return ::mlock(bytes_at(text.start()), text.bytes()) == 0; }
-bool seal(const Text& text) { return ::syscall(kSysMseal, bytes_at(text.start()), text.bytes(), 0) == 0; }
-bool no_new_executable(const Text&) { return ::prctl(kPrSetMdwe, kMdweRefuseExecGain, 0, 0, 0) == 0; }
+bool lock(const Text& text) {
+  return ::mlock(bytes_at(text.start()), text.bytes()) == 0;
+}
+bool seal(const Text& text) {
+  return ::syscall(kSysMseal, bytes_at(text.start()), text.bytes(), 0) == 0;
+}
+bool no_new_executable(const Text&) {
+  return ::prctl(kPrSetMdwe, kMdweRefuseExecGain, 0, 0, 0) == 0;
+}
 
-Verdict locked(const Json& p, Arena&) { return under_policy(p, &lock, "mlock"); }
-Verdict sealed(const Json& p, Arena&) { return under_policy(p, &seal, "mseal"); }
-Verdict mdwe(const Json& p, Arena&) { return under_policy(p, &no_new_executable, "PR_SET_MDWE"); }
+Verdict locked(const Json& p, Arena&) {
+  return under_policy(p, &lock, "mlock");
+}
+Verdict sealed(const Json& p, Arena&) {
+  return under_policy(p, &seal, "mseal");
+}
+Verdict mdwe(const Json& p, Arena&) {
+  return under_policy(p, &no_new_executable, "PR_SET_MDWE");
+}
 
 // ---- H67: every mapping of the process, on a real library.
 
@@ -269,13 +284,13 @@ Verdict library_is_whole_again(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/refuses", &refuses) &&
-                        register_experiment("test/armed-means-seen", &armed_means_seen) &&
-                        register_experiment("test/shared-text", &shared_text) &&
-                        register_experiment("test/mute-armer", &mute_armer) &&
-                        register_experiment("test/locked", &locked) &&
-                        register_experiment("test/sealed", &sealed) && register_experiment("test/mdwe", &mdwe) &&
-                        register_experiment("test/library-is-whole-again", &library_is_whole_again);
+const bool registered =
+    register_experiment("test/refuses", &refuses) &&
+    register_experiment("test/armed-means-seen", &armed_means_seen) &&
+    register_experiment("test/shared-text", &shared_text) &&
+    register_experiment("test/mute-armer", &mute_armer) && register_experiment("test/locked", &locked) &&
+    register_experiment("test/sealed", &sealed) && register_experiment("test/mdwe", &mdwe) &&
+    register_experiment("test/library-is-whole-again", &library_is_whole_again);
 
 class EveryStrategy : public testing::TestWithParam<std::string> {
 protected:
@@ -289,8 +304,8 @@ protected:
   }
 };
 
-#define PROBERACE_SKIP_IF_SKIPPED(verdict)                                                                             \
-  if ((verdict).is(Ending::Skipped))                                                                                   \
+#define PROBERACE_SKIP_IF_SKIPPED(verdict)                                                                   \
+  if ((verdict).is(Ending::Skipped))                                                                         \
   GTEST_SKIP() << (verdict).summary
 
 } // namespace
@@ -312,7 +327,8 @@ TEST_P(EveryStrategy, H64_SharedTextIsArmedOrRefused) {
   PROBERACE_SKIP_IF_SKIPPED(expect_held("shared-text"));
 }
 
-// Which of the two it was is asserted too: a swap must refuse what it would unlock or cannot move, a store need not.
+// Which of the two it was is asserted too: a swap must refuse what it would unlock or cannot move, a store
+// need not.
 TEST_P(EveryStrategy, H65_LockedTextIsArmedOrRefused) {
   const Verdict v = expect_held("locked");
   PROBERACE_SKIP_IF_SKIPPED(v);

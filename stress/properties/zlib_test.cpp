@@ -1,4 +1,5 @@
-// Real input: libz under probes gives the same output, and the same counts as the kernel's uprobes, site by site.
+// Real input: libz under probes gives the same output, and the same counts as the kernel's uprobes, site by
+// site.
 #include "stress/properties/zlib_check.h"
 
 #include "stress/properties/expect_cell.h"
@@ -28,7 +29,8 @@ TEST_P(Zlib, OutputAndCountsAreTheUnprobedOnesAndTheKernels) {
 }
 
 // Every armer with the same real input; 200 sites and more are `proberace check --target zlib`.
-INSTANTIATE_TEST_SUITE_P(Strategies, Zlib, testing::Values("poke+xol-vma", "stop-world+xol-vma", "pte-swap+xol-vma"),
+INSTANTIATE_TEST_SUITE_P(Strategies, Zlib,
+                         testing::Values("poke+xol-vma", "stop-world+xol-vma", "pte-swap+xol-vma"),
                          test_name);
 
 } // namespace proberace
