@@ -56,7 +56,9 @@ Verdict late_trap(const Json& parameters, Arena&) {
   const pid_t helper = ::fork();
   if (helper == 0)
     tracer(*shake);
-  const Placement placement{body_named("mov"), 0};
+  // One byte long: a PC that is not stepped back skips it whole (behind a REX prefix the rest would do nearly
+  // the same).
+  const Placement placement{body_named("pop"), 0};
   auto probed = ProbedText::open(parameters.at("strategy"), {&placement, 1});
   if (!probed)
     return verdict_of(probed.error());
