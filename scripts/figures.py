@@ -87,7 +87,7 @@ PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>proberace: {{ machine }}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 84rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; font-size: .8rem; margin: 1rem 0; display: block; overflow-x: auto }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd; white-space: nowrap }
 td.number { text-align: right; font-variant-numeric: tabular-nums }

@@ -38,8 +38,10 @@ public:
       if (const auto prober = make_prober(strategy); !prober)
         return fail(prober.error());
     // The peer belongs into every run: ratios are of one run.
-    if (!size_.strategies.empty())
+    if (!size_.strategies.empty()) {
+      std::erase(size_.strategies, "kernel-uprobe");
       size_.strategies.emplace_back("kernel-uprobe");
+    }
     start_nursery();
     const Json machine = provenance();
     auto directory = RunDirectory::create(out_, machine["machine"], machine["time"]);
