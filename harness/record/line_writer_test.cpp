@@ -1,10 +1,12 @@
 #include "harness/record/line_writer.h"
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 namespace proberace {
 
@@ -51,9 +53,22 @@ TEST_F(LineWriterTest, RefusesToOverwrite) {
   EXPECT_EQ(line, "recorded before");
 }
 
-TEST_F(LineWriterTest, AFullDiskIsReportedAtClose) {
-  auto writer = LineWriter::create("/dev/full");
-  ASSERT_FALSE(writer) << "O_EXCL refuses what exists";
+// A file that may not grow stands for a full disk: the kernel refuses the write all the same (setrlimit(2)).
+TEST_F(LineWriterTest, AWriteThatFailsIsReportedAtClose) {
+  auto writer = LineWriter::create(directory_ + "/raw.jsonl");
+  ASSERT_TRUE(writer);
+  const auto old_action = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old_limit{};
+  ::getrlimit(RLIMIT_FSIZE, &old_limit);
+  const rlimit small{4096, old_limit.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &small);
+  for (int i = 0; i < 10'000; ++i)
+    writer->append("more than four kilobytes in all");
+  const Status closed = writer->close();
+  ::setrlimit(RLIMIT_FSIZE, &old_limit);
+  std::signal(SIGXFSZ, old_action);
+  ASSERT_FALSE(closed);
+  EXPECT_NE(closed.error().message.find("raw.jsonl"), std::string::npos);
 }
 
 } // namespace proberace

@@ -19,8 +19,8 @@ struct Outcome {
   std::string out;
 };
 
-Outcome run(const std::string& arguments, const char* errors = "2>&1", const std::string& before = "") {
-  FILE* pipe = ::popen(fmt::format("{} {} {} {}", before, PROBERACE_PROGRAM, arguments, errors).c_str(), "r");
+Outcome run_shell(const std::string& command) {
+  FILE* pipe = ::popen(command.c_str(), "r");
   Outcome o;
   std::array<char, 4096> chunk{};
   for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
@@ -28,6 +28,10 @@ Outcome run(const std::string& arguments, const char* errors = "2>&1", const std
   const int status = ::pclose(pipe);
   o.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return o;
+}
+
+Outcome run(const std::string& arguments, const char* errors = "2>&1") {
+  return run_shell(fmt::format("{} {} {}", PROBERACE_PROGRAM, arguments, errors));
 }
 
 void expect_one_line(const Outcome& o, int status, const std::string& words) {
@@ -66,15 +70,8 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
   std::filesystem::permissions(copy, std::filesystem::perms(0755));
   for (const char* arguments :
        {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s"}) {
-    FILE* pipe = ::popen(
-        fmt::format("cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments)
-            .c_str(),
-        "r");
-    Outcome o;
-    std::array<char, 4096> chunk{};
-    for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
-      o.out.append(chunk.data(), n);
-    o.status = WEXITSTATUS(::pclose(pipe));
+    const Outcome o = run_shell(fmt::format(
+        "cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments));
     expect_one_line(o, 3, "CAP_PERFMON");
   }
   std::filesystem::remove(copy);
