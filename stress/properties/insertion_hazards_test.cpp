@@ -52,8 +52,7 @@ TEST_P(WhileOthersRun, H01_ABytePutUnderAnothersFetchIsNeverTorn) {
 }
 
 // One site, one worker on another core, inserted and used at once: the ticket of each execution after insert
-// returned is checked. Fails if insert returns before the byte is written (seen: arm() posted to another
-// thread).
+// returned is checked.
 TEST_P(WhileOthersRun, H02_NoExecutionAfterInsertIsMissed) {
   History h = history(1, {{"mov", 0}});
   h.controllers = {{insert({0}), pause(20), remove({0}), pause(20)}};
