@@ -14,6 +14,8 @@ struct Footprint {
   std::int64_t signal_handlers = 0;
   std::int64_t descriptors = 0;
   std::int64_t processes = 0;
+  std::int64_t thread_bytes = 0; // of threads' TLS and stacks that are executable for us, whole pages
+  std::int64_t writable_executable_bytes = 0;
 
   Footprint& operator+=(const Footprint& o) noexcept {
     mappings += o.mappings;
@@ -24,6 +26,8 @@ struct Footprint {
     signal_handlers += o.signal_handlers;
     descriptors += o.descriptors;
     processes += o.processes;
+    thread_bytes += o.thread_bytes;
+    writable_executable_bytes += o.writable_executable_bytes;
     return *this;
   }
   bool operator==(const Footprint&) const = default;

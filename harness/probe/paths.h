@@ -17,13 +17,19 @@ enum class Path : std::size_t {
   Redirected,  // the hit handler changed the PC: nothing stepped
   LostRace,    // trapped on a probe that was gone by the time it was looked up: executed again
   ForeignTrap, // a SIGTRAP that is the program's own
+  SlotJump,    // ran in an out-of-line slot that ends in a jump back
+  ThreadSlot,  // the same in the thread's own TLS
+  StackSlot,   // the same on the thread's own stack
+  Emulated,    // the displaced instruction's effect was computed
+  Trampoline,  // no trap: the site was a jump
 };
 
-inline constexpr std::size_t kPathCount = 6;
+inline constexpr std::size_t kPathCount = 11;
 
 constexpr std::string_view name(Path path) noexcept {
-  constexpr std::array<std::string_view, kPathCount> kNames{"breakpoint", "slot-step", "in-place-step",
-                                                            "redirected", "lost-race", "foreign-trap"};
+  constexpr std::array<std::string_view, kPathCount> kNames{
+      "breakpoint", "slot-step",   "in-place-step", "redirected", "lost-race", "foreign-trap",
+      "slot-jump",  "thread-slot", "stack-slot",    "emulated",   "trampoline"};
   return kNames[static_cast<std::size_t>(path)];
 }
 

@@ -24,9 +24,26 @@ enum class Promise {
   NoWritableExecutable,  // nothing is ever writable and executable
   FileBackedText,        // works on the text of libraries and programs
   RedZoneIntact,         // the 128 bytes below rsp are as they were
+  VectorStateIntact,     // vector, x87 and MXCSR state is as it was
+  AnyFlags,              // hits work with DF, AC, NT or the program's own TF set, and keep them
+  OwnTrapsDelivered,     // the program's own int3, two-byte int 3 and single steps reach its handler
+  ChangesTakeEffect, // what a hit handler writes to the registers and the PC is what the thread goes on with
+  HandlersMayJump,   // a signal handler that interrupts a hit may leave by siglongjmp
+  ThreadsMayEnd,     // a thread may end, or be cancelled, at any point of a hit
+  AltstackKept,      // the alternate signal stack, SS_AUTODISARM or not, is as it was
+  SmallStacks,       // a hit needs no room for a signal frame on the thread's stack
+  SigtrapMayBeBlocked, // hits work, and are counted, while the program blocks SIGTRAP
+  SigtrapMayBeTaken,   // ... after the program has installed its own SIGTRAP handler
+  AnyThreadPointer,    // ... while the program has changed its fs base
+  VforkSafe,           // a child that shares the memory (vfork, posix_spawn) may hit probes
+  SyscallsUndisturbed, // blocking system calls neither return EINTR nor restart because of the prober
+  UnmappingSafe,       // the program may unmap or remap probed pages
+  RseqIntact,          // probes do not break restartable sequences around them
+  ProbesInOwnPath,     // code the prober itself uses (libc, the hit handler) may be probed
+  HelperMayDie,        // SIGKILL of a process the prober started leaves the program running on
 };
 
-inline constexpr std::size_t kPromiseCount = 13;
+inline constexpr std::size_t kPromiseCount = 30;
 
 struct PromiseText {
   Promise promise;

@@ -19,10 +19,15 @@ template <typename Factory> struct Entry {
 
 template <typename Factory> using Table = std::map<std::string, Entry<Factory>>;
 
+struct Transport {
+  TransportFactory make;
+  Pairing pairing;
+};
+
 struct Tables {
   Table<ArmerFactory> armers;
   Table<StepperFactory> steppers;
-  Table<TransportFactory> transports;
+  Table<Transport> transports;
   Table<WholeFactory> wholes;
 };
 
@@ -34,6 +39,9 @@ Tables& tables() {
 
 constexpr std::string_view kDefaultTransport = "signal";
 constexpr std::string_view kReferencePeer = "kernel-uprobe";
+constexpr std::string_view kReferenceArmer = "poke";
+constexpr std::string_view kReferenceStepper = "xol-vma";
+constexpr std::string_view kBaselineStepper = "in-place";
 
 template <typename Factory>
 bool add(Table<Factory>& table, std::string name, std::string summary, Factory factory) {
@@ -50,11 +58,44 @@ void list(const Table<Factory>& table, PlugInKind kind, std::vector<PlugIn>& int
     into.push_back({kind, name, entry.summary});
 }
 
+template <typename Factory> std::string names_of(const Table<Factory>& table) {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : table)
+    names.push_back(name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 std::unexpected<Error> no_such(const std::string& strategy) {
+  const Tables& t = tables();
   return std::unexpected(Error{
       ErrorKind::BadInput,
       {},
-      fmt::format("no strategy is called '{}'; there are: {}", strategy, fmt::join(strategy_names(), ", "))});
+      fmt::format("no strategy is called '{}': one is {}; or transport:armer+stepper of the transports {} "
+                  "(signal may be left out); the armers {}; the steppers {}",
+                  strategy, names_of(t.wholes), names_of(t.transports), names_of(t.armers),
+                  names_of(t.steppers))});
+}
+
+std::string spell(const std::string& transport, const std::string& armer, const std::string& stepper) {
+  const std::string pair = armer + "+" + stepper;
+  return transport == kDefaultTransport ? pair : transport + ":" + pair;
+}
+
+// Calls f(spelling, transport, armer, stepper) for every combination that works.
+template <typename F> void for_each_combination(F&& f) {
+  for (const auto& [transport, how] : tables().transports)
+    for (const auto& [armer, armer_entry] : tables().armers)
+      for (const auto& [stepper, stepper_entry] : tables().steppers)
+        if (!how.factory.pairing || how.factory.pairing(*armer_entry.factory(), *stepper_entry.factory()))
+          f(spell(transport, armer, stepper), transport, armer, stepper);
+}
+
+std::vector<std::string> with_wholes(std::vector<std::string> names) {
+  for (const auto& whole : tables().wholes)
+    names.push_back(whole.first);
+  std::sort(names.begin(), names.end());
+  std::stable_partition(names.begin(), names.end(), [](const std::string& n) { return n != kReferencePeer; });
+  return names;
 }
 
 } // namespace
@@ -65,8 +106,9 @@ bool register_armer(std::string name, std::string summary, ArmerFactory factory)
 bool register_stepper(std::string name, std::string summary, StepperFactory factory) {
   return add(tables().steppers, std::move(name), std::move(summary), std::move(factory));
 }
-bool register_transport(std::string name, std::string summary, TransportFactory factory) {
-  return add(tables().transports, std::move(name), std::move(summary), std::move(factory));
+bool register_transport(std::string name, std::string summary, TransportFactory factory, Pairing pairing) {
+  return add(tables().transports, std::move(name), std::move(summary),
+             Transport{std::move(factory), std::move(pairing)});
 }
 bool register_whole(std::string name, std::string summary, WholeFactory factory) {
   return add(tables().wholes, std::move(name), std::move(summary), std::move(factory));
@@ -83,17 +125,32 @@ std::vector<PlugIn> plug_ins() {
 
 std::vector<std::string> strategy_names() {
   std::vector<std::string> names;
-  for (const auto& transport : tables().transports)
-    for (const auto& armer : tables().armers)
-      for (const auto& stepper : tables().steppers) {
-        const std::string pair = armer.first + "+" + stepper.first;
-        names.push_back(transport.first == kDefaultTransport ? pair : transport.first + ":" + pair);
-      }
-  for (const auto& whole : tables().wholes)
-    names.push_back(whole.first);
-  std::sort(names.begin(), names.end());
-  std::stable_partition(names.begin(), names.end(), [](const std::string& n) { return n != kReferencePeer; });
-  return names;
+  for_each_combination([&](std::string name, auto&&...) { names.push_back(std::move(name)); });
+  return with_wholes(std::move(names));
+}
+
+std::vector<std::string> covering_strategies() {
+  std::vector<std::string> names;
+  for_each_combination([&](std::string name, const std::string& transport, const std::string& armer,
+                           const std::string& stepper) {
+    const bool covers =
+        transport == kDefaultTransport
+            ? armer == kReferenceArmer || stepper == kReferenceStepper
+            : armer == kReferenceArmer || stepper == kReferenceStepper || stepper == kBaselineStepper;
+    if (covers)
+      names.push_back(std::move(name));
+  });
+  return with_wholes(std::move(names));
+}
+
+std::optional<Promises> promises_of(const PlugIn& plug_in) {
+  switch (plug_in.kind) {
+  case PlugInKind::Armer: return tables().armers.at(plug_in.name).factory()->promises();
+  case PlugInKind::Stepper: return tables().steppers.at(plug_in.name).factory()->promises();
+  case PlugInKind::Whole: return tables().wholes.at(plug_in.name).factory()->promises();
+  case PlugInKind::Transport: return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 std::unique_ptr<Stepper> make_stepper(const std::string& name) {
@@ -117,7 +174,15 @@ std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& str
   if (transport == tables().transports.end() || armer == tables().armers.end() ||
       stepper == tables().steppers.end())
     return no_such(strategy);
-  return transport->second.factory(armer->second.factory(), stepper->second.factory());
+  auto made_armer = armer->second.factory();
+  auto made_stepper = stepper->second.factory();
+  if (const Pairing& pairing = transport->second.factory.pairing;
+      pairing && !pairing(*made_armer, *made_stepper))
+    return std::unexpected(Error{ErrorKind::BadInput,
+                                 {},
+                                 fmt::format("the transport {} cannot work with {}+{}", transport_name,
+                                             armer->first, stepper->first)});
+  return transport->second.factory.make(std::move(made_armer), std::move(made_stepper));
 }
 
 } // namespace proberace

@@ -1,5 +1,6 @@
 // Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole
-// strategy's. A plug-in registers itself by one line at the end of its own file; nothing else is edited:
+// strategy's; a variant of a plug-in is called `name/variant`. A plug-in registers itself by one line at the
+// end of its own file; nothing else is edited:
 //
 //   const bool registered = register_armer("poke", "one-byte store in place", [] { return
 //   std::make_unique<Poke>(); });
@@ -10,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,12 +24,15 @@ using StepperFactory = std::function<std::unique_ptr<Stepper>()>;
 using TransportFactory =
     std::function<std::unique_ptr<Prober>(std::unique_ptr<Armer>, std::unique_ptr<Stepper>)>;
 using WholeFactory = std::function<std::unique_ptr<Prober>()>;
+// Whether a transport can work with these two.
+using Pairing = std::function<bool(const Armer&, const Stepper&)>;
 
 // All return true, so that they can initialise a constant. A name registered twice is a programming error:
 // aborts.
 bool register_armer(std::string name, std::string summary, ArmerFactory factory);
 bool register_stepper(std::string name, std::string summary, StepperFactory factory);
-bool register_transport(std::string name, std::string summary, TransportFactory factory);
+bool register_transport(std::string name, std::string summary, TransportFactory factory,
+                        Pairing pairing = nullptr);
 bool register_whole(std::string name, std::string summary, WholeFactory factory);
 
 enum class PlugInKind { Armer, Stepper, Transport, Whole };
@@ -41,13 +46,22 @@ struct PlugIn {
 // Sorted by kind, then name.
 std::vector<PlugIn> plug_ins();
 
-// Every combination, in its shortest spelling, sorted; the reference peer `kernel-uprobe` last.
+// Every combination that works, in its shortest spelling, sorted; the reference peer `kernel-uprobe` last.
 std::vector<std::string> strategy_names();
+
+// Few strategies that have every plug-in among them: each armer beside the reference stepper `xol-vma`, each
+// stepper beside the reference armer `poke`, the other transports with both and with the in-place stepper,
+// the whole ones; in the same order. What is tested, measured and drawn where all combinations would be too
+// many.
+std::vector<std::string> covering_strategies();
+
+// What a plug-in itself promises: an armer, a stepper, or a whole strategy. Null for a transport.
+std::optional<Promises> promises_of(const PlugIn& plug_in);
 
 // A stepper by itself, for those who compose a prober of their own. Null if there is none of that name.
 std::unique_ptr<Stepper> make_stepper(const std::string& name);
 
-// BadInput with the names there are, if there is no such strategy.
+// BadInput with the names there are, if there is no such strategy, or its parts do not work together.
 std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy);
 
 } // namespace proberace

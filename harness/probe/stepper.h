@@ -25,6 +25,12 @@ public:
   virtual Status write(Address slot, std::span<const std::uint8_t> code) = 0;
 };
 
+// What a transport can do for a stepper; known before anything is armed.
+struct Abilities {
+  bool atomic_access = false; // TrapContext::in_place: a tracer cannot read-modify-write atomically
+  bool on_the_thread = false; // the stepper runs on the thread that hit, in its address space
+};
+
 inline constexpr std::size_t kMaxSlotBytes = 64;
 inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1}
                                              << 30; // leaves room to reach what the site reaches
@@ -52,15 +58,28 @@ public:
   virtual std::string_view name() const noexcept = 0;
   virtual Promises promises() const noexcept = 0;
 
-  // InstructionUnsupported names the instruction and why.
-  virtual std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
-                                                                     SlotSpace& slots) = 0;
+  // InstructionUnsupported names the instruction and why; MemoryUnsupported if the target's memory does not
+  // allow what a hit would need.
+  virtual std::expected<std::unique_ptr<const StepPlan>, Error>
+  plan(const Instruction& instruction, SlotSpace& slots, const Abilities& abilities) = 0;
   // signal-safe. The thread stands at the site, nothing of the instruction executed. Either completes it
   // (emulation, or a PC from which the thread gets on by itself) or calls start_single_step.
   virtual void begin(TrapContext& context, const Displaced& displaced) noexcept = 0;
   // signal-safe. The debug trap of a step that begin started. `armed` is false if the site was removed
   // meanwhile. Calls stop_single_step before it returns Done.
   virtual Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept = 0;
+
+  // What follows is for steppers that run threads in memory of the target's own (TLS, stacks).
+  // True while hits have left something to give back.
+  virtual bool holds_target_memory() const noexcept { return false; }
+  // Whether a thread at this PC runs the stepper's code there. Thread-safe.
+  virtual bool runs_at(Address) const noexcept { return false; }
+  // Precondition: nothing is armed and every thread has left that memory. It is again what it was.
+  virtual void give_back() noexcept {}
+  virtual Footprint footprint() const { return {}; }
+
+  // Whether it needs Abilities::on_the_thread.
+  virtual bool needs_the_thread() const noexcept { return false; }
 };
 
 } // namespace proberace

@@ -6,6 +6,7 @@
 #include "harness/probe/paths.h"
 
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 namespace proberace {
@@ -34,6 +35,16 @@ enum class Register : std::uint8_t {
 
 inline constexpr std::size_t kRegisterCount = 18;
 
+enum class Segment : std::uint8_t { Fs, Gs };
+
+// A fault as the hardware would have reported it at the thread's PC: what sigaction(2) calls si_signo,
+// si_code and si_addr.
+struct HardwareFault {
+  int signal = 0;
+  int code = 0;
+  Address address{};
+};
+
 class TrapContext {
 public:
   virtual std::uint64_t get(Register r) const noexcept = 0;
@@ -42,9 +53,36 @@ public:
   Address pc() const noexcept { return Address{get(Register::Rip)}; }
   void set_pc(Address a) noexcept { set(Register::Rip, value(a)); }
 
-  // The 8 bytes at `at` in the target's data. False if they are not accessible.
-  virtual bool read_word(Address at, std::uint64_t& out) const noexcept = 0;
-  virtual bool write_word(Address at, std::uint64_t word) noexcept = 0;
+  // The target's data, reached with the thread's own rights. False, and nothing done, if a byte of it is not
+  // accessible that way; `fault` then says how the hardware would have reported it. 1, 2, 4 or 8 bytes are
+  // one access where the transport runs in the target.
+  virtual bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept = 0;
+  virtual bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept = 0;
+  // The same memory in place, writable, for an atomic read-modify-write. Null, with `fault` filled, if it is
+  // not accessible. Precondition: the transport has Abilities::atomic_access.
+  virtual void* in_place(Address at, std::size_t bytes, HardwareFault& fault) noexcept = 0;
+  virtual std::uint64_t segment_base(Segment segment) const noexcept = 0;
+
+  // The displaced instruction faults: nothing of it is done, the registers are as they were at the site. When
+  // the thread goes on, it is sent the signal there, as if the hardware had raised it (H32).
+  virtual void raise(const HardwareFault& fault) noexcept = 0;
+
+  // One word of the stack. False, and nothing done, if it is not accessible.
+  bool read_word(Address at, std::uint64_t& out) const noexcept {
+    std::uint8_t bytes[sizeof out];
+    HardwareFault fault;
+    const bool done = load(at, bytes, fault);
+    if (done)
+      std::memcpy(&out, bytes, sizeof out);
+    return done;
+  }
+  bool write_word(Address at, std::uint64_t word) noexcept {
+    std::uint8_t bytes[sizeof word];
+    std::memcpy(bytes, &word, sizeof word);
+    HardwareFault fault;
+    return store(at, bytes, fault);
+  }
+
   // One byte of the target's code, past its page permission; other cores are not serialised.
   virtual bool write_code_byte(Address at, std::uint8_t byte) noexcept = 0;
 

@@ -86,6 +86,10 @@ Status NearSlots::write(Address slot, std::span<const std::uint8_t> code) {
   return {};
 }
 
+bool NearSlots::contains(Address a) const noexcept {
+  return std::any_of(pages_.begin(), pages_.end(), [a](const Page& p) { return p.start == page_of(a); });
+}
+
 void NearSlots::release_all() noexcept {
   for (const Page& page : pages_)
     ::munmap(bytes_at(page.start), kPageBytes);

@@ -19,6 +19,8 @@ public:
   std::expected<Address, Error> reserve(Address near, std::size_t bytes) override;
   Status write(Address slot, std::span<const std::uint8_t> code) override;
 
+  bool contains(Address a) const noexcept;
+
   // Precondition: no thread is in a slot, and none can be sent to one.
   void release_all() noexcept;
 

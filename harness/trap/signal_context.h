@@ -2,12 +2,17 @@
 #pragma once
 
 #include "harness/base/process_memory.h"
+#include "harness/base/raw_syscall.h"
 #include "harness/base/signal_action.h"
+#include "harness/base/threads.h"
 #include "harness/probe/trap_context.h"
+#include "harness/trap/guarded_memory.h"
 #include "harness/trap/thread_record.h"
 
+#include <asm/prctl.h>
 #include <csignal>
 #include <cstring>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 namespace proberace {
@@ -25,14 +30,45 @@ public:
     context_.uc_mcontext.gregs[index(r)] = static_cast<greg_t>(word);
   }
 
-  // The handler runs in the target, on the thread's own behalf: its stack is simply there.
-  bool read_word(Address at, std::uint64_t& out) const noexcept override {
-    out = *reinterpret_cast<const std::uint64_t*>(bytes_at(at));
+  bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override {
+    if (!on_this_stack(from, to.size()) && !readable(from, to.size(), fault))
+      return false;
+    copy(to.data(), bytes_at(from), to.size());
     return true;
   }
-  bool write_word(Address at, std::uint64_t word) noexcept override {
-    *reinterpret_cast<std::uint64_t*>(bytes_at(at)) = word;
+  bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept override {
+    if (!on_this_stack(to, from.size()) && !writable(to, from.size(), fault))
+      return false;
+    copy(bytes_at(to), from.data(), from.size());
     return true;
+  }
+  void* in_place(Address at, std::size_t bytes, HardwareFault& fault) noexcept override {
+    return on_this_stack(at, bytes) || writable(at, bytes, fault) ? bytes_at(at) : nullptr;
+  }
+  std::uint64_t segment_base(Segment segment) const noexcept override {
+    std::uint64_t base = 0;
+    raw_syscall(SYS_arch_prctl, segment == Segment::Fs ? ARCH_GET_FS : ARCH_GET_GS, &base);
+    return base;
+  }
+
+  // The signal waits while the handler holds signals back, and is delivered on the way back, at the site. A
+  // thread may queue itself any si_code (kernel/signal.c, do_rt_tgsigqueueinfo). What the program blocks or
+  // ignores, the hardware's fault would have forced on it: by its default action (force_sig_info).
+  void raise(const HardwareFault& fault) noexcept override {
+    raised_ = true;
+    std::uint64_t all = kAllSignals;
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all); // where the handler holds none
+    const auto ignored = reinterpret_cast<SignalHandler>(std::uintptr_t{1});
+    if ((mask() & signal_bit(fault.signal)) != 0 || current_signal_action(fault.signal).handler == ignored) {
+      mask() &= ~signal_bit(fault.signal);
+      restore_signal_action(fault.signal, SignalAction{});
+    }
+    siginfo_t info;
+    std::memset(&info, 0, sizeof info);
+    info.si_signo = fault.signal;
+    info.si_code = fault.code;
+    info.si_addr = bytes_at(fault.address);
+    raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), current_thread(), fault.signal, &info);
   }
   bool write_code_byte(Address at, std::uint8_t byte) noexcept override {
     return write_code(at, {&byte, 1}) == 0;
@@ -53,6 +89,8 @@ public:
 
   // Whether start_single_step was called on this context.
   bool stepping() const noexcept { return stepping_; }
+  // Whether raise was called: only sigreturn, which restores the mask, delivers what waits.
+  bool raised() const noexcept { return raised_; }
 
   void took(Path path) noexcept override { count_one(thread_.paths[static_cast<std::size_t>(path)]); }
 
@@ -68,12 +106,44 @@ private:
                                                      REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
     return kIndex[static_cast<std::size_t>(r)];
   }
+  // One access for the sizes the hardware has, so that other threads never see it torn.
+  static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept {
+    switch (bytes) {
+    case 1: one_access<std::uint8_t>(to, from); break;
+    case 2: one_access<std::uint16_t>(to, from); break;
+    case 4: one_access<std::uint32_t>(to, from); break;
+    case 8: one_access<std::uint64_t>(to, from); break;
+    default:
+      for (std::size_t i = 0; i < bytes; ++i)
+        one_access<std::uint8_t>(to + i, from + i);
+    }
+  }
+  template <typename T> static void one_access(std::uint8_t* to, const std::uint8_t* from) noexcept {
+    struct [[gnu::packed, gnu::may_alias]] Unaligned {
+      T word;
+    };
+    const T word = reinterpret_cast<const volatile Unaligned*>(from)->word;
+    reinterpret_cast<volatile Unaligned*>(to)->word = word;
+  }
+
+  // Between the frame the kernel has just written and the interrupted stack pointer, to the end of its page:
+  // there without asking. A frame on another stack says nothing of this one.
+  bool on_this_stack(Address at, std::size_t bytes) const noexcept {
+    const Address frame = address_of(&context_);
+    const Address pointer{get(Register::Rsp)};
+    constexpr std::ptrdiff_t kLargestFrame = 16 * 1024; // with AVX-512 and AMX state
+    const Address end{page_of(pointer - 1) + kPageBytes};
+    return frame <= at && at + static_cast<std::ptrdiff_t>(bytes) <= end && pointer - frame > 0 &&
+           pointer - frame < kLargestFrame;
+  }
+
   // The kernel's mask is the first 8 bytes of libc's larger sigset_t.
   std::uint64_t& mask() noexcept { return *reinterpret_cast<std::uint64_t*>(&context_.uc_sigmask); }
 
   ucontext_t& context_;
   ThreadRecord& thread_;
   bool stepping_ = false;
+  bool raised_ = false;
 };
 
 } // namespace proberace

@@ -17,6 +17,8 @@ std::unexpected<Error> not_open() {
   return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
 }
 
+constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
+
 std::uint8_t original_byte(const SiteRecord& record) {
   return record.displaced().instruction.bytes[0];
 }
@@ -59,7 +61,7 @@ Status SignalProber::open(const Target& target) {
   auto session = std::make_unique<SignalSession>(*stepper_);
   if (const Status installed = install_signal_session(*session); !installed)
     return installed;
-  if (const Status opened = armer_->open(); !opened) {
+  if (const Status opened = armer_->open(code_); !opened) {
     uninstall_signal_session(*session);
     return opened;
   }
@@ -124,7 +126,7 @@ std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, con
   if (const auto known = records_.find(site);
       known != records_.end() && known->second->displaced().instruction.bytes == instruction.bytes)
     return known->second;
-  auto plan = stepper_->plan(instruction, slots_);
+  auto plan = stepper_->plan(instruction, slots_, kAbilities);
   if (!plan)
     return std::unexpected(plan.error());
   SiteRecord* record = session_->table.add(Displaced{site, instruction, std::move(*plan)});
@@ -290,6 +292,7 @@ Status SignalProber::set_handler(HitHandler handler, void* argument) {
 Footprint SignalProber::footprint() const {
   const std::lock_guard lock(mutex_);
   Footprint all = armer_->footprint();
+  all += stepper_->footprint();
   if (!session_)
     return all;
   Footprint own;

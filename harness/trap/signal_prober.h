@@ -9,6 +9,7 @@
 #include "harness/probe/admission.h"
 #include "harness/probe/armer.h"
 #include "harness/probe/prober.h"
+#include "harness/trap/local_code.h"
 #include "harness/trap/near_slots.h"
 #include "harness/trap/signal_session.h"
 
@@ -48,6 +49,7 @@ private:
   void restore_until_quiet(std::vector<ByteWrite>& batch);
   SiteResults remove_locked(std::span<const Site> sites);
 
+  LocalCode code_;
   const std::unique_ptr<Armer> armer_;
   const std::unique_ptr<Stepper> stepper_;
 

@@ -6,8 +6,6 @@
 // follows bounds how long an old byte may still be fetched. /proc/self/mem breaks copy-on-write first, so in
 // file text the first store of a page swaps in a private page, and the page stays private after removal
 // (Footprint::private_pages).
-#include "harness/base/membarrier.h"
-#include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
 
 #include <cerrno>
@@ -22,22 +20,28 @@ public:
   std::string_view name() const noexcept override { return "poke"; }
   Promises promises() const noexcept override { return Promises::all(); }
 
+  Status open(TargetCode& code) override {
+    code_ = &code;
+    return {};
+  }
+
   void arm(const AddressSpace&, std::span<ByteWrite> batch) override {
     for (ByteWrite& write : batch) {
       store(write, kInt3);
       if (!write.error)
         touched_pages_.insert(page_of(write.address));
     }
-    serialise_cores();
+    code_->serialise();
   }
 
   void disarm(std::span<ByteWrite> batch) override {
     for (ByteWrite& write : batch)
       store(write, write.original);
-    serialise_cores();
+    code_->serialise();
   }
 
   void close() override { touched_pages_.clear(); }
+  bool works_from_outside() const noexcept override { return true; }
 
   Footprint footprint() const override {
     Footprint f;
@@ -46,8 +50,8 @@ public:
   }
 
 private:
-  static void store(ByteWrite& write, std::uint8_t byte) {
-    const int error = write_code(write.address, {&byte, 1});
+  void store(ByteWrite& write, std::uint8_t byte) {
+    const int error = code_->write(write.address, {&byte, 1});
     if (error == EIO || error == EFAULT)
       write.error =
           Error{ErrorKind::MemoryUnsupported, write.address,
@@ -57,6 +61,7 @@ private:
       write.error = system_error("cannot write through /proc/self/mem", error, write.address);
   }
 
+  TargetCode* code_ = nullptr;
   std::set<Address> touched_pages_;
 };
 

@@ -48,6 +48,8 @@ public:
   std::string_view name() const noexcept override { return "pte-swap"; }
   Promises promises() const noexcept override { return Promises::all_but({Promise::NoAddedMapping}); }
 
+  Status open(TargetCode&) override { return {}; }
+
   void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
       const auto known = pages_.find(page);

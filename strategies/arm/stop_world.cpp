@@ -4,8 +4,6 @@
 // (thread_stopper.h), so that no thread runs while the byte changes. Trade-off: no question of
 // cross-modifying code is left, and the price is a stop of the whole process whose length grows with its
 // threads.
-#include "harness/base/membarrier.h"
-#include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
 #include "strategies/arm/thread_stopper.h"
 
@@ -18,8 +16,12 @@ public:
   std::string_view name() const noexcept override { return "stop-world"; }
   Promises promises() const noexcept override { return Promises::all(); }
 
-  Status open() override { return stopper_.open(); }
+  Status open(TargetCode& code) override {
+    code_ = &code;
+    return code.from_outside() ? Status{} : stopper_.open();
+  }
   void close() override { stopper_.close(); }
+  bool works_from_outside() const noexcept override { return true; }
 
   void arm(const AddressSpace&, std::span<ByteWrite> batch) override { write_stopped(batch, true); }
   void disarm(std::span<ByteWrite> batch) override { write_stopped(batch, false); }
@@ -28,6 +30,7 @@ public:
 
 private:
   struct Job {
+    TargetCode& code;
     std::span<ByteWrite> batch;
     bool arming;
     int error = 0; // errno of the first failing write
@@ -39,7 +42,7 @@ private:
     Job& job = *static_cast<Job*>(argument);
     for (const ByteWrite& write : job.batch) {
       const std::uint8_t byte = job.arming ? kInt3 : write.original;
-      job.error = write_code(write.address, {&byte, 1});
+      job.error = job.code.write(write.address, {&byte, 1});
       if (job.error != 0)
         return;
       ++job.written;
@@ -49,8 +52,10 @@ private:
   void write_stopped(std::span<ByteWrite> batch, bool arming) {
     // A write that fails must not keep the rest of the batch from being written: go on behind it.
     for (std::span<ByteWrite> rest = batch; !rest.empty();) {
-      Job job{rest, arming};
-      if (const Status stopped = stopper_.while_stopped(&write_all, &job); !stopped) {
+      Job job{*code_, rest, arming};
+      const Status stopped = code_->from_outside() ? code_->while_stopped(&write_all, &job)
+                                                   : stopper_.while_stopped(&write_all, &job);
+      if (!stopped) {
         for (ByteWrite& write : rest)
           write.error = Error{stopped.error().kind, write.address, stopped.error().message};
         break;
@@ -62,9 +67,10 @@ private:
       }
       rest = rest.subspan(job.written);
     }
-    serialise_cores(); // a stopped thread need not serialise on its way back to user mode (sysret)
+    code_->serialise(); // a stopped thread need not serialise on its way back to user mode (sysret)
   }
 
+  TargetCode* code_ = nullptr;
   ThreadStopper stopper_;
 };
 

@@ -20,8 +20,8 @@ public:
                               Promise::RemovalWhileRunning, Promise::Reentrant});
   }
 
-  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
-                                                             SlotSpace&) override {
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
+                                                             const Abilities&) override {
     if (instruction.hazard != StepHazard::None)
       return std::unexpected(
           Error{ErrorKind::InstructionUnsupported, instruction.address,

@@ -42,8 +42,8 @@ public:
     return Promises::all_but({Promise::NoAddedMapping, Promise::FaultsSeeOriginalPc});
   }
 
-  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction,
-                                                             SlotSpace& slots) override {
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
+                                                             const Abilities&) override {
     if (instruction.hazard != StepHazard::None)
       return std::unexpected(
           Error{ErrorKind::InstructionUnsupported, instruction.address,

@@ -1,5 +1,6 @@
 #include "stress/properties/promise_matrix.h"
 
+#include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "stress/properties/history.h"
@@ -82,7 +83,13 @@ CellSpec promise_cell(const std::string& strategy, Promise promise) {
 
 PromiseRow try_promise(const std::string& strategy, Promise promise) {
   const CellSpec spec = promise_cell(strategy, promise);
-  Verdict verdict = run_cell(spec);
+  Verdict verdict;
+  if (find_experiment(spec.experiment) != nullptr) {
+    verdict = run_cell(spec);
+  } else {
+    verdict.ending = Ending::Skipped;
+    verdict.summary = "no experiment tries this promise yet";
+  }
   // A site that is refused is not one the promise holds for.
   if (verdict.is(Ending::Held) && verdict.data.contains("first_refusal") &&
       verdict.data["first_refusal"].is_string()) {

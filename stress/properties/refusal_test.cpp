@@ -135,6 +135,7 @@ class Mute final : public Armer {
 public:
   std::string_view name() const noexcept override { return "mute"; }
   Promises promises() const noexcept override { return Promises::all(); }
+  Status open(TargetCode&) override { return {}; }
   void arm(const AddressSpace&, std::span<ByteWrite>) override {}
   void disarm(std::span<ByteWrite>) override {}
 };

@@ -1,0 +1,76 @@
+#include "harness/trap/guarded_memory.h"
+
+#include "harness/base/raw_syscall.h"
+
+#include <cerrno>
+#include <csignal>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::size_t kWord = 8;
+
+bool word_readable(Address aligned) noexcept {
+  constexpr int kNoSuchHow = -1;
+  return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, bytes_at(aligned), nullptr, kWord) != -EFAULT;
+}
+
+long populate(Address page, int how) noexcept {
+  return raw_syscall(SYS_madvise, bytes_at(page), kPageBytes, how);
+}
+
+// What the hardware's fault at this address would have been called (arch/x86/mm/fault.c).
+HardwareFault fault_of(Address at, long populate_error) noexcept {
+  switch (populate_error) {
+  case -ENOMEM: return {SIGSEGV, SEGV_MAPERR, at};
+  case -EFAULT: return {SIGBUS, BUS_ADRERR, at};
+  default: return {SIGSEGV, SEGV_ACCERR, at};
+  }
+}
+
+bool canonical(Address at) noexcept {
+  return value(at) >> 47 == 0;
+}
+
+// Not canonical: #GP, which the kernel reports without an address (arch/x86/kernel/traps.c).
+constexpr HardwareFault kGeneralProtection{SIGSEGV, SI_KERNEL, Address{}};
+
+} // namespace
+
+bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
+  const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
+  if (!canonical(at) || !canonical(last)) {
+    fault = kGeneralProtection;
+    return false;
+  }
+  // The first byte and the last: no operand is longer than a page.
+  for (const Address edge : {at, last}) {
+    const Address word{value(edge) & ~(kWord - 1)};
+    if (word_readable(word))
+      continue;
+    fault = fault_of(edge == at ? at : page_of(edge), populate(page_of(edge), MADV_POPULATE_READ));
+    return false;
+  }
+  return true;
+}
+
+bool writable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
+  const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
+  if (!canonical(at) || !canonical(last)) {
+    fault = kGeneralProtection;
+    return false;
+  }
+  for (Address page = page_of(at); page <= page_of(last); page = page + kPageBytes) {
+    const long error = populate(page, MADV_POPULATE_WRITE);
+    if (error == 0)
+      continue;
+    fault = fault_of(page == page_of(at) ? at : page, error);
+    return false;
+  }
+  return true;
+}
+
+} // namespace proberace

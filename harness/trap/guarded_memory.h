@@ -1,0 +1,20 @@
+// Memory of the target, asked for before it is touched: a fault inside the SIGTRAP handler would be reported
+// there, or kill the process because the handler holds signals back; it belongs to the site (H32).
+//
+// The kernel answers without side effects and without a handler for SIGSEGV of ours: rt_sigprocmask with an
+// invalid `how` copies its argument from user space before it looks at `how` (kernel/signal.c), and
+// MADV_POPULATE_WRITE breaks copy-on-write and faults pages in just as a store would (mm/madvise.c,
+// Linux 5.14). Trade-off: one system call an operand, and memory that another thread unmaps between the
+// question and the access still ends the process. Device memory (VM_PFNMAP) counts as not writable.
+#pragma once
+
+#include "harness/probe/trap_context.h"
+
+namespace proberace {
+
+// signal-safe. False if the calling thread may not read (write) every byte; `fault` says what the hardware
+// would have said. Precondition: bytes > 0.
+bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept;
+bool writable(Address at, std::size_t bytes, HardwareFault& fault) noexcept;
+
+} // namespace proberace
