@@ -37,6 +37,10 @@ void restore_signal_action(int signo, const SignalAction& action) noexcept {
   raw_syscall(SYS_rt_sigaction, signo, &action, nullptr, sizeof action.mask);
 }
 
+Address signal_restorer() noexcept {
+  return address_of(reinterpret_cast<const void*>(&proberace_signal_restorer));
+}
+
 SignalAction current_signal_action(int signo) noexcept {
   SignalAction action;
   raw_syscall(SYS_rt_sigaction, signo, nullptr, &action, sizeof action.mask);

@@ -32,5 +32,7 @@ std::expected<SignalAction, int> install_signal_action(int signo, SignalHandler 
 // Puts back what install_signal_action returned. signal-safe.
 void restore_signal_action(int signo, const SignalAction& action) noexcept;
 SignalAction current_signal_action(int signo) noexcept;
+// Where a handler installed by us returns to: the first word of its frame.
+Address signal_restorer() noexcept;
 
 } // namespace proberace

@@ -2,6 +2,7 @@
 
 #include "harness/base/threads.h"
 #include "harness/trap/quiescence.h"
+#include "harness/trap/saved_pc.h"
 
 #include <csignal>
 #include <fmt/format.h>
@@ -43,12 +44,11 @@ ThreadState look_at(pid_t thread) {
   return state;
 }
 
-bool inside(const ThreadRecords& records, pid_t thread) {
+bool in_handler(const ThreadRecords& records, pid_t thread) {
   bool found = false;
   records.for_each([&](const ThreadRecord& r) {
     if (r.owner.load(std::memory_order_relaxed) == thread &&
-        (r.depth.load(std::memory_order_acquire) != 0 ||         // pairs with ~Passage
-         r.stepping.load(std::memory_order_acquire) != nullptr)) // pairs with stop_single_step
+        r.depth.load(std::memory_order_acquire) != 0) // pairs with ~Passage
       found = true;
   });
   return found;
@@ -56,7 +56,7 @@ bool inside(const ThreadRecords& records, pid_t thread) {
 
 } // namespace
 
-Status wait_for_departure(const ThreadRecords& records) {
+Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours) {
   const auto deadline = Clock::now() + kGraceTimeout;
   std::map<pid_t, std::uint64_t> first_seen_running; // run time then
   for (;;) {
@@ -69,7 +69,8 @@ Status wait_for_departure(const ThreadRecords& records) {
         continue;
       const auto [seen, fresh] = first_seen_running.try_emplace(thread, state.run_nanoseconds);
       const bool ran_on = state.run_nanoseconds >= seen->second + kRunNanosecondsToHaveLeft;
-      if (state.trap_pending || inside(records, thread) || !(state.asleep || ran_on))
+      if (state.trap_pending || in_handler(records, thread) ||
+          !(state.asleep ? whereabouts(thread, ours) == Whereabouts::Elsewhere : ran_on))
         waiting_for = thread;
     }
     if (waiting_for == 0)

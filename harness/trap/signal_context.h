@@ -75,20 +75,22 @@ public:
   }
 
   void start_single_step() noexcept override {
-    stepping_ = true;
-    thread_.held_mask = mask();
-    thread_.target_stepped_itself = (get(Register::Rflags) & kTrapFlag) != 0;
+    StepInProgress& step = thread_.open_step();
+    step.site = site_;
+    step.held_mask = mask();
+    step.target_stepped_itself = (get(Register::Rflags) & kTrapFlag) != 0;
     set(Register::Rflags, get(Register::Rflags) | kTrapFlag);
     mask() |= kAllSignals & ~kSynchronous;
   }
   void stop_single_step() noexcept override {
-    if (!thread_.target_stepped_itself)
+    const StepInProgress& step = *thread_.innermost_step();
+    if (!step.target_stepped_itself)
       set(Register::Rflags, get(Register::Rflags) & ~kTrapFlag);
-    mask() = thread_.held_mask;
+    mask() = step.held_mask;
   }
 
-  // Whether start_single_step was called on this context.
-  bool stepping() const noexcept { return stepping_; }
+  // The site the next start_single_step is for.
+  void at_site(const SiteRecord& site) noexcept { site_ = &site; }
   // Whether raise was called: only sigreturn, which restores the mask, delivers what waits.
   bool raised() const noexcept { return raised_; }
 
@@ -142,7 +144,7 @@ private:
 
   ucontext_t& context_;
   ThreadRecord& thread_;
-  bool stepping_ = false;
+  const SiteRecord* site_ = nullptr;
   bool raised_ = false;
 };
 

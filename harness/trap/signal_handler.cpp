@@ -3,6 +3,7 @@
 // thread's lines.
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
+#include "harness/trap/iretq_exit.h"
 #include "harness/trap/quiescence.h"
 #include "harness/trap/signal_context.h"
 #include "harness/trap/signal_session.h"
@@ -57,13 +58,6 @@ Found classify(const SiteTable& table, Address at) {
   }
 }
 
-void step(const SignalSession& session, SignalContext& context, ThreadRecord& thread,
-          const SiteRecord& site) {
-  session.stepper.begin(context, site.displaced());
-  if (context.stepping())
-    thread.stepping.store(&site, std::memory_order_relaxed); // own word; read by departure after the passage
-}
-
 // True if the trap was ours.
 bool on_breakpoint(const SignalSession& session, SignalContext& context, ThreadRecord& thread, bool nested) {
   const Address at = context.pc() - 1; // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP)
@@ -85,36 +79,53 @@ bool on_breakpoint(const SignalSession& session, SignalContext& context, ThreadR
       return true;
     }
   }
-  step(session, context, thread, *found.site);
+  context.at_site(*found.site);
+  session.stepper.begin(context, found.site->displaced());
   return true;
 }
 
 bool on_debug_trap(const SignalSession& session, SignalContext& context, ThreadRecord& thread) {
-  const SiteRecord* const site = thread.stepping.load(std::memory_order_relaxed); // own word
-  if (site == nullptr)
+  const StepInProgress* const step = thread.innermost_step();
+  if (step == nullptr)
     return false;
-  if (session.stepper.finish(context, site->displaced(), site->live()) == Stepped::Done)
-    thread.stepping.store(nullptr, std::memory_order_release); // pairs with departure
+  if (session.stepper.finish(context, step->site->displaced(), step->site->live()) == Stepped::Done)
+    thread.close_step();
   return true;
 }
 
 } // namespace
 
-// Not in the unnamed namespace: a name to look for in the disassembly.
-void proberace_on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
+namespace {
+
+// Both ways out begin alike. True if the thread may go on without the kernel's help: nothing was raised and
+// nothing is passed on.
+[[gnu::always_inline]] inline bool handle(int signo, siginfo_t* info, ucontext_t& raw_context) {
   SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
   ThreadRecord& thread = session->threads.mine();
-  SignalContext context(*static_cast<ucontext_t*>(raw_context), thread);
+  SignalContext context(raw_context, thread);
   {
     const Passage passage(thread);
     // si_code: arch/x86/kernel/traps.c, do_int3_user (SI_KERNEL) and send_sigtrap (TRAP_TRACE).
     if (info->si_code == SI_KERNEL && on_breakpoint(*session, context, thread, passage.nested()))
-      return;
+      return !context.raised();
     if (info->si_code == TRAP_TRACE && on_debug_trap(*session, context, thread))
-      return;
+      return !context.raised();
     context.took(Path::ForeignTrap);
   }
-  pass_on(session->previous, signo, info, raw_context);
+  pass_on(session->previous, signo, info, &raw_context);
+  return false;
+}
+
+} // namespace
+
+// Not in the unnamed namespace: names to look for in the disassembly.
+void proberace_on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
+  (void)handle(signo, info, *static_cast<ucontext_t*>(raw_context)); // by sigreturn in any case
+}
+
+void proberace_on_sigtrap_iretq(int signo, siginfo_t* info, void* raw_context) {
+  if (handle(signo, info, *static_cast<ucontext_t*>(raw_context)))
+    leave_by_iretq(*static_cast<ucontext_t*>(raw_context));
 }
 
 Status install_signal_session(SignalSession& session) {
@@ -124,10 +135,13 @@ Status install_signal_session(SignalSession& session) {
     return std::unexpected(
         Error{ErrorKind::AlreadyOpen, {}, "another prober holds this process' SIGTRAP; close it first"});
   session.previous = current_signal_action(SIGTRAP);
-  // Other signals wait until the handler is done, so that none lands between the trap and the count (H76).
-  // SIGTRAP itself does not: a hit handler may execute probed code.
-  const auto old =
-      install_signal_action(SIGTRAP, &proberace_on_sigtrap, SA_NODEFER, kAllSignals & ~signal_bit(SIGTRAP));
+  // By sigreturn: other signals wait until the handler is done, so that none lands between the trap and the
+  // count (H76). SIGTRAP itself does not: a hit handler may execute probed code. By iretq: the kernel must
+  // hold nothing to undo, so no signal waits.
+  const auto old = session.way_out == WayOut::Sigreturn
+                       ? install_signal_action(SIGTRAP, &proberace_on_sigtrap, SA_NODEFER,
+                                               kAllSignals & ~signal_bit(SIGTRAP))
+                       : install_signal_action(SIGTRAP, &proberace_on_sigtrap_iretq, SA_NODEFER, 0);
   if (!old) {
     the_session.store(nullptr, std::memory_order_release); // pairs with the handler
     return std::unexpected(system_error("cannot install a SIGTRAP handler", old.error()));

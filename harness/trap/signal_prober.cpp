@@ -17,6 +17,14 @@ std::unexpected<Error> not_open() {
   return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
 }
 
+// Signals land in the handler and see its PC, or leave it by siglongjmp before the hit is counted; the kernel
+// is never asked to put an SS_AUTODISARM alternate stack back.
+Promises transport_promises(WayOut way_out) {
+  if (way_out == WayOut::Sigreturn)
+    return Promises::all();
+  return Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
+}
+
 constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
 
 std::uint8_t original_byte(const SiteRecord& record) {
@@ -35,8 +43,8 @@ struct SignalProber::Operation {
   ByteWrite write{};
 };
 
-SignalProber::SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper)
-    : armer_(std::move(armer)), stepper_(std::move(stepper)) {}
+SignalProber::SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper, WayOut way_out)
+    : armer_(std::move(armer)), stepper_(std::move(stepper)), way_out_(way_out) {}
 
 SignalProber::~SignalProber() {
   if (session_ && !close())
@@ -45,11 +53,12 @@ SignalProber::~SignalProber() {
 }
 
 std::string SignalProber::name() const {
-  return fmt::format("{}+{}", armer_->name(), stepper_->name());
+  return fmt::format("{}{}+{}", way_out_ == WayOut::Iretq ? "signal/iretq:" : "", armer_->name(),
+                     stepper_->name());
 }
 
 Promises SignalProber::promises() const {
-  return armer_->promises() & stepper_->promises();
+  return armer_->promises() & stepper_->promises() & transport_promises(way_out_);
 }
 
 Status SignalProber::open(const Target& target) {
@@ -58,7 +67,7 @@ Status SignalProber::open(const Target& target) {
     return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
   if (const Status registered = register_membarriers(); !registered)
     return registered;
-  auto session = std::make_unique<SignalSession>(*stepper_);
+  auto session = std::make_unique<SignalSession>(*stepper_, way_out_);
   if (const Status installed = install_signal_session(*session); !installed)
     return installed;
   if (const Status opened = armer_->open(code_); !opened) {
@@ -78,11 +87,13 @@ Status SignalProber::close() {
   std::vector<Site> armed;
   for (const auto& [address, record] : armed_)
     armed.push_back(record->displaced().site);
-  for (const Status& removed : remove_locked(armed))
+  SiteResults removals = remove_locked(armed);
+  for (const Status& removed : removals)
     if (!removed)
       return removed;
-  if (const Status left = wait_for_departure(session_->threads); !left)
+  if (const Status left = wait_until_all_left(); !left)
     return left;
+  stepper_->give_back();
   uninstall_signal_session(*session_);
   armer_->close();
   records_.clear();
@@ -91,6 +102,21 @@ Status SignalProber::close() {
   admission_.reset();
   target_ = nullptr;
   return {};
+}
+
+Status SignalProber::wait_until_all_left() const {
+  return wait_for_departure(session_->threads,
+                            [this](Address pc) { return slots_.contains(pc) || stepper_->runs_at(pc); });
+}
+
+// After the last removal: what hits changed in the target's own memory is again what it was.
+Status SignalProber::give_back_when_left() {
+  if (!armed_.empty() || !stepper_->holds_target_memory())
+    return {};
+  const Status left = wait_until_all_left();
+  if (left)
+    stepper_->give_back();
+  return left;
 }
 
 SiteRecord* SignalProber::live_record(const Site& site) const {
@@ -253,6 +279,10 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
       if (operation.record)
         operation.record = std::unexpected(quiet.error());
   restore_until_quiet(batch);
+  if (const Status back = give_back_when_left(); !back)
+    for (Operation& operation : operations)
+      if (operation.record)
+        operation.record = std::unexpected(back.error());
 }
 
 // A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence.
@@ -324,5 +354,11 @@ const bool registered = proberace::register_transport(
     "signal", "SIGTRAP handler in the process",
     [](std::unique_ptr<proberace::Armer> armer, std::unique_ptr<proberace::Stepper> stepper) {
       return std::make_unique<proberace::SignalProber>(std::move(armer), std::move(stepper));
+    });
+const bool registered_iretq = proberace::register_transport(
+    "signal/iretq", "the same, leaving the handler by iretq instead of sigreturn",
+    [](std::unique_ptr<proberace::Armer> armer, std::unique_ptr<proberace::Stepper> stepper) {
+      return std::make_unique<proberace::SignalProber>(std::move(armer), std::move(stepper),
+                                                       proberace::WayOut::Iretq);
     });
 } // namespace

@@ -3,7 +3,8 @@
 //
 // Idea: insert publishes a site's record before its int3 can be seen, remove takes the int3 away before the
 // record is marked dead; between the two lies quiescence.h. Trade-off: nothing outside the process is needed
-// and a hit costs one signal, but the process' SIGTRAP is ours while open.
+// and a hit costs one signal, but the process' SIGTRAP is ours while open. The variant `signal/iretq` leaves
+// the handler without the kernel (iretq_exit.h): cheaper, and promises less.
 #pragma once
 
 #include "harness/probe/admission.h"
@@ -21,7 +22,8 @@ namespace proberace {
 
 class SignalProber final : public Prober {
 public:
-  SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper);
+  SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper,
+               WayOut way_out = WayOut::Sigreturn);
   ~SignalProber() override;
 
   std::string name() const override;
@@ -47,11 +49,14 @@ private:
   bool seen_armed(Address at) const;
   void disarm(std::vector<Operation>& operations);
   void restore_until_quiet(std::vector<ByteWrite>& batch);
+  Status give_back_when_left();
+  Status wait_until_all_left() const;
   SiteResults remove_locked(std::span<const Site> sites);
 
   LocalCode code_;
   const std::unique_ptr<Armer> armer_;
   const std::unique_ptr<Stepper> stepper_;
+  const WayOut way_out_;
 
   mutable std::mutex mutex_; // control operations only; the hit path never takes it
   const Target* target_ = nullptr;

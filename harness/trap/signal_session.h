@@ -9,10 +9,14 @@
 
 namespace proberace {
 
+// How a thread gets from the SIGTRAP handler back to where it goes on.
+enum class WayOut { Sigreturn, Iretq };
+
 struct SignalSession {
-  explicit SignalSession(Stepper& s) : stepper(s) {}
+  SignalSession(Stepper& s, WayOut w) : stepper(s), way_out(w) {}
 
   Stepper& stepper;
+  const WayOut way_out;
   SiteTable table{};
   ThreadRecords threads{};
   HitHandler handler = nullptr; // set while nothing is armed

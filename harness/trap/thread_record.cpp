@@ -50,6 +50,18 @@ void move_count(std::uint64_t& from, std::uint64_t& to) noexcept {
 
 } // namespace
 
+StepInProgress& ThreadRecord::open_step() noexcept {
+  std::uint32_t open = steps_open.load(std::memory_order_relaxed); // own word
+  if (open == kMaxSteps) {
+    for (std::uint32_t i = 1; i < kMaxSteps; ++i)
+      steps[i - 1] = steps[i];
+    --open;
+  }
+  steps[open] = StepInProgress{};
+  steps_open.store(open + 1, std::memory_order_relaxed); // read by departure after the passage
+  return steps[open];
+}
+
 ThreadRecords::ThreadRecords()
     : session_(next_session.fetch_add(1, std::memory_order_relaxed)), // a number only
       departed_(map_record()) {}
@@ -107,7 +119,7 @@ ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
       move_count(r->paths[i], departed_->paths[i]);
     moves_ended_.fetch_add(1, std::memory_order_seq_cst); // pairs with settled
     r->depth.store(0, std::memory_order_relaxed);         // its owner may have been killed inside the handler
-    r->stepping.store(nullptr, std::memory_order_relaxed);
+    r->steps_open.store(0, std::memory_order_relaxed);
     r->owner.store(thread, std::memory_order_release); // pairs with the exchange above
     return r;
   }

@@ -14,6 +14,13 @@
 
 namespace proberace {
 
+// A single step from Stepper::begin to Done.
+struct StepInProgress {
+  const SiteRecord* site = nullptr;
+  std::uint64_t held_mask = 0;        // the signal mask start_single_step replaced
+  bool target_stepped_itself = false; // the trap flag as start_single_step found it
+};
+
 struct alignas(64) ThreadRecord {
   // The passage word: depth is non-zero while the thread is in the handler; passages counts how often it
   // left. Plain stores, ordered against the controller's reads by its heavy_fence (quiescence.h).
@@ -22,10 +29,23 @@ struct alignas(64) ThreadRecord {
 
   std::atomic<pid_t> owner{0};
 
-  // The step in progress, from Stepper::begin to Done. Null otherwise.
-  std::atomic<const SiteRecord*> stepping{nullptr};
-  std::uint64_t held_mask = 0;        // the signal mask start_single_step replaced
-  bool target_stepped_itself = false; // the trap flag as start_single_step found it
+  // Steps in progress, innermost last. There are several when a displaced instruction faults and the
+  // program's handler of the fault hits probes itself (H25). One whose handler left by siglongjmp stays
+  // behind, below all later ones, and is dropped when there is no room (H26).
+  static constexpr std::uint32_t kMaxSteps = 16;
+  std::atomic<std::uint32_t> steps_open{0}; // written by its own thread only
+  StepInProgress steps[kMaxSteps];
+
+  // signal-safe, on its own thread.
+  StepInProgress& open_step() noexcept;
+  StepInProgress* innermost_step() noexcept {
+    const std::uint32_t open = steps_open.load(std::memory_order_relaxed); // own word
+    return open != 0 ? &steps[open - 1] : nullptr;
+  }
+  void close_step() noexcept {
+    steps_open.store(steps_open.load(std::memory_order_relaxed) - 1, // own word
+                     std::memory_order_release);                     // pairs with departure
+  }
 
   ThreadRecord* next = nullptr;
   std::size_t mapped_bytes = 0;

@@ -1,0 +1,74 @@
+#include "harness/trap/saved_pc.h"
+
+#include "harness/base/process_memory.h"
+#include "harness/base/signal_action.h"
+
+#include <array>
+#include <cstring>
+#include <fmt/format.h>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <ucontext.h>
+#include <vector>
+
+namespace proberace {
+
+namespace {
+
+// From the word that holds a frame's RIP down to its first, where the handler returns to
+// (arch/x86/include/asm/ sigframe.h: rt_sigframe is that word and a ucontext).
+constexpr std::ptrdiff_t kFrameBelowRip = static_cast<std::ptrdiff_t>(
+    sizeof(std::uint64_t) + offsetof(ucontext_t, uc_mcontext.gregs) + REG_RIP * sizeof(greg_t));
+
+// Deeper stacks than this are not looked through: a thread that was interrupted further up has not come back
+// for longer than any test or program here keeps it.
+constexpr std::size_t kDeepestLook = std::size_t{1} << 20;
+
+bool of_our_handler(Address rip_word) {
+  std::array<std::uint8_t, sizeof(std::uint64_t)> word{};
+  std::uint64_t returns_to = 0;
+  if (!read_memory(rip_word - kFrameBelowRip, word))
+    return false;
+  std::memcpy(&returns_to, word.data(), sizeof returns_to);
+  return Address{returns_to} == signal_restorer();
+}
+
+bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
+  std::vector<std::uint8_t> page(kPageBytes);
+  Address at{value(pointer) & ~std::uintptr_t{7}};
+  for (const Address end = at + kDeepestLook; at < end;) {
+    const std::span chunk(page.data(), kPageBytes - offset_in_page(at));
+    if (!read_memory(at, chunk))
+      return false; // the end of the stack
+    for (std::size_t i = 0; i + 8 <= chunk.size(); i += 8) {
+      std::uint64_t word = 0;
+      std::memcpy(&word, chunk.data() + i, sizeof word);
+      if (ours(Address{word}) && !of_our_handler(at + static_cast<std::ptrdiff_t>(i)))
+        return true;
+    }
+    at = at + static_cast<std::ptrdiff_t>(chunk.size());
+  }
+  return false;
+}
+
+} // namespace
+
+Whereabouts whereabouts(pid_t thread, const std::function<bool(Address)>& ours) {
+  // "running", or numbers in hexadecimal of which the last two are the stack pointer and the PC.
+  std::string line;
+  std::getline(std::ifstream(fmt::format("/proc/self/task/{}/syscall", thread)), line);
+  if (line.empty() || line.starts_with("running"))
+    return Whereabouts::Running;
+  std::istringstream words(line);
+  std::vector<std::uint64_t> numbers;
+  for (std::string word; words >> word;)
+    numbers.push_back(std::strtoull(word.c_str(), nullptr, 0));
+  if (numbers.size() < 3)
+    return Whereabouts::Running;
+  const Address pc{numbers.back()};
+  const Address pointer{numbers[numbers.size() - 2]};
+  return ours(pc) || stack_holds(pointer, ours) ? Whereabouts::Inside : Whereabouts::Elsewhere;
+}
+
+} // namespace proberace
