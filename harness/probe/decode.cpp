@@ -81,6 +81,17 @@ bool has_base(const ZydisDecodedInstruction& i, const ZydisDecodedOperand* opera
   });
 }
 
+// In any operand, hidden ones too.
+bool uses(const ZydisDecodedInstruction& i, const ZydisDecodedOperand* operands, ZydisRegister whole) {
+  const auto part_of = [whole](ZydisRegister r) {
+    return ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, r) == whole;
+  };
+  return std::any_of(operands, operands + i.operand_count, [&](const ZydisDecodedOperand& o) {
+    return (o.type == ZYDIS_OPERAND_TYPE_REGISTER && part_of(o.reg.value)) ||
+           (o.type == ZYDIS_OPERAND_TYPE_MEMORY && (part_of(o.mem.base) || part_of(o.mem.index)));
+  });
+}
+
 } // namespace
 
 std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_t> code) {
@@ -97,6 +108,7 @@ std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_
   i.hazard = hazard_of(raw, operands);
   i.repeats = (raw.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
   i.locked = (raw.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
+  i.uses_stack_pointer = uses(raw, operands, ZYDIS_REGISTER_RSP);
   i.eip_relative = has_base(raw, operands, ZYDIS_REGISTER_EIP);
   i.rip_relative = i.eip_relative || has_base(raw, operands, ZYDIS_REGISTER_RIP);
   i.displacement_offset = i.rip_relative ? raw.raw.disp.offset : std::uint8_t{0};

@@ -43,6 +43,26 @@ constexpr std::string_view kReferenceArmer = "poke";
 constexpr std::string_view kReferenceStepper = "xol-vma";
 constexpr std::string_view kBaselineStepper = "in-place";
 
+// What a plain name stands for, by results of `proberace bench`; lists and results show the plain name.
+constexpr std::pair<std::string_view, std::string_view> kFavoured[] = {
+    {"stop-world", "stop-world/ptrace"},
+    {"pte-swap", "pte-swap/mremap"},
+};
+
+std::string plain_name(const std::string& variant) {
+  for (const auto& [plain, favoured] : kFavoured)
+    if (variant == favoured)
+      return std::string(plain);
+  return variant;
+}
+
+std::string full_name(const std::string& given) {
+  for (const auto& [plain, favoured] : kFavoured)
+    if (given == plain)
+      return std::string(favoured);
+  return given;
+}
+
 template <typename Factory>
 bool add(Table<Factory>& table, std::string name, std::string summary, Factory factory) {
   if (!table.emplace(name, Entry<Factory>{std::move(summary), std::move(factory)}).second) {
@@ -77,7 +97,7 @@ std::unexpected<Error> no_such(const std::string& strategy) {
 }
 
 std::string spell(const std::string& transport, const std::string& armer, const std::string& stepper) {
-  const std::string pair = armer + "+" + stepper;
+  const std::string pair = plain_name(armer) + "+" + stepper;
   return transport == kDefaultTransport ? pair : transport + ":" + pair;
 }
 
@@ -169,7 +189,7 @@ std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& str
   const std::string transport_name =
       colon == std::string::npos ? std::string(kDefaultTransport) : strategy.substr(0, colon);
   const auto transport = tables().transports.find(transport_name);
-  const auto armer = tables().armers.find(strategy.substr(armer_begins, plus - armer_begins));
+  const auto armer = tables().armers.find(full_name(strategy.substr(armer_begins, plus - armer_begins)));
   const auto stepper = tables().steppers.find(strategy.substr(plus + 1));
   if (transport == tables().transports.end() || armer == tables().armers.end() ||
       stepper == tables().steppers.end())

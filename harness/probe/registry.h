@@ -1,5 +1,6 @@
 // Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole
-// strategy's; a variant of a plug-in is called `name/variant`. A plug-in registers itself by one line at the
+// strategy's. A variant of a plug-in is called `name/variant`; the plain name stands for the variant that the
+// measurements favour. A plug-in registers itself by one line at the
 // end of its own file; nothing else is edited:
 //
 //   const bool registered = register_armer("poke", "one-byte store in place", [] { return

@@ -78,6 +78,8 @@ public:
   virtual void give_back() noexcept {}
   virtual Footprint footprint() const { return {}; }
 
+  // Whether it writes the site's own byte during a hit (TrapContext::write_code_byte).
+  virtual bool writes_the_site() const noexcept { return false; }
   // Whether it needs Abilities::on_the_thread.
   virtual bool needs_the_thread() const noexcept { return false; }
 };

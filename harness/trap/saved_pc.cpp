@@ -25,13 +25,22 @@ constexpr std::ptrdiff_t kFrameBelowRip = static_cast<std::ptrdiff_t>(
 // for longer than any test or program here keeps it.
 constexpr std::size_t kDeepestLook = std::size_t{1} << 20;
 
-bool of_our_handler(Address rip_word) {
-  std::array<std::uint8_t, sizeof(std::uint64_t)> word{};
-  std::uint64_t returns_to = 0;
-  if (!read_memory(rip_word - kFrameBelowRip, word))
-    return false;
-  std::memcpy(&returns_to, word.data(), sizeof returns_to);
-  return Address{returns_to} == signal_restorer();
+std::uint64_t word_at(Address at) {
+  std::array<std::uint8_t, sizeof(std::uint64_t)> bytes{};
+  std::uint64_t word = 0;
+  if (read_memory(at, bytes))
+    std::memcpy(&word, bytes.data(), sizeof word);
+  return word;
+}
+
+// Whether a word on the stack is the RIP of a signal's frame, and not of our own handler's: a pointer to a
+// slot lies there by accident too. Behind RIP lie the flags, whose bit 1 is always set, and the selectors.
+bool is_saved_pc(Address rip_word) {
+  constexpr std::uint64_t kUserCode = 0x33;
+  constexpr std::uint64_t kAlwaysSet = 2;
+  const std::uint64_t flags = word_at(rip_word + 8);
+  return (word_at(rip_word + 16) & 0xFFFF) == kUserCode && (flags & kAlwaysSet) != 0 && flags >> 22 == 0 &&
+         Address{word_at(rip_word - kFrameBelowRip)} != signal_restorer();
 }
 
 bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
@@ -44,7 +53,7 @@ bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
     for (std::size_t i = 0; i + 8 <= chunk.size(); i += 8) {
       std::uint64_t word = 0;
       std::memcpy(&word, chunk.data() + i, sizeof word);
-      if (ours(Address{word}) && !of_our_handler(at + static_cast<std::ptrdiff_t>(i)))
+      if (ours(Address{word}) && is_saved_pc(at + static_cast<std::ptrdiff_t>(i)))
         return true;
     }
     at = at + static_cast<std::ptrdiff_t>(chunk.size());

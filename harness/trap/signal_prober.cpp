@@ -350,15 +350,23 @@ PathCounts SignalProber::paths() const {
 } // namespace proberace
 
 namespace {
+
+// A stepper writes a site's byte through /proc/self/mem, which takes no shared memory.
+bool work_together(const proberace::Armer& armer, const proberace::Stepper& stepper) {
+  return !stepper.writes_the_site() || armer.promises().has(proberace::Promise::FileBackedText);
+}
+
 const bool registered = proberace::register_transport(
     "signal", "SIGTRAP handler in the process",
     [](std::unique_ptr<proberace::Armer> armer, std::unique_ptr<proberace::Stepper> stepper) {
       return std::make_unique<proberace::SignalProber>(std::move(armer), std::move(stepper));
-    });
+    },
+    &work_together);
 const bool registered_iretq = proberace::register_transport(
     "signal/iretq", "the same, leaving the handler by iretq instead of sigreturn",
     [](std::unique_ptr<proberace::Armer> armer, std::unique_ptr<proberace::Stepper> stepper) {
       return std::make_unique<proberace::SignalProber>(std::move(armer), std::move(stepper),
                                                        proberace::WayOut::Iretq);
-    });
+    },
+    &work_together);
 } // namespace

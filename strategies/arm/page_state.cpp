@@ -1,9 +1,13 @@
 #include "strategies/arm/page_state.h"
 
+#include "harness/base/process_memory.h"
+
+#include <array>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fstream>
 #include <string>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace proberace {
@@ -55,7 +59,32 @@ bool locked(Address page) {
   return false;
 }
 
+// The file's content, seen through a second mapping of what is mapped here (proc(5), map_files).
+bool as_in_file(Address page) {
+  const AddressSpace space = AddressSpace::read();
+  const Mapping* mapping = space.find(page);
+  if (mapping == nullptr || !mapping->file_backed() || mapping->shared)
+    return false;
+  const std::string name =
+      fmt::format("/proc/self/map_files/{:x}-{:x}", value(mapping->start), value(mapping->end));
+  const int file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return false;
+  std::array<std::uint8_t, kPageBytes> in_file{};
+  std::array<std::uint8_t, kPageBytes> in_memory{};
+  const auto offset =
+      static_cast<off_t>(mapping->file_offset + static_cast<std::uint64_t>(page - mapping->start));
+  // Short where the file ends in this page: the rest of it reads as zeros in memory too.
+  const bool read = ::pread(file, in_file.data(), in_file.size(), offset) > 0;
+  ::close(file);
+  return read && read_memory(page, in_memory) && in_file == in_memory;
+}
+
 } // namespace
+
+bool drop_if_as_in_file(Address page) {
+  return as_in_file(page) && ::madvise(bytes_at(page), kPageBytes, MADV_DONTNEED) == 0;
+}
 
 Status clean_private_file_page(const AddressSpace& space, Address page) {
   const Mapping* mapping = space.find(page);

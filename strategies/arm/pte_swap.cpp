@@ -9,8 +9,10 @@
 // Trade-off: two mappings more per page with a probe, and only clean pages of private file mappings: in the
 // gap a private page (relocations, another tool's patch) would briefly show the file's bytes (H63).
 //
-// The copy is mapped readable and executable and filled through /proc/self/mem: never writable and
-// executable.
+// How the copy gets there has two variants. `pte-swap/mremap`: an anonymous page, filled through
+// /proc/self/mem, is moved over the site's with mremap(2). `pte-swap/memfd`: the copy is a page of a memfd,
+// mapped over the site's with MAP_FIXED; each swap takes a fresh page of the file, because a forked child may
+// still show the one before (H27), so the file grows until close. Neither is ever writable and executable.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -20,6 +22,7 @@
 #include <cerrno>
 #include <map>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -43,12 +46,81 @@ Error mapping_error(std::string_view what, int error_number, Address at) {
   return system_error(what, error_number, at);
 }
 
-class PteSwap final : public Armer {
+using PageBytes = std::array<std::uint8_t, kPage>;
+
+// mremap(2) onto an address in use replaces what is there in one step under the mapping lock.
+Status move_over(void* from, Address page) {
+  if (::mremap(from, kPage, kPage, MREMAP_MAYMOVE | MREMAP_FIXED, bytes_at(page)) != MAP_FAILED)
+    return {};
+  return std::unexpected(mapping_error("cannot move a page over the site's", errno, page));
+}
+
+// Puts a page with the given content over `page`, in one step for whoever executes it.
+class MovedPages {
 public:
-  std::string_view name() const noexcept override { return "pte-swap"; }
+  static Status open() { return {}; }
+  static void close() {}
+  static Status put(Address page, const PageBytes& content) {
+    void* const copy = ::mmap(nullptr, kPage, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (copy == MAP_FAILED)
+      return std::unexpected(mapping_error("cannot map a copy of the page", errno, page));
+    Status moved{};
+    if (const int error = write_code(address_of(copy), content); error != 0)
+      moved =
+          std::unexpected(system_error("cannot fill a copy of the page through /proc/self/mem", error, page));
+    else
+      moved = move_over(copy, page);
+    if (!moved)
+      ::munmap(copy, kPage);
+    return moved;
+  }
+  static Footprint footprint() { return {}; }
+};
+
+class MemfdPages {
+public:
+  ~MemfdPages() { close(); }
+  Status open() {
+    file_ = ::memfd_create("proberace-pages", MFD_CLOEXEC);
+    return file_ >= 0 ? Status{} : std::unexpected(system_error("memfd_create", errno));
+  }
+  void close() {
+    if (file_ >= 0)
+      ::close(file_);
+    file_ = -1;
+    end_ = 0;
+  }
+  Status put(Address page, const PageBytes& content) {
+    const off_t fresh = end_;
+    if (::pwrite(file_, content.data(), content.size(), fresh) != static_cast<ssize_t>(content.size()))
+      return std::unexpected(system_error("cannot write a copy of the page to a memfd", errno, page));
+    end_ += static_cast<off_t>(kPage);
+    void* const at =
+        ::mmap(bytes_at(page), kPage, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file_, fresh);
+    if (at == MAP_FAILED)
+      return std::unexpected(mapping_error("cannot map a copy over the page", errno, page));
+    return {};
+  }
+  Footprint footprint() const {
+    Footprint f;
+    f.descriptors = file_ >= 0 ? 1 : 0;
+    return f;
+  }
+
+private:
+  int file_ = -1;
+  off_t end_ = 0;
+};
+
+template <typename Pages> class PteSwap final : public Armer {
+public:
+  explicit PteSwap(std::string_view name) : name_(name) {}
+
+  std::string_view name() const noexcept override { return name_; }
   Promises promises() const noexcept override { return Promises::all_but({Promise::NoAddedMapping}); }
 
-  Status open(TargetCode&) override { return {}; }
+  Status open(TargetCode&) override { return placed_.open(); }
+  void close() override { placed_.close(); }
 
   void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
@@ -72,7 +144,7 @@ public:
   }
 
   Footprint footprint() const override {
-    Footprint f;
+    Footprint f = placed_.footprint();
     f.mappings = static_cast<std::int64_t>(2 * pages_.size()); // the copy and the stash
     f.mapped_bytes = f.mappings * static_cast<std::int64_t>(kPage);
     f.private_pages = static_cast<std::int64_t>(pages_.size());
@@ -103,72 +175,47 @@ private:
     }
   }
 
-  // A page of its own with the original's bytes and the armed ones. `original` is readable memory.
-  static std::expected<void*, Error> make_copy(Address original, Address page, const SwappedPage& content) {
-    std::array<std::uint8_t, kPage> bytes;
+  // The original's bytes and the armed ones. `original` is readable memory.
+  Status put_copy(Address original, Address page, const SwappedPage& content) {
+    PageBytes bytes;
     if (!read_memory(original, bytes))
       return std::unexpected(Error{ErrorKind::MemoryUnsupported, page, "the page cannot be read"});
     for (const auto& [offset, byte] : content.armed)
       bytes[offset] = byte;
-    void* const copy = ::mmap(nullptr, kPage, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (copy == MAP_FAILED)
-      return std::unexpected(mapping_error("cannot map a copy of the page", errno, page));
-    if (const int error = write_code(address_of(copy), bytes); error != 0) {
-      ::munmap(copy, kPage);
-      return std::unexpected(
-          system_error("cannot fill a copy of the page through /proc/self/mem", error, page));
-    }
-    return copy;
+    return placed_.put(page, bytes);
   }
 
-  // mremap(2) onto an address in use replaces what is there in one step under the mapping lock.
-  static Status move_over(void* from, Address page) {
-    if (::mremap(from, kPage, kPage, MREMAP_MAYMOVE | MREMAP_FIXED, bytes_at(page)) != MAP_FAILED)
-      return {};
-    return std::unexpected(mapping_error("cannot move a page over the site's", errno, page));
-  }
-
-  static Status swap_in(const AddressSpace& space, Address page, SwappedPage& next) {
+  Status swap_in(const AddressSpace& space, Address page, SwappedPage& next) {
     if (const Status fit = clean_private_file_page(space, page); !fit)
       return fit;
-    const auto copy = make_copy(page, page, next);
-    if (!copy)
-      return std::unexpected(copy.error());
     void* const stash = ::mremap(bytes_at(page), kPage, kPage, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, nullptr);
-    if (stash == MAP_FAILED) {
-      const Error error = mapping_error("cannot stash the original page", errno, page);
-      ::munmap(*copy, kPage);
-      return std::unexpected(error);
-    }
+    if (stash == MAP_FAILED)
+      return std::unexpected(mapping_error("cannot stash the original page", errno, page));
     next.stash = address_of(stash);
-    if (const Status moved = move_over(*copy, page); !moved) {
-      ::munmap(*copy, kPage); // the mapping at the site is still the file's
-      ::munmap(stash, kPage);
-      return moved;
-    }
-    return {};
+    const Status put = put_copy(next.stash, page, next);
+    if (!put)
+      ::munmap(stash, kPage); // the mapping at the site is still the file's
+    return put;
   }
 
-  static Status replace(Address page, const SwappedPage& next) {
-    const auto copy = make_copy(next.stash, page, next);
-    if (!copy)
-      return std::unexpected(copy.error());
-    const Status moved = move_over(*copy, page);
-    if (!moved)
-      ::munmap(*copy, kPage);
-    return moved;
-  }
+  Status replace(Address page, const SwappedPage& next) { return put_copy(next.stash, page, next); }
 
   static Status swap_back(Address page, const SwappedPage& last) {
     return move_over(bytes_at(last.stash), page);
   }
 
+  const std::string_view name_;
+  Pages placed_;
   std::map<Address, SwappedPage> pages_;
 };
 
+template <typename Pages> bool add(std::string_view name, const char* summary) {
+  return register_armer(std::string(name), summary, [=] { return std::make_unique<PteSwap<Pages>>(name); });
+}
+
 const bool registered =
-    register_armer("pte-swap", "move a modified copy over the page, the original back at the end",
-                   [] { return std::make_unique<PteSwap>(); });
+    add<MovedPages>("pte-swap/mremap", "move a modified copy over the page, the original back at the end") &&
+    add<MemfdPages>("pte-swap/memfd", "map a modified copy over the page, the original back at the end");
 
 } // namespace
 

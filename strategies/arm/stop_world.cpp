@@ -1,27 +1,32 @@
 // stop-world: stop every other thread, write, let them go.
 //
-// Idea: what utrace did inside the kernel, from outside: a helper seizes every thread with ptrace
-// (thread_stopper.h), so that no thread runs while the byte changes. Trade-off: no question of
+// Idea: what utrace did inside the kernel, from outside or by signal, so that no thread runs while the byte
+// changes. `stop-world/ptrace`: a helper seizes every thread (thread_stopper.h). `stop-world/rendezvous`:
+// each thread is sent a signal and waits in its handler (rendezvous.h). Trade-off: no question of
 // cross-modifying code is left, and the price is a stop of the whole process whose length grows with its
-// threads.
+// threads; system calls that do not restart return EINTR (H19).
 #include "harness/probe/registry.h"
+#include "strategies/arm/rendezvous.h"
 #include "strategies/arm/thread_stopper.h"
 
 namespace proberace {
 
 namespace {
 
-class StopWorld final : public Armer {
+template <typename Stopper> class StopWorld final : public Armer {
 public:
-  std::string_view name() const noexcept override { return "stop-world"; }
-  Promises promises() const noexcept override { return Promises::all(); }
+  explicit StopWorld(std::string_view name) : name_(name) {}
+
+  std::string_view name() const noexcept override { return name_; }
+  Promises promises() const noexcept override { return Promises::all_but({Promise::SyscallsUndisturbed}); }
 
   Status open(TargetCode& code) override {
     code_ = &code;
     return code.from_outside() ? Status{} : stopper_.open();
   }
   void close() override { stopper_.close(); }
-  bool works_from_outside() const noexcept override { return true; }
+  // A supervisor has stopped the threads itself; it needs no second tracer.
+  bool works_from_outside() const noexcept override { return std::is_same_v<Stopper, ThreadStopper>; }
 
   void arm(const AddressSpace&, std::span<ByteWrite> batch) override { write_stopped(batch, true); }
   void disarm(std::span<ByteWrite> batch) override { write_stopped(batch, false); }
@@ -37,7 +42,7 @@ private:
     std::size_t written = 0;
   };
 
-  // Runs in the helper while every other thread is stopped: signal-safe, no libc.
+  // Runs while every other thread is stopped: signal-safe, no libc.
   static void write_all(void* argument) noexcept {
     Job& job = *static_cast<Job*>(argument);
     for (const ByteWrite& write : job.batch) {
@@ -70,13 +75,20 @@ private:
     code_->serialise(); // a stopped thread need not serialise on its way back to user mode (sysret)
   }
 
+  const std::string_view name_;
   TargetCode* code_ = nullptr;
-  ThreadStopper stopper_;
+  Stopper stopper_;
 };
 
+template <typename Stopper> bool add(std::string_view name, const char* summary) {
+  return register_armer(std::string(name), summary,
+                        [=] { return std::make_unique<StopWorld<Stopper>>(name); });
+}
+
 const bool registered =
-    register_armer("stop-world", "a helper stops every thread with ptrace, writes, lets them go",
-                   [] { return std::make_unique<StopWorld>(); });
+    add<ThreadStopper>("stop-world/ptrace",
+                       "a helper stops every thread with ptrace, writes, lets them go") &&
+    add<Rendezvous>("stop-world/rendezvous", "a signal makes every thread wait in a handler meanwhile");
 
 } // namespace
 

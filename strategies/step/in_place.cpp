@@ -29,6 +29,8 @@ public:
     return nullptr;
   }
 
+  bool writes_the_site() const noexcept override { return true; }
+
   void begin(TrapContext& context, const Displaced& displaced) noexcept override {
     context.took(Path::InPlaceStep);
     context.write_code_byte(displaced.site.address, displaced.instruction.bytes[0]);

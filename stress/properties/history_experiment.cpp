@@ -6,6 +6,7 @@
 #include "harness/probe/target.h"
 #include "stress/properties/code_snapshot.h"
 #include "stress/properties/history.h"
+#include "stress/properties/probed_text.h"
 #include "stress/properties/worker.h"
 
 #include <chrono>
@@ -327,12 +328,12 @@ Verdict run_history(const Json& parameters, Arena& arena) {
   if (plan->cpus.empty() || plan->cpus.size() > kMaxWorkers)
     return verdict_of(
         Error{ErrorKind::BadInput, {}, fmt::format("a history has 1 to {} workers", kMaxWorkers)});
-  auto text = Text::make(placements);
-  if (!text)
-    return verdict_of(text.error());
   auto prober = make_prober(history.strategy);
   if (!prober)
     return verdict_of(prober.error());
+  auto text = Text::make(placements, text_memory_for(**prober));
+  if (!text)
+    return verdict_of(text.error());
   return Run(history, arena, std::move(*plan), std::move(*text), std::move(*prober)).run();
 }
 

@@ -2,14 +2,18 @@
 
 namespace proberace {
 
+TextMemory text_memory_for(const Prober& prober) {
+  return prober.promises().has(Promise::FileBackedText) ? TextMemory::PrivateFile : TextMemory::SharedMemory;
+}
+
 std::expected<std::unique_ptr<ProbedText>, Error> ProbedText::open(const std::string& strategy,
                                                                    std::span<const Placement> placements) {
-  auto text = Text::make(placements);
-  if (!text)
-    return std::unexpected(text.error());
   auto prober = make_prober(strategy);
   if (!prober)
     return std::unexpected(prober.error());
+  auto text = Text::make(placements, text_memory_for(**prober));
+  if (!text)
+    return std::unexpected(text.error());
   std::unique_ptr<ProbedText> self(new ProbedText(std::move(*text)));
   self->text_.declare(self->target_);
   for (const PlacedBody& body : self->text_.bodies()) {

@@ -11,6 +11,9 @@
 
 namespace proberace {
 
+// The memory a strategy's text must lie in: a library's, unless it does not promise to work there.
+TextMemory text_memory_for(const Prober& prober);
+
 class ProbedText {
 public:
   // Opens the strategy on a text of the bodies, each with one site.

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kSpacing = 64;
 } // namespace
 
-std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code) {
+std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, TextMemory memory_kind) {
   const std::size_t bytes = (code.size() + kPageBytes - 1) & ~(kPageBytes - 1);
   const int file = ::memfd_create("proberace-text", MFD_CLOEXEC);
   if (file < 0)
@@ -21,7 +21,8 @@ std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code) {
   void* memory = MAP_FAILED;
   if (::ftruncate(file, static_cast<off_t>(bytes)) == 0 &&
       ::pwrite(file, code.data(), code.size(), 0) == static_cast<ssize_t>(code.size()))
-    memory = ::mmap(nullptr, bytes, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, 0);
+    memory = ::mmap(nullptr, bytes, PROT_READ | PROT_EXEC,
+                    memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE, file, 0);
   const int error = errno;
   ::close(file);
   if (memory == MAP_FAILED)
@@ -32,7 +33,7 @@ std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code) {
   return text;
 }
 
-std::expected<Text, Error> Text::make(std::span<const Placement> placements) {
+std::expected<Text, Error> Text::make(std::span<const Placement> placements, TextMemory memory) {
   std::size_t pages = 0;
   for (const Placement& p : placements)
     pages = std::max(pages, p.page + 1);
@@ -48,7 +49,7 @@ std::expected<Text, Error> Text::make(std::span<const Placement> placements) {
     std::copy(p.body->code, p.body->end, code.begin() + static_cast<std::ptrdiff_t>(at));
     offsets.push_back(at);
   }
-  auto text = of_bytes(code);
+  auto text = of_bytes(code, memory);
   if (!text)
     return text;
   for (std::size_t i = 0; i < placements.size(); ++i) {

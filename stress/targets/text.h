@@ -1,6 +1,6 @@
 // Executable text made at run time that looks to the kernel like a library's: a private, readable and
 // executable mapping of a file (an unlinked one in memory), so that every armer and the kernel's uprobes work
-// on it alike.
+// on it alike. Or like a JIT's: the same file mapped shared, for strategies that only know such memory.
 #pragma once
 
 #include "harness/probe/target.h"
@@ -21,14 +21,18 @@ struct PlacedBody {
   Address site;
 };
 
+enum class TextMemory { PrivateFile, SharedMemory };
+
 class Text {
 public:
   // Copies each body to its page, one behind the other, 64 bytes apart at least. BadInput if a page
   // overflows.
-  static std::expected<Text, Error> make(std::span<const Placement> placements);
+  static std::expected<Text, Error> make(std::span<const Placement> placements,
+                                         TextMemory memory = TextMemory::PrivateFile);
   // The given bytes from the start of the text; one function each `[begin, begin + size)` is for the caller
   // to declare.
-  static std::expected<Text, Error> of_bytes(std::span<const std::uint8_t> code);
+  static std::expected<Text, Error> of_bytes(std::span<const std::uint8_t> code,
+                                             TextMemory memory = TextMemory::PrivateFile);
 
   Text(Text&& other) noexcept;
   Text& operator=(Text&&) = delete;

@@ -1,0 +1,148 @@
+// stack-slot: run a copy of the instruction on the thread's own stack, followed by an absolute jump back.
+//
+// Idea: the mail's other place for "1 instruction (plus a possible jump out)": below the red zone of the
+// interrupted stack, and below the frames of the signal that takes the hit, which are still in use while the
+// copy is written. `stack-slot` leaves the stack pointer where it was: the next signal's frame may be written
+// over the copy while the thread is in it (H24, H25), so it promises no re-entrancy, and nothing under
+// signals.
+//
+// `stack-slot-nested` lowers the stack pointer below the copy meanwhile, so that frames of signals lie below
+// it too, and puts it back with a lea behind the copy. Trade-off: no instruction that uses the stack pointer,
+// and none that leaves by a branch, before the lea.
+//
+// Both make the stack's pages executable at the depths where hits happen (lent_memory.h). As with tls-slot,
+// RIP-relative operands are refused.
+#include "harness/probe/registry.h"
+#include "harness/probe/stepper.h"
+#include "harness/relocate/exit.h"
+#include "strategies/step/lent_memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+enum class Kind { AsTheMail, Nested };
+
+constexpr std::ptrdiff_t kRedZoneBytes = 128; // System V ABI, x86-64 supplement, 3.2.2
+// What the handler's own frames may still take on its way out.
+constexpr std::ptrdiff_t kHandlerRoom = 2048;
+// lea disp32(%rsp),%rsp; jmp *0(%rip); the address.
+constexpr std::uint8_t kLea[] = {0x48, 0x8D, 0xA4, 0x24};
+constexpr std::uint8_t kJump[] = {0xFF, 0x25, 0x00, 0x00, 0x00, 0x00};
+
+struct StackPlan final : StepPlan {
+  CodeWithExit code;           // AsTheMail: all of it; Nested: the instruction alone
+  std::size_t instruction = 0; // bytes
+  Address next{};
+};
+
+// The pages this thread was lent last, so that hits at changing depths ask the kernel rarely.
+struct Lent {
+  static constexpr std::size_t kPages = 4;
+  std::uint64_t epoch;
+  Address pages[kPages];
+  std::size_t oldest;
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local Lent t_lent{};
+
+template <Kind kKind> class StackSlot final : public Stepper {
+public:
+  std::string_view name() const noexcept override {
+    return kKind == Kind::AsTheMail ? "stack-slot" : "stack-slot-nested";
+  }
+  Promises promises() const noexcept override {
+    const Promises both =
+        Promises::all_but({Promise::NoAddedMapping, Promise::NoWritableExecutable,
+                           Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc, Promise::RipRelative,
+                           Promise::AnyThreadPointer, Promise::SmallStacks});
+    return both &
+           (kKind == Kind::AsTheMail ? Promises::all_but({Promise::Reentrant, Promise::HandlersMayJump})
+                                     : Promises::all_but({Promise::AllControlFlow}));
+  }
+  bool needs_the_thread() const noexcept override { return true; }
+
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
+                                                             const Abilities&) override {
+    if (const Status allowed = LentMemory::allowed(); !allowed)
+      return std::unexpected(Error{allowed.error().kind, instruction.address, allowed.error().message});
+    if (kKind == Kind::Nested && (instruction.uses_stack_pointer || instruction.flow != Flow::Next))
+      return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
+                                   fmt::format("{} {}", mnemonic_name(instruction),
+                                               instruction.uses_stack_pointer
+                                                   ? "uses the stack pointer, which is lowered meanwhile"
+                                                   : "leaves before the stack pointer is put back")});
+    const auto code = relocate_with_exit(instruction, std::nullopt);
+    if (!code)
+      return std::unexpected(code.error());
+    auto plan = std::make_unique<StackPlan>();
+    plan->code = *code;
+    plan->instruction = instruction.length;
+    plan->next = instruction.next();
+    return plan;
+  }
+
+  void begin(TrapContext& context, const Displaced& displaced) noexcept override {
+    const auto& plan = static_cast<const StackPlan&>(*displaced.plan);
+    const Address below{reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
+    const Address room = below - kHandlerRoom - static_cast<std::ptrdiff_t>(kMaxExitBytes);
+    const Address slot{value(room) & ~(kMaxExitBytes - 1)};
+    write(context, plan, slot); // before it is lent: the store makes a stack grow that ends here
+    lend(slot);
+    context.took(Path::StackSlot);
+    context.set_pc(slot);
+  }
+
+  // No step is ever begun.
+  Stepped finish(TrapContext&, const Displaced&, bool) noexcept override { return Stepped::Done; }
+
+  bool holds_target_memory() const noexcept override { return !lent_.empty(); }
+  bool runs_at(Address pc) const noexcept override { return lent_.contains(pc); }
+  void give_back() noexcept override { lent_.give_back(); }
+  Footprint footprint() const override { return lent_.footprint(); }
+
+private:
+  static void write(TrapContext& context, const StackPlan& plan, Address slot) noexcept {
+    std::uint8_t* out = bytes_at(slot);
+    if (kKind == Kind::AsTheMail) {
+      std::memcpy(out, plan.code.bytes.data(), kMaxExitBytes);
+      return;
+    }
+    const Address pointer{context.get(Register::Rsp)};
+    const Address lowered{value(slot - kRedZoneBytes) & ~std::uintptr_t{15}};
+    const auto back = static_cast<std::int32_t>(pointer - lowered);
+    out = std::copy_n(plan.code.bytes.data(), plan.instruction, out);
+    out = std::copy_n(kLea, sizeof kLea, out);
+    std::memcpy(out, &back, sizeof back);
+    out = std::copy_n(kJump, sizeof kJump, out + sizeof back);
+    std::memcpy(out, &plan.next, sizeof plan.next);
+    context.set(Register::Rsp, value(lowered));
+  }
+
+  void lend(Address slot) noexcept {
+    const Address page = page_of(slot); // slots do not straddle pages
+    if (const std::uint64_t epoch = lent_.epoch(); t_lent.epoch != epoch)
+      t_lent = Lent{epoch, {}, 0};
+    for (const Address known : t_lent.pages)
+      if (known == page)
+        return;
+    lent_.lend(page, kPageBytes);
+    t_lent.pages[t_lent.oldest] = page;
+    t_lent.oldest = (t_lent.oldest + 1) % Lent::kPages;
+  }
+
+  LentMemory lent_;
+};
+
+const bool registered =
+    register_stepper("stack-slot", "run a copy on the thread's stack, as the mail has it",
+                     [] { return std::make_unique<StackSlot<Kind::AsTheMail>>(); }) &&
+    register_stepper("stack-slot-nested", "the same, with the stack pointer below it meanwhile: re-entrant",
+                     [] { return std::make_unique<StackSlot<Kind::Nested>>(); });
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,60 @@
+// xol-boost: run a copy of the instruction out of line, followed by a jump back; no second trap.
+//
+// Idea: as kprobes boosts (arch/x86/kernel/kprobes/core.c, can_boost): what follows the copy is a jump to
+// where the instruction would have gone on, so the thread gets on by itself. The slot is immutable per site
+// and bytes, shared by all threads, never given to another site and unmapped at close only: a thread may be
+// in it for as long as it likes (H12, H22, H23). Trade-off against xol-vma: half the traps; but nothing tells
+// when a thread has left, asynchronous signals and faults see the slot's PC, and a mapping is added all the
+// same.
+#include "harness/probe/registry.h"
+#include "harness/probe/stepper.h"
+#include "harness/relocate/exit.h"
+
+namespace proberace {
+
+namespace {
+
+struct BoostPlan final : StepPlan {
+  explicit BoostPlan(Address s) : slot(s) {}
+  const Address slot;
+};
+
+class XolBoost final : public Stepper {
+public:
+  std::string_view name() const noexcept override { return "xol-boost"; }
+  Promises promises() const noexcept override {
+    return Promises::all_but(
+        {Promise::NoAddedMapping, Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc});
+  }
+
+  std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
+                                                             const Abilities&) override {
+    // What is refused is refused before it takes a slot; how long the code will be depends on where it lies.
+    if (const auto anywhere = relocate_with_exit(instruction, instruction.address); !anywhere)
+      return std::unexpected(anywhere.error());
+    const auto slot = slots.reserve(instruction.address, kMaxExitBytes);
+    if (!slot)
+      return std::unexpected(slot.error());
+    const auto code = relocate_with_exit(instruction, *slot);
+    if (!code)
+      return std::unexpected(code.error());
+    if (const Status written = slots.write(*slot, code->code()); !written)
+      return std::unexpected(written.error());
+    return std::make_unique<const BoostPlan>(*slot);
+  }
+
+  void begin(TrapContext& context, const Displaced& displaced) noexcept override {
+    context.took(Path::SlotJump);
+    context.set_pc(static_cast<const BoostPlan&>(*displaced.plan).slot);
+  }
+
+  // No step is ever begun.
+  Stepped finish(TrapContext&, const Displaced&, bool) noexcept override { return Stepped::Done; }
+};
+
+const bool registered = register_stepper("xol-boost", "run a copy that ends in a jump back: no second trap",
+                                         [] { return std::make_unique<XolBoost>(); });
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,29 @@
+// H16 as the landlord sees it: what a strategy changes, and that nothing is left. H74: threads' TLS and stacks
+// are executable only while something is armed.
+#include "stress/properties/expect_cell.h"
+
+namespace proberace {
+
+namespace {
+
+class Footprints : public testing::TestWithParam<std::string> {};
+
+} // namespace
+
+TEST_P(Footprints, H16_AfterCloseTheProcessIsWhatItWas) {
+  CellSpec spec;
+  spec.experiment = "footprint";
+  spec.parameters = Json{{"strategy", GetParam()}};
+  const Verdict v = run_cell(spec);
+  PROBERACE_EXPECT_HELD(v, spec);
+  EXPECT_EQ(v.data["residue"]["writable_executable_bytes"], 0) << v.data.dump(1);
+  // What a strategy says of itself is what is seen, where both can be counted.
+  EXPECT_EQ(v.data["armed"]["writable_executable_bytes"], v.data["claimed"]["writable_executable_bytes"])
+      << v.data.dump(1);
+  EXPECT_EQ(v.data["armed"]["signal_handlers"], v.data["claimed"]["signal_handlers"]) << v.data.dump(1);
+  EXPECT_EQ(v.data["armed"]["processes"], v.data["claimed"]["processes"]) << v.data.dump(1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, Footprints, testing::ValuesIn(strategies_promising({})), test_name);
+
+} // namespace proberace

@@ -1,0 +1,83 @@
+#include "stress/properties/landlord.h"
+
+#include "harness/base/address_space.h"
+#include "harness/base/signal_action.h"
+#include "harness/base/threads.h"
+#include "stress/properties/own_helpers.h"
+
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+// Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 61 "file-page or shared-anon".
+std::int64_t private_pages(int pagemap, const Mapping& m) {
+  std::int64_t count = 0;
+  for (Address page = m.start; page < m.end; page = page + kPageBytes) {
+    std::uint64_t entry = 0;
+    const auto offset = static_cast<off_t>(value(page) / kPageBytes * sizeof entry);
+    if (::pread(pagemap, &entry, sizeof entry, offset) == sizeof entry && (entry >> 63 & 1) != 0 &&
+        (entry >> 61 & 1) == 0)
+      ++count;
+  }
+  return count;
+}
+
+std::int64_t handlers() {
+  std::int64_t count = 0;
+  for (int signo = 1; signo <= SIGRTMAX; ++signo)
+    if (reinterpret_cast<std::uintptr_t>(current_signal_action(signo).handler) > 1) // not SIG_DFL, not SIG_IGN
+      ++count;
+  return count;
+}
+
+} // namespace
+
+Landlord Landlord::look() {
+  Landlord l;
+  const AddressSpace space = AddressSpace::read();
+  const int pagemap = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  for (const Mapping& m : space.mappings()) {
+    if (m.path.starts_with("[heap]")) // grows with whoever allocates
+      continue;
+    ++l.mappings;
+    l.executable_mappings += m.executable ? 1 : 0;
+    if (m.executable && m.file_backed() && !m.writable)
+      l.private_text_pages += private_pages(pagemap, m);
+  }
+  ::close(pagemap);
+  l.writable_executable_bytes = static_cast<std::int64_t>(space.writable_executable_bytes());
+  l.signal_handlers = handlers();
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    ++l.descriptors;
+  l.processes = static_cast<std::int64_t>(own_helpers().size());
+  return l;
+}
+
+Landlord Landlord::operator-(const Landlord& before) const {
+  Landlord d = *this;
+  d.mappings -= before.mappings;
+  d.executable_mappings -= before.executable_mappings;
+  d.writable_executable_bytes -= before.writable_executable_bytes;
+  d.private_text_pages -= before.private_text_pages;
+  d.signal_handlers -= before.signal_handlers;
+  d.descriptors -= before.descriptors;
+  d.processes -= before.processes;
+  return d;
+}
+
+Json to_json(const Landlord& l) {
+  return Json{{"mappings", l.mappings},
+              {"executable_mappings", l.executable_mappings},
+              {"writable_executable_bytes", l.writable_executable_bytes},
+              {"private_text_pages", l.private_text_pages},
+              {"signal_handlers", l.signal_handlers},
+              {"descriptors", l.descriptors},
+              {"processes", l.processes}};
+}
+
+} // namespace proberace
