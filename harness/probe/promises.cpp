@@ -9,6 +9,7 @@ const std::array<PromiseText, kPromiseCount>& all_promises() noexcept {
       {Promise::InsertionWhileRunning, "insertion-while-running",
        "insert is safe while others execute the site"},
       {Promise::RemovalWhileRunning, "removal-while-running", "remove is safe while others execute the site"},
+      {Promise::StackOperands, "stack-operands", "instructions that use the stack pointer work"},
       {Promise::RipRelative, "rip-relative", "RIP-relative operands work"},
       {Promise::AllControlFlow, "all-control-flow", "jumps, calls, returns and loops work, taken and not"},
       {Promise::SignalsSeeOriginalPc, "signals-see-original-pc",

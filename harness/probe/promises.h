@@ -14,6 +14,7 @@ enum class Promise {
   ExactCounts,           // with several threads, each execution of an armed site is counted exactly once
   InsertionWhileRunning, // insert needs no thread to hold still
   RemovalWhileRunning,   // nor does remove
+  StackOperands,         // instructions that use the stack pointer
   RipRelative,           // instructions with a RIP-relative operand
   AllControlFlow,        // jumps, calls, returns, loops, taken and not
   SignalsSeeOriginalPc,  // an asynchronous signal's handler never sees the PC in a slot
@@ -43,7 +44,7 @@ enum class Promise {
   HelperMayDie,        // SIGKILL of a process the prober started leaves the program running on
 };
 
-inline constexpr std::size_t kPromiseCount = 30;
+inline constexpr std::size_t kPromiseCount = 31;
 
 struct PromiseText {
   Promise promise;

@@ -61,7 +61,7 @@ public:
                            Promise::AnyThreadPointer, Promise::SmallStacks});
     return both &
            (kKind == Kind::AsTheMail ? Promises::all_but({Promise::Reentrant, Promise::HandlersMayJump})
-                                     : Promises::all_but({Promise::AllControlFlow}));
+                                     : Promises::all_but({Promise::AllControlFlow, Promise::StackOperands}));
   }
   bool needs_the_thread() const noexcept override { return true; }
 

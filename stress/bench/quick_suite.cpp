@@ -53,10 +53,52 @@ Measurement insertion(const std::string& strategy, std::size_t threads, bool ful
                Json{{"strategy", strategy}, {"threads", threads}, {"plan", kPlan}, {"full", full}})};
 }
 
+constexpr std::size_t kManySites = 100'000;
+constexpr std::size_t kBatch = 10'000;
+
+Measurement many_sites(const std::string& strategy) {
+  return {"scale",
+          "100000-sites",
+          strategy,
+          1,
+          "same-pu",
+          {{"hit-many", "ns", "hit_many_ns"},
+           {"hit-many-ratio", "x", "many_ratio"},
+           {"hit-spread-ratio", "x", "spread_ratio"}},
+          cell("bench/many-sites", Json{{"strategy", strategy}, {"sites", kManySites}})};
+}
+
+Measurement batch(const std::string& strategy) {
+  return {"scale",
+          "10000-batch",
+          strategy,
+          0,
+          "none",
+          {{"insert", "ns", "insert_each_ns"},
+           {"remove", "ns", "remove_each_ns"},
+           {"insert-ratio", "x", "insert_ratio"},
+           {"remove-ratio", "x", "remove_ratio"}},
+          cell("bench/batch", Json{{"strategy", strategy}, {"sites", kBatch}})};
+}
+
+Measurement scaling(const std::string& strategy, std::size_t threads) {
+  return {"scale",
+          "one-site",
+          strategy,
+          threads,
+          kPlan,
+          {{"throughput", "1/s", "per_second"},
+           {"scaling", "x", "factor"},
+           {"scaling-to-code", "x", "to_code"},
+           {"scaling-to-trap", "x", "to_trap"}},
+          cell("bench/scaling", Json{{"strategy", strategy}, {"threads", threads}})};
+}
+
 } // namespace
 
 std::vector<Measurement> measurements(const SuiteSize& size) {
-  const std::vector<std::string> strategies = size.strategies.empty() ? strategy_names() : size.strategies;
+  const std::vector<std::string> strategies =
+      size.strategies.empty() ? covering_strategies() : size.strategies;
   const std::size_t cpus = std::max(1U, std::thread::hardware_concurrency());
   std::vector<Measurement> all;
   for (const char* what : {"trap", "step", "call", "syscall", "arithmetic"})
@@ -69,6 +111,12 @@ std::vector<Measurement> measurements(const SuiteSize& size) {
       all.push_back(hit(strategy, body, size.full));
     for (const std::size_t threads : kInsertionThreads)
       all.push_back(insertion(strategy, threads, size.full));
+    if (strategy == "kernel-uprobe")
+      continue; // a removal takes it some 80 ms: ten thousand would take a quarter of an hour
+    all.push_back(many_sites(strategy));
+    all.push_back(batch(strategy));
+    if (cpus > 1)
+      all.push_back(scaling(strategy, cpus));
   }
   return all;
 }

@@ -83,7 +83,7 @@ private:
 
   std::vector<VerdictRow> judge() {
     const std::vector<std::string> strategies =
-        size_.strategies.empty() ? strategy_names() : size_.strategies;
+        size_.strategies.empty() ? covering_strategies() : size_.strategies;
     auto rows =
         promise_rows(strategies, [this](const std::string& line) { progress_.show("judging " + line); });
     rows.push_back(real_library());
