@@ -9,10 +9,11 @@
 
 namespace proberace {
 
-// Every registered strategy that promises all of these, so that a new one is tested without an edit here.
+// Every covering strategy (registry.h) that promises all of these, so that a new one is tested without an
+// edit here.
 inline std::vector<std::string> strategies_promising(std::initializer_list<Promise> promises) {
   std::vector<std::string> names;
-  for (const std::string& name : strategy_names()) {
+  for (const std::string& name : covering_strategies()) {
     const Promises promised = (*make_prober(name))->promises();
     if (std::all_of(promises.begin(), promises.end(), [&](Promise p) { return promised.has(p); }))
       names.push_back(name);

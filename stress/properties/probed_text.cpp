@@ -58,4 +58,18 @@ Verdict broken(std::string property, std::string summary) {
   return v;
 }
 
+Verdict with_probes(const Json& parameters, std::initializer_list<const char*> bodies,
+                    Verdict (*check)(ProbedText& probed), bool armed) {
+  std::vector<Placement> placements;
+  for (const char* body : bodies)
+    placements.push_back({body_named(body), 0});
+  auto probed = ProbedText::open(parameters.at("strategy"), placements);
+  if (!probed)
+    return verdict_of(probed.error());
+  if (armed)
+    if (const Status inserted = (*probed)->insert_all(); !inserted)
+      return verdict_of(inserted.error());
+  return check(**probed);
+}
+
 } // namespace proberace

@@ -54,4 +54,8 @@ inline Verdict held(std::string summary = "held") {
 }
 Verdict broken(std::string property, std::string summary);
 
+// Opens the strategy named in the parameters on the bodies, arms them if told so, runs the check.
+Verdict with_probes(const Json& parameters, std::initializer_list<const char*> bodies,
+                    Verdict (*check)(ProbedText& probed), bool armed = true);
+
 } // namespace proberace

@@ -1,0 +1,257 @@
+// Promises about what may happen in the middle of a hit, one experiment each, named promise/<promise>: probed
+// code inside it (reentrant, H25), a jump out of it (handlers-may-longjmp, H26, H76), the thread's end
+// (threads-may-end, H23).
+#include "stress/properties/probed_code.h"
+
+#include <atomic>
+#include <csetjmp>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+std::expected<std::unique_ptr<ProbedCode>, Error> armed_code(const Json& parameters) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kLoad, kIncrement});
+  if (code)
+    if (const Status inserted = (*code)->insert_all(); !inserted)
+      return std::unexpected(inserted.error());
+  return code;
+}
+
+// ---- reentrant: a signal handler that interrupts a displaced instruction and executes probed code (H25); a
+// hit handler that does.
+
+struct Nested {
+  ProbedCode* code;
+  const GuardedPage* page;
+  std::uint64_t wrong = 0;
+};
+Nested nested{};
+
+void execute_probed_then_open(int, siginfo_t*, void*) {
+  if (nested.code->function<Increment>(1)(6) != 7)
+    ++nested.wrong;
+  nested.page->open();
+}
+
+void execute_probed(Hit&, void*) {
+  if (nested.code->function<Increment>(1)(6) != 7)
+    ++nested.wrong;
+}
+
+// A fault that is reported at the site restarts the instruction there, and its second execution is a hit too.
+bool once_or_restarted(std::uint64_t hits, std::uint64_t times) {
+  return hits == times || hits == 2 * times;
+}
+
+Verdict interrupted_step(const Json& parameters) {
+  constexpr std::uint64_t kTimes = 100;
+  constexpr std::uint64_t kWord = 0x5ca1ab1e;
+  auto code = armed_code(parameters);
+  if (!code)
+    return verdict_of(code.error());
+  const GuardedPage page(kWord);
+  nested = Nested{code->get(), &page};
+  on_signal(SIGSEGV, &execute_probed_then_open);
+  for (std::uint64_t i = 1; i <= kTimes; ++i) {
+    page.shut();
+    const std::uint64_t loaded = (*code)->function<Load>()(page.address());
+    if (loaded != kWord || nested.wrong != 0)
+      return broken(
+          "wrong-result",
+          fmt::format("the displaced load that a signal handler's hit interrupted gave {:#x}, not {:#x}; {} "
+                      "wrong results in the handler",
+                      loaded, kWord, nested.wrong));
+    if (!once_or_restarted((*code)->hits(0), i) || (*code)->hits(1) != i)
+      return broken("wrong-count", fmt::format("{} interrupted and {} nested hits of {} each",
+                                               (*code)->hits(0), (*code)->hits(1), i));
+  }
+  if (const Status removed = (*code)->remove_all(); !removed)
+    return broken("remove", describe(removed.error()));
+  const Status closed = (*code)->prober().close();
+  return closed ? held() : broken("close", describe(closed.error()));
+}
+
+Verdict reentrant(const Json& parameters, Arena&) {
+  constexpr std::uint64_t kTimes = 300;
+  if (const Verdict interrupted = interrupted_step(parameters); !interrupted.is(Ending::Held))
+    return interrupted;
+  auto code = ProbedCode::open(parameters.at("strategy"), {kLoad, kIncrement});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status set = (*code)->prober().set_handler(&execute_probed, nullptr); !set)
+    return held("hits never reach a handler");
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  nested = Nested{code->get(), nullptr};
+  const std::uint64_t word = 5;
+  for (std::uint64_t i = 0; i < kTimes; ++i)
+    if ((*code)->function<Load>()(&word) != word || nested.wrong != 0)
+      return broken("wrong-result", "the probed code's result was wrong");
+  if ((*code)->hits(0) != kTimes || (*code)->hits(1) != kTimes)
+    return broken("wrong-count", fmt::format("{} outer and {} nested hits of {} each", (*code)->hits(0),
+                                             (*code)->hits(1), kTimes));
+  return held();
+}
+
+// ---- handlers-may-longjmp
+
+sigjmp_buf way_out;
+volatile std::sig_atomic_t may_jump = 0;
+
+void jump(int, siginfo_t*, void*) {
+  if (may_jump != 0) {
+    may_jump = 0;
+    ::siglongjmp(way_out, 1);
+  }
+}
+
+// What must be so after any number of jumps out of hits: mask, counts, removal, closing.
+Verdict everything_returned(ProbedCode& code, std::uint64_t least, std::uint64_t most) {
+  constexpr std::uint64_t kTimes = 10;
+  sigset_t mask;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  for (int signo = 1; signo < SIGRTMIN; ++signo)
+    if (::sigismember(&mask, signo) == 1)
+      return broken("mask", fmt::format("signal {} is blocked after the jump", signo));
+  const std::uint64_t hits = code.hits(0);
+  if (hits < least || hits > most)
+    return broken("wrong-count", fmt::format("{} hits, not between {} and {}", hits, least, most));
+  const std::uint64_t others = code.hits(1);
+  for (std::uint64_t i = 0; i < kTimes; ++i)
+    if (code.function<Increment>(1)(i) != i + 1)
+      return broken("wrong-result", "wrong result after the jumps");
+  if (code.hits(1) != others + kTimes)
+    return broken("wrong-count", "another probe's hits are not exact after the jumps");
+  return held();
+}
+
+Verdict gone_again(ProbedCode& code) {
+  if (const Status removed = code.remove_all(); !removed)
+    return broken("remove", describe(removed.error()));
+  if (code.function<Increment>(1)(1) != 2)
+    return broken("wrong-result", "wrong result after removal");
+  const Status closed = code.prober().close();
+  return closed ? held() : broken("close", describe(closed.error()));
+}
+
+Verdict jumps_out_of_faults(const Json& parameters) {
+  constexpr std::uint64_t kTimes = 1000;
+  auto code = armed_code(parameters);
+  if (!code)
+    return verdict_of(code.error());
+  const GuardedPage page(0);
+  on_signal(SIGSEGV, &jump);
+  volatile std::uint64_t jumps = 0;
+  const auto jump_once = [&] {
+    if (sigsetjmp(way_out, 1) != 0) {
+      jumps = jumps + 1;
+      return;
+    }
+    may_jump = 1;
+    (*code)->function<Load>()(page.address());
+  };
+  while (jumps < kTimes)
+    jump_once();
+  if (const Verdict v = everything_returned(**code, kTimes, kTimes); !v.is(Ending::Held))
+    return v;
+  jump_once(); // so that the last hit before closing was left by a jump
+  return gone_again(**code);
+}
+
+// Signals of another thread jump out wherever they find this one.
+Verdict jumps_out_anywhere(const Json& parameters) {
+  constexpr std::uint64_t kJumps = 300;
+  auto code = armed_code(parameters);
+  if (!code)
+    return verdict_of(code.error());
+  on_signal(SIGUSR1, &jump);
+  const pid_t self = ::gettid();
+  std::jthread storm([self](std::stop_token stop) {
+    while (!stop.stop_requested()) {
+      ::tgkill(::getpid(), self, SIGUSR1);
+      ::usleep(20);
+    }
+  });
+  const std::uint64_t word = 3;
+  volatile std::uint64_t started = 0;
+  volatile std::uint64_t finished = 0;
+  volatile std::uint64_t jumps = 0;
+  volatile bool wrong = false;
+  while (jumps < kJumps && started < 400 * kJumps) {
+    if (sigsetjmp(way_out, 1) != 0) {
+      jumps = jumps + 1;
+      continue;
+    }
+    may_jump = 1;
+    started = started + 1;
+    wrong = (*code)->function<Load>()(&word) != word || wrong;
+    finished = finished + 1;
+    may_jump = 0;
+  }
+  storm.request_stop();
+  storm.join();
+  if (wrong)
+    return broken("wrong-result", "wrong result in a storm of jumps");
+  if (const Verdict v = everything_returned(**code, finished, started); !v.is(Ending::Held))
+    return v;
+  return gone_again(**code);
+}
+
+Verdict handlers_may_longjmp(const Json& parameters, Arena&) {
+  const Verdict faults = jumps_out_of_faults(parameters);
+  return faults.is(Ending::Held) ? jumps_out_anywhere(parameters) : faults;
+}
+
+// ---- threads-may-end
+
+void end_thread(int, siginfo_t*, void*) {
+  if (::gettid() % 2 == 0)
+    ::syscall(SYS_exit, 0);
+  ::pthread_exit(nullptr);
+}
+
+struct Mortal {
+  ProbedCode& code;
+  const std::uint64_t* from;
+};
+
+void* hit_and_end(void* argument) {
+  const Mortal& self = *static_cast<Mortal*>(argument);
+  self.code.function<Increment>(1)(1);
+  self.code.function<Load>()(self.from);
+  return nullptr;
+}
+
+Verdict threads_may_end(const Json& parameters, Arena&) {
+  constexpr std::uint64_t kThreads = 300;
+  auto code = armed_code(parameters);
+  if (!code)
+    return verdict_of(code.error());
+  const GuardedPage page(0);
+  Mortal mortal{**code, page.address()};
+  on_signal(SIGSEGV, &end_thread);
+  for (std::uint64_t i = 1; i <= kThreads; ++i) {
+    pthread_t thread;
+    if (const int error = ::pthread_create(&thread, nullptr, &hit_and_end, &mortal); error != 0)
+      return broken("setup", fmt::format("thread {} could not be created: error {}", i, error));
+    ::pthread_join(thread, nullptr);
+    if ((*code)->hits(0) != i || (*code)->hits(1) != i)
+      return broken("wrong-count", fmt::format("{} threads have ended; {} hits they ended in, {} before", i,
+                                               (*code)->hits(0), (*code)->hits(1)));
+  }
+  return gone_again(**code);
+}
+
+const bool registered = register_experiment("promise/reentrant", &reentrant) &&
+                        register_experiment("promise/handlers-may-longjmp", &handlers_may_longjmp) &&
+                        register_experiment("promise/threads-may-end", &threads_may_end);
+
+} // namespace
+
+} // namespace proberace

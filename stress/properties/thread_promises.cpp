@@ -1,0 +1,136 @@
+// Promises about a thread's own registers with the kernel, one experiment each, named promise/<promise>: its
+// thread pointer (H75), its restartable sequences (H68).
+#include "stress/properties/probed_code.h"
+
+#include <asm/prctl.h>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+// ---- any-thread-pointer
+
+// rdi the thread pointer to run with, rsi the program's own: kLaps hits between two arch_prctl(ARCH_SET_FS).
+PROBERACE_SNIPPET(UnderFs, R"(
+        movq    %rsi, %r8
+        movq    %rdi, %rsi
+        movl    $0x1002, %edi
+        movl    $158, %eax
+        syscall
+        xorl    %r10d, %r10d
+        movl    $50, %r9d
+1:
+        SITE
+        movq    %r10, %rdx
+        leaq    1(%rdx), %r10
+        decl    %r9d
+        jnz     1b
+        movq    %r8, %rsi
+        movl    $0x1002, %edi
+        movl    $158, %eax
+        syscall
+        movq    %r10, %rax
+        ret
+)");
+constexpr std::uint64_t kLaps = 50;
+
+Verdict any_thread_pointer(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kUnderFs});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  std::uintptr_t own = 0;
+  ::syscall(SYS_arch_prctl, ARCH_GET_FS, &own);
+  constexpr std::size_t kBytes = 256 * 1024;
+  const Address zeroed =
+      address_of(::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  const Address nothing = address_of(::mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  struct Pointer {
+    const char* what;
+    Address at;
+  };
+  auto* const run = (*code)->function<std::uint64_t(std::uintptr_t, std::uintptr_t)>();
+  std::uint64_t executions = 0;
+  for (const Pointer& pointer :
+       {Pointer{"zeroed memory", zeroed + kBytes / 2}, Pointer{"inaccessible memory", nothing + kBytes / 2},
+        Pointer{"null", Address{}}}) {
+    if (const std::uint64_t laps = run(value(pointer.at), own); laps != kLaps)
+      return broken("wrong-result", fmt::format("fs at {}: {} laps of {}", pointer.what, laps, kLaps));
+    executions += kLaps;
+    if ((*code)->hits(0) != executions)
+      return broken("wrong-count", fmt::format("fs at {}: {} executions, {} hits", pointer.what, executions,
+                                               (*code)->hits(0)));
+  }
+  return held();
+}
+
+// ---- rseq-intact: a critical section that adds one to a word, with the probe on its load.
+
+// rdi the thread's struct rseq, rsi the section's descriptor, rdx the word: 1 if committed, 0 if aborted. The
+// abort handler stands behind the signature that libc registered (0x53053053, as ud1's displacement).
+PROBERACE_SNIPPET(CriticalSection, R"(
+        movq    %rsi, 8(%rdi)
+        SITE
+        movq    (%rdx), %rax
+        incq    %rax
+        movq    %rax, (%rdx)
+        movq    $0, 8(%rdi)
+        movl    $1, %eax
+        ret
+        .byte   0x0f, 0xb9, 0x3d
+        .long   0x53053053
+        movq    $0, 8(%rdi)
+        xorl    %eax, %eax
+        ret
+)");
+constexpr std::ptrdiff_t kSectionStart = 4;
+constexpr std::ptrdiff_t kSectionBytes = 9;
+constexpr std::ptrdiff_t kAbort = kSectionStart + kSectionBytes + 8 + 5 + 1 + 7;
+
+Verdict rseq_intact(const Json& parameters, Arena&) {
+  if (__rseq_size == 0)
+    return verdict_of(Error{ErrorKind::MachineLacks, {}, "libc has registered no rseq"});
+  auto code = ProbedCode::open(parameters.at("strategy"), {kCriticalSection});
+  if (!code)
+    return verdict_of(code.error());
+  const Address entry = (*code)->entry();
+  static rseq_cs section;
+  section = rseq_cs{0, 0, value(entry + kSectionStart), static_cast<std::uint64_t>(kSectionBytes),
+                    value(entry + kAbort)};
+  auto* const own =
+      reinterpret_cast<struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset);
+  std::uint64_t word = 0;
+  auto* const run = (*code)->function<std::uint64_t(struct rseq*, const rseq_cs*, std::uint64_t*)>();
+  if (run(own, &section, &word) > 1 || word > 1)
+    return broken("setup", "the critical section does not work unprobed");
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  constexpr std::uint64_t kTries = 200;
+  std::uint64_t commits = 0;
+  for (std::uint64_t i = 0; i < kTries; ++i) {
+    const std::uint64_t before = word;
+    const std::uint64_t committed = run(own, &section, &word);
+    if (word != before + committed)
+      return broken("half-done", "the section was neither committed nor aborted");
+    commits += committed;
+  }
+  if (commits == 0)
+    return broken("never-commits", fmt::format("aborted {} times of {}", kTries, kTries));
+  if ((*code)->hits(0) < commits)
+    return broken("wrong-count", fmt::format("{} commits, {} hits", commits, (*code)->hits(0)));
+  return held(fmt::format("{} of {} committed", commits, kTries));
+}
+
+const bool registered = register_experiment("promise/any-thread-pointer", &any_thread_pointer) &&
+                        register_experiment("promise/rseq-intact", &rseq_intact);
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,120 @@
+// promise/unmapping-safe (H15): the program unmaps, replaces, moves or re-protects text while it is probed.
+#include "harness/base/process_memory.h"
+#include "stress/properties/probed_code.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::uint64_t kTimes = 5;
+
+bool run_times(Address entry) {
+  auto* const run = reinterpret_cast<Increment*>(bytes_at(entry));
+  bool right = true;
+  for (std::uint64_t i = 0; i < kTimes; ++i)
+    right = run(i) == i + 1 && right;
+  return right;
+}
+
+// Armed and hit; then `change`, with the page of the text.
+Verdict armed_then(const Json& parameters, Verdict (*change)(ProbedCode& code, void* page)) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  if (!run_times((*code)->entry()) || (*code)->hits(0) != kTimes)
+    return broken("setup", "wrong before anything was changed");
+  return change(**code, bytes_at((*code)->text().start()));
+}
+
+Verdict protected_otherwise(ProbedCode& code, void* page) {
+  ::mprotect(page, kPageBytes, PROT_READ);
+  ::mprotect(page, kPageBytes, PROT_READ | PROT_EXEC);
+  if (!run_times(code.entry()) || code.hits(0) != 2 * kTimes)
+    return broken("mprotect",
+                  "wrong result or count after the page's protection was changed and changed back");
+  const Status removed = code.remove_all();
+  return removed ? held() : broken("mprotect", describe(removed.error()));
+}
+
+Verdict unmapped(ProbedCode& code, void* page) {
+  ::munmap(page, kPageBytes);
+  (void)code.remove_all(); // an error or success
+  const Status closed = code.prober().close();
+  return closed ? held() : broken("munmap", "close: " + describe(closed.error()));
+}
+
+// Other code where the probed code was: its bytes are its own, and it is not counted.
+Verdict replaced(ProbedCode& code, void* page) {
+  constexpr std::uint8_t kOther[] = {0x48, 0x8d, 0x47, 0x01, 0xc3}; // lea 1(%rdi),%rax; ret
+  auto other = Text::of_bytes(kOther);
+  if (!other)
+    return verdict_of(other.error());
+  void* const moved =
+      ::mremap(bytes_at(other->start()), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, page);
+  if (moved != page)
+    return broken("setup", "mremap over the probed page");
+  if (!run_times(code.text().start()))
+    return broken("replaced", "other code where the probed code was does not run right while armed");
+  (void)code.remove_all();
+  std::array<std::uint8_t, sizeof kOther> now{};
+  read_memory(code.text().start(), now);
+  if (!std::equal(now.begin(), now.end(), kOther))
+    return broken("replaced",
+                  fmt::format("removal wrote into the code that took the place: {:02x} {:02x} {:02x} {:02x}",
+                              now[0], now[1], now[2], now[3]));
+  if (!run_times(code.text().start()))
+    return broken("replaced", "other code where the probed code was does not run right after removal");
+  if (code.hits(0) != kTimes)
+    return broken("replaced", fmt::format("the stale site counted the other code: {} hits", code.hits(0)));
+  const Status closed = code.prober().close();
+  return closed ? held() : broken("replaced", "close: " + describe(closed.error()));
+}
+
+Verdict moved_away(ProbedCode& code, void* page) {
+  void* const moved = ::mremap(page, kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+                               ::mmap(nullptr, kPageBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  if (moved == MAP_FAILED)
+    return broken("setup", "mremap");
+  if (!run_times(address_of(moved)))
+    return broken("mremap", "wrong result where the page was moved to");
+  (void)code.remove_all();
+  return run_times(address_of(moved)) ? held() : broken("mremap", "wrong result there after removal");
+}
+
+Verdict library_closed(const Json& parameters) {
+  void* const library = ::dlopen("libz.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr)
+    return held("no libz to close");
+  Target target; // outlives the prober
+  auto prober = make_prober(parameters.at("strategy"));
+  const auto site = target.site_at(address_of(::dlsym(library, "adler32")));
+  if (!site)
+    return verdict_of(site.error());
+  if (const Status opened = (*prober)->open(target); !opened)
+    return verdict_of(opened.error());
+  if (const Status inserted = first_error((*prober)->insert({{*site}})); !inserted)
+    return verdict_of(inserted.error());
+  ::dlclose(library);
+  (void)(*prober)->remove({{*site}});
+  const Status closed = (*prober)->close();
+  return closed ? held() : broken("dlclose", "close: " + describe(closed.error()));
+}
+
+Verdict unmapping_safe(const Json& parameters, Arena&) {
+  for (const auto change : {&protected_otherwise, &unmapped, &replaced, &moved_away})
+    if (const Verdict v = armed_then(parameters, change); !v.is(Ending::Held))
+      return v;
+  return library_closed(parameters);
+}
+
+const bool registered = register_experiment("promise/unmapping-safe", &unmapping_safe);
+
+} // namespace
+
+} // namespace proberace
