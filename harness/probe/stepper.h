@@ -39,6 +39,9 @@ inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1}
 class StepPlan {
 public:
   virtual ~StepPlan() = default;
+  // signal-safe. Whether Stepper::begin completes the instruction, so that no step follows: what a stepper
+  // composed of two tells their plans apart by.
+  virtual bool completes_at_once() const noexcept { return false; }
 };
 
 struct Displaced {

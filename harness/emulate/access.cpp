@@ -1,0 +1,87 @@
+#include "harness/emulate/access.h"
+
+#include <csignal>
+
+namespace proberace::run {
+
+namespace {
+
+// #SS where it would have been #GP: the kernel sends SIGBUS for it (arch/x86/kernel/traps.c,
+// exc_stack_segment).
+void raise_access(TrapContext& context, HardwareFault fault, Through how) noexcept {
+  if (how == Through::Stack && fault.signal == SIGSEGV && fault.code == SI_KERNEL)
+    fault.signal = SIGBUS;
+  context.raise(fault);
+}
+
+// Alignment checking is on where a program sets AC (SDM vol. 3A, 6.15, #AC; Linux sets CR0.AM).
+bool misaligned(TrapContext& context, Address at, std::size_t bytes) noexcept {
+  if ((value(at) & (bytes - 1)) == 0 || (context.get(Register::Rflags) & kAlignmentCheckBit) == 0)
+    return false;
+  context.raise({SIGBUS, BUS_ADRALN, Address{}});
+  return true;
+}
+
+} // namespace
+
+bool load(TrapContext& context, Address at, std::size_t bytes, Through how, std::uint64_t& out) noexcept {
+  if (misaligned(context, at, bytes))
+    return false;
+  out = 0;
+  HardwareFault fault;
+  if (context.load(at, {reinterpret_cast<std::uint8_t*>(&out), bytes}, fault))
+    return true;
+  raise_access(context, fault, how);
+  return false;
+}
+
+bool store(TrapContext& context, Address at, std::size_t bytes, Through how, std::uint64_t word) noexcept {
+  if (misaligned(context, at, bytes))
+    return false;
+  HardwareFault fault;
+  if (context.store(at, {reinterpret_cast<const std::uint8_t*>(&word), bytes}, fault))
+    return true;
+  raise_access(context, fault, how);
+  return false;
+}
+
+void* in_place(TrapContext& context, Address at, std::size_t bytes, Through how) noexcept {
+  if (misaligned(context, at, bytes))
+    return nullptr;
+  HardwareFault fault;
+  void* const there = context.in_place(at, bytes, fault);
+  if (there == nullptr)
+    raise_access(context, fault, how);
+  return there;
+}
+
+bool read(TrapContext& context, const MicroPlan& plan, const Place& place, std::uint64_t& out) noexcept {
+  switch (place.kind) {
+  case Place::Kind::Register: out = context.get(place.reg); return true;
+  case Place::Kind::HighByte: out = context.get(place.reg) >> 8 & 0xFF; return true;
+  case Place::Kind::Immediate: out = plan.immediate; return true;
+  case Place::Kind::Memory:
+    return load(context, effective_address(context, plan.address), place.bytes, through(plan.address), out);
+  case Place::Kind::None: out = 0; return true;
+  }
+  return true;
+}
+
+// A program that steps itself gets its debug trap behind this instruction, as from the hardware.
+void go_on(TrapContext& context, Address pc) noexcept {
+  context.set_pc(pc);
+  if ((context.get(Register::Rflags) & kTrapFlagBit) != 0)
+    context.raise({SIGTRAP, TRAP_TRACE, pc});
+}
+
+// Both manuals check a near branch's target before the branch is done (SDM vol. 2A, CALL and JMP; APM vol.
+// 3).
+bool fetchable(TrapContext& context, Address target) noexcept {
+  const auto upper = static_cast<std::int64_t>(value(target)) >> 47;
+  if (upper == 0 || upper == -1)
+    return true;
+  context.raise({SIGSEGV, SI_KERNEL, Address{}});
+  return false;
+}
+
+} // namespace proberace::run

@@ -1,0 +1,62 @@
+// How runners reach operands. signal-safe throughout. What returns false has raised the fault.
+#pragma once
+
+#include "harness/emulate/micro_plan.h"
+
+namespace proberace::run {
+
+inline constexpr std::uint64_t kTrapFlagBit = 0x100;         // SDM vol. 1, 3.4.3.3
+inline constexpr std::uint64_t kAlignmentCheckBit = 0x40000; // the same
+inline constexpr std::uint64_t kLow32 = 0xFFFFFFFF;
+
+enum class Through : std::uint8_t { Data, Stack };
+
+// `pushed` is added to rsp where it is the base: pop computes its destination with rsp already moved.
+inline Address effective_address(const TrapContext& context, const EffectiveAddress& e,
+                                 std::uint64_t pushed = 0) noexcept {
+  std::uint64_t at = static_cast<std::uint64_t>(e.displacement);
+  if (e.has_base)
+    at += context.get(e.base) + (e.base == Register::Rsp ? pushed : 0);
+  if (e.has_index)
+    at += context.get(e.index) << e.shift;
+  if (e.narrow)
+    at &= kLow32;
+  if (e.has_segment)
+    at += context.segment_base(e.segment);
+  return Address{at};
+}
+
+inline Through through(const EffectiveAddress& e) noexcept {
+  return e.on_stack_segment ? Through::Stack : Through::Data;
+}
+
+bool load(TrapContext& context, Address at, std::size_t bytes, Through how, std::uint64_t& out) noexcept;
+bool store(TrapContext& context, Address at, std::size_t bytes, Through how, std::uint64_t word) noexcept;
+void* in_place(TrapContext& context, Address at, std::size_t bytes, Through how) noexcept;
+
+// The value of a place; the upper bytes are whatever lies there in a register, zero from memory.
+bool read(TrapContext& context, const MicroPlan& plan, const Place& place, std::uint64_t& out) noexcept;
+
+inline std::uint64_t truncated(std::uint64_t word, std::size_t bytes) noexcept {
+  return bytes == 8 ? word : word & ((std::uint64_t{1} << (bytes * 8)) - 1);
+}
+
+// 32-bit writes zero the upper half, 8- and 16-bit writes leave the rest (SDM vol. 1, 3.4.1.1).
+inline void write_register(TrapContext& context, const Place& place, std::uint64_t word) noexcept {
+  const std::uint64_t old = context.get(place.reg);
+  if (place.kind == Place::Kind::HighByte)
+    return context.set(place.reg, (old & ~std::uint64_t{0xFF00}) | (word & 0xFF) << 8);
+  switch (place.bytes) {
+  case 1: return context.set(place.reg, (old & ~std::uint64_t{0xFF}) | (word & 0xFF));
+  case 2: return context.set(place.reg, (old & ~std::uint64_t{0xFFFF}) | (word & 0xFFFF));
+  case 4: return context.set(place.reg, word & kLow32);
+  default: return context.set(place.reg, word);
+  }
+}
+
+// The instruction is complete.
+void go_on(TrapContext& context, Address pc) noexcept;
+// The same behind a branch; false and a fault if it is one no processor could fetch from.
+bool fetchable(TrapContext& context, Address target) noexcept;
+
+} // namespace proberace::run
