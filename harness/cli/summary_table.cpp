@@ -33,6 +33,21 @@ std::string cell(const VerdictRow& row) {
   return "- (" + row.observed + ")";
 }
 
+// One letter a cell, where a column for each strategy's name would be too wide to read.
+std::string letter(const VerdictRow& row) {
+  if (row.verdict == "kept")
+    return "+";
+  if (row.verdict == "broken")
+    return "!!";
+  if (row.verdict == "skipped")
+    return "s";
+  return row.observed == "held" ? "." : row.observed.substr(0, 1);
+}
+
+constexpr const char* kLetters =
+    "+ kept; !! BROKEN; s skipped; not promised: . held, b broken, c crashed, h hung, "
+    "r refused\n";
+
 template <typename T> void add_once(std::vector<T>& list, const T& item) {
   if (std::find(list.begin(), list.end(), item) == list.end())
     list.push_back(item);
@@ -47,8 +62,17 @@ std::string promise_matrix_text(const std::vector<VerdictRow>& verdicts) {
     add_once(strategies, row.strategy);
     add_once(cases, row.case_name);
   }
+  constexpr std::size_t kWidest = 6; // strategies that fit by name
+  const bool narrow = strategies.size() > kWidest;
+  std::string legend;
   std::vector<std::string> header{"promise"};
-  header.insert(header.end(), strategies.begin(), strategies.end());
+  for (std::size_t i = 0; i < strategies.size(); ++i) {
+    header.push_back(narrow ? std::to_string(i + 1) : strategies[i]);
+    if (narrow)
+      legend += fmt::format("{:>4} {}\n", i + 1, strategies[i]);
+  }
+  if (narrow)
+    legend += kLetters;
   Table table(header);
   for (const std::string& promise : cases) {
     std::vector<std::string> line{promise};
@@ -56,11 +80,11 @@ std::string promise_matrix_text(const std::vector<VerdictRow>& verdicts) {
       const auto row = std::find_if(verdicts.begin(), verdicts.end(), [&](const VerdictRow& r) {
         return r.case_name == promise && r.strategy == strategy;
       });
-      line.push_back(row != verdicts.end() ? cell(*row) : "");
+      line.push_back(row == verdicts.end() ? "" : narrow ? letter(*row) : cell(*row));
     }
     table.add(line);
   }
-  std::string text = table.text();
+  std::string text = legend + table.text();
   for (const VerdictRow& row : verdicts)
     if (!row.reason.empty())
       text += fmt::format("  {} {}: {}: {}\n", row.strategy, row.case_name, row.observed, row.reason);

@@ -15,16 +15,11 @@ constexpr const char* kBodies[] = {"mov", "nop", "nop5", "add", "lea-rip", "mov-
 constexpr int kHitsEach = 20;
 
 Json claimed(const Footprint& f) {
-  return Json{{"mappings", f.mappings},
-              {"mapped_bytes", f.mapped_bytes},
-              {"private_pages", f.private_pages},
-              {"slots", f.slots},
-              {"residue_slots", f.residue_slots},
-              {"signal_handlers", f.signal_handlers},
-              {"descriptors", f.descriptors},
-              {"processes", f.processes},
-              {"thread_bytes", f.thread_bytes},
-              {"writable_executable_bytes", f.writable_executable_bytes}};
+  return Json{{"mappings", f.mappings},           {"mapped_bytes", f.mapped_bytes},
+              {"private_pages", f.private_pages}, {"slots", f.slots},
+              {"residue_slots", f.residue_slots}, {"signal_handlers", f.signal_handlers},
+              {"descriptors", f.descriptors},     {"processes", f.processes},
+              {"thread_bytes", f.thread_bytes},   {"writable_executable_bytes", f.writable_executable_bytes}};
 }
 
 // Two threads beside this one hit every site and stay until the end: a thread's own changes are seen too.
@@ -33,7 +28,7 @@ public:
   explicit Tenants(const ProbedText& probed) {
     for (int i = 0; i < 2; ++i)
       threads_.emplace_back([this, &probed](std::stop_token stop) {
-        ready_.fetch_add(1, std::memory_order_release); // pairs with settle
+        ready_.fetch_add(1, std::memory_order_release);                               // pairs with settle
         while (round_.load(std::memory_order_acquire) == 0 && !stop.stop_requested()) // pairs with hit
           std::this_thread::yield();
         Mailbox mailbox;
@@ -98,12 +93,9 @@ Verdict footprint(const Json& parameters, Arena&) {
     v = broken("not-restored", "after close the process is not what it was before open");
   else
     v = held();
-  v.data = Json{{"sites", armed.size()},
-                {"armed", to_json(while_armed)},
-                {"residue", to_json(residue)},
-                {"left", to_json(left)},
-                {"claimed", claimed(claims)},
-                {"claimed_residue", claimed(claimed_residue)}};
+  v.data = Json{{"sites", armed.size()},       {"armed", to_json(while_armed)},
+                {"residue", to_json(residue)}, {"left", to_json(left)},
+                {"claimed", claimed(claims)},  {"claimed_residue", claimed(claimed_residue)}};
   v.evidence = v.data;
   return v;
 }

@@ -1,5 +1,5 @@
-// H16 as the landlord sees it: what a strategy changes, and that nothing is left. H74: threads' TLS and stacks
-// are executable only while something is armed.
+// H16 as the landlord sees it: what a strategy changes, and that nothing is left. H74: threads' TLS and
+// stacks are executable only while something is armed.
 #include "stress/properties/expect_cell.h"
 
 namespace proberace {

@@ -83,6 +83,8 @@ const bool registered =
                         [](const Json& p, Arena&) { return instructions(p, BodyTrait::ControlFlow); }) &&
     register_experiment("promise/red-zone-intact",
                         [](const Json& p, Arena&) { return instructions(p, BodyTrait::RedZone); }) &&
+    register_experiment("promise/stack-operands",
+                        [](const Json& p, Arena&) { return instructions(p, BodyTrait::StackPointer); }) &&
     register_experiment("promise/changes-take-effect", &changes_take_effect);
 
 } // namespace

@@ -30,7 +30,8 @@ std::int64_t private_pages(int pagemap, const Mapping& m) {
 std::int64_t handlers() {
   std::int64_t count = 0;
   for (int signo = 1; signo <= SIGRTMAX; ++signo)
-    if (reinterpret_cast<std::uintptr_t>(current_signal_action(signo).handler) > 1) // not SIG_DFL, not SIG_IGN
+    if (reinterpret_cast<std::uintptr_t>(current_signal_action(signo).handler) >
+        1) // not SIG_DFL, not SIG_IGN
       ++count;
   return count;
 }

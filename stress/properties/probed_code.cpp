@@ -26,12 +26,12 @@ std::expected<std::unique_ptr<ProbedCode>, Error> ProbedCode::open(const std::st
     code.insert(code.end(), s.begin, s.end);
     code.resize((code.size() + kSpacing - 1) & ~(kSpacing - 1), kInt3); // a stray jump stops at once
   }
-  auto text = Text::of_bytes(code);
-  if (!text)
-    return std::unexpected(text.error());
   auto prober = make_prober(strategy);
   if (!prober)
     return std::unexpected(prober.error());
+  auto text = Text::of_bytes(code, text_memory_for(**prober));
+  if (!text)
+    return std::unexpected(text.error());
   std::unique_ptr<ProbedCode> self(new ProbedCode(std::move(*text)));
   std::size_t i = 0;
   for (const Snippet& s : snippets) {

@@ -42,7 +42,7 @@ History armed_throughout(const std::string& strategy, std::vector<PlacedName> bo
 // Two controllers that insert, or also remove, on shared and neighbouring sites while three threads execute
 // them.
 History toggled(const std::string& strategy, bool remove_too) {
-  History h = of(strategy, {{"nop", 0}, {"mov", 0}, {"push", 1}}, 3);
+  History h = of(strategy, {{"nop", 0}, {"mov", 0}, {"add", 1}}, 3);
   if (!remove_too) {
     h.controllers = {{{Action::Insert, {0}}, pause_for(300), {Action::Insert, {1}}, pause_for(300)},
                      {pause_for(150), {Action::Insert, {2}}, pause_for(600)}};

@@ -47,7 +47,7 @@ proberace_bodies_begin:
         pushq   %rbp
         leaq    1(%rdi), %rax
         popq    %rbp
-        END push, 0
+        END push, 32
 
         BODY
         SITE
@@ -60,7 +60,7 @@ proberace_bodies_begin:
         SITE
         popq    %rax
         incq    %rax
-        END pop, 0
+        END pop, 32
 
         BODY
         SITE
@@ -140,7 +140,7 @@ proberace_bodies_begin:
         call    8f
         ret
 8:      leaq    1(%rdi), %rax
-        END call, 2
+        END call, 34
 
         BODY
         leaq    8f(%rip), %rcx
@@ -148,12 +148,12 @@ proberace_bodies_begin:
         call    *%rcx
         ret
 8:      leaq    1(%rdi), %rax
-        END call-reg, 2
+        END call-reg, 34
 
         BODY
         leaq    1(%rdi), %rax
         SITE
-        END ret, 2
+        END ret, 34
 
         BODY
         movl    $2, %ecx
@@ -186,7 +186,7 @@ proberace_bodies_begin:
         SITE
         lock incq -16(%rsp)
         movq    -16(%rsp), %rax
-        END lock-inc, 16
+        END lock-inc, 48
 
         BODY
         movq    %rdi, %rax

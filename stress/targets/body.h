@@ -18,6 +18,7 @@ enum class BodyTrait : std::uint64_t {
   RedZone = 4,
   Flags = 8,
   Locked = 16,
+  StackPointer = 32, // the probed instruction uses it
 };
 
 struct Body {
