@@ -19,6 +19,17 @@ std::unexpected<Error> not_open() {
 
 constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
 
+// What no armer or stepper mends, because a hit is a SIGTRAP taken in the process:
+const Promises kTransport = Promises::all_but({
+    Promise::SmallStacks,         // the kernel puts the signal's frame on the thread's stack
+    Promise::SigtrapMayBeBlocked, // a blocked SIGTRAP that int3 raises is a forced kill (force_sig_info)
+    Promise::SigtrapMayBeTaken,   // the last sigaction wins
+    Promise::AnyThreadPointer,    // the handler finds its thread's record through fs
+    Promise::VforkSafe,           // posix_spawn's child resets SIGTRAP; CLONE_VM's shares its parent's record
+    Promise::UnmappingSafe,       // removal writes the old byte to whatever is mapped at the address by then
+    Promise::RseqIntact, // delivering a signal aborts the sequence: the handler sees the abort address
+});
+
 std::uint8_t original_byte(const SiteRecord& record) {
   return record.displaced().instruction.bytes[0];
 }
@@ -49,7 +60,7 @@ std::string SignalProber::name() const {
 }
 
 Promises SignalProber::promises() const {
-  return armer_->promises() & stepper_->promises();
+  return armer_->promises() & stepper_->promises() & kTransport;
 }
 
 Status SignalProber::open(const Target& target) {

@@ -14,7 +14,11 @@ namespace {
 class StopWorld final : public Armer {
 public:
   std::string_view name() const noexcept override { return "stop-world"; }
-  Promises promises() const noexcept override { return Promises::all(); }
+  // SyscallsUndisturbed: a stop makes epoll_wait return EINTR. HelperMayDie: an insertion waits for its
+  // helper.
+  Promises promises() const noexcept override {
+    return Promises::all_but({Promise::SyscallsUndisturbed, Promise::HelperMayDie});
+  }
 
   Status open(TargetCode& code) override {
     code_ = &code;

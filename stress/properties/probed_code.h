@@ -111,6 +111,11 @@ inline Address interrupted_pc(const void* context) noexcept {
       static_cast<std::uintptr_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP])};
 }
 
+// Whether the cell's strategy is the kernel's, whose removals take some 80 ms: fewer rounds.
+inline bool removes_slowly(const Json& parameters) {
+  return parameters.at("strategy") == "kernel-uprobe";
+}
+
 // Skipped, for experiments that need a hit handler where hits never reach user space.
 Verdict needs_handler(const Error& error);
 
