@@ -17,15 +17,22 @@ std::unexpected<Error> not_open() {
   return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
 }
 
+constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
+
+// What no armer or stepper mends, because a hit is a SIGTRAP taken in the process:
+const Promises kTransport = Promises::all_but({
+    Promise::SmallStacks,         // the kernel puts the signal's frame on the thread's stack
+    Promise::SigtrapMayBeBlocked, // a blocked SIGTRAP that int3 raises is a forced kill (force_sig_info)
+    Promise::SigtrapMayBeTaken,   // the last sigaction wins
+    Promise::AnyThreadPointer,    // the handler finds its thread's record through fs
+    Promise::VforkSafe,           // posix_spawn's child resets SIGTRAP; CLONE_VM's shares its parent's record
+    Promise::RseqIntact, // delivering a signal aborts the sequence: the handler sees the abort address
+});
+
 // Signals land in the handler and see its PC, or leave it by siglongjmp before the hit is counted; the kernel
 // is never asked to put an SS_AUTODISARM alternate stack back.
-Promises transport_promises(WayOut way_out) {
-  if (way_out == WayOut::Sigreturn)
-    return Promises::all();
-  return Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
-}
-
-constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
+const Promises kByIretq =
+    Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
 
 std::uint8_t original_byte(const SiteRecord& record) {
   return record.displaced().instruction.bytes[0];
@@ -58,7 +65,8 @@ std::string SignalProber::name() const {
 }
 
 Promises SignalProber::promises() const {
-  return armer_->promises() & stepper_->promises() & transport_promises(way_out_);
+  return armer_->promises() & stepper_->promises() & kTransport &
+         (way_out_ == WayOut::Iretq ? kByIretq : Promises::all());
 }
 
 Status SignalProber::open(const Target& target) {
@@ -89,7 +97,7 @@ Status SignalProber::close() {
     armed.push_back(record->displaced().site);
   SiteResults removals = remove_locked(armed);
   for (const Status& removed : removals)
-    if (!removed)
+    if (!removed && removed.error().kind != ErrorKind::StaleSite) // what is gone is removed
       return removed;
   if (const Status left = wait_until_all_left(); !left)
     return left;
@@ -240,6 +248,12 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
     if (*operation.record == nullptr || (*operation.record)->displaced().site != site) {
       operation.record =
           std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"});
+    } else if (!seen_armed(site.address)) { // whatever lies here now is not ours to write to (H15)
+      (*operation.record)->set_live(false);
+      armed_.erase(site.address);
+      target_->page_returned(page_of(site.address));
+      operation.record = std::unexpected(
+          Error{ErrorKind::StaleSite, site.address, "the page was unmapped or written since: the probe is gone"});
     } else {
       operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
       armed_.erase(site.address); // a site named twice in the batch is not armed the second time

@@ -120,7 +120,13 @@ public:
   Promises promises() const noexcept override { return Promises::all_but({Promise::NoAddedMapping}); }
 
   Status open(TargetCode&) override { return placed_.open(); }
-  void close() override { placed_.close(); }
+  void close() override {
+    // Only pages that the program unmapped under their probes (H15) are still known here.
+    for (const auto& [page, swapped] : pages_)
+      ::munmap(bytes_at(swapped.stash), kPage);
+    pages_.clear();
+    placed_.close();
+  }
 
   void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {

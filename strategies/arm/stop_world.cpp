@@ -18,7 +18,11 @@ public:
   explicit StopWorld(std::string_view name) : name_(name) {}
 
   std::string_view name() const noexcept override { return name_; }
-  Promises promises() const noexcept override { return Promises::all_but({Promise::SyscallsUndisturbed}); }
+  // SyscallsUndisturbed: a stop makes epoll_wait return EINTR. HelperMayDie: an insertion waits for its helper.
+  Promises promises() const noexcept override {
+    const Promises both = Promises::all_but({Promise::SyscallsUndisturbed});
+    return std::is_same_v<Stopper, ThreadStopper> ? both & Promises::all_but({Promise::HelperMayDie}) : both;
+  }
 
   Status open(TargetCode& code) override {
     code_ = &code;

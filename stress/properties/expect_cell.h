@@ -34,6 +34,14 @@ inline bool is_peer(const std::string& strategy) {
   return strategy == "kernel-uprobe";
 }
 
+// A test's own experiment, `test/<name>`, under a strategy.
+inline CellSpec test_cell(const std::string& experiment, const std::string& strategy) {
+  CellSpec spec;
+  spec.experiment = "test/" + experiment;
+  spec.parameters = Json{{"strategy", strategy}};
+  return spec;
+}
+
 // Runs the cell. Skips the test, with the reason, where the machine lacks what it takes.
 #define PROBERACE_EXPECT_HELD(verdict, spec)                                                                 \
   if ((verdict).is(Ending::Skipped))                                                                         \
@@ -41,6 +49,12 @@ inline bool is_peer(const std::string& strategy) {
   EXPECT_EQ(name((verdict).ending), name(Ending::Held))                                                      \
       << (verdict).property << ": " << (verdict).summary << "\n"                                             \
       << (verdict).evidence.dump(1) << "\ncell: " << (spec).line()
+
+// The same for a test's own experiment.
+#define PROBERACE_EXPECT_TEST_HELD(experiment, strategy)                                                     \
+  const CellSpec spec = test_cell(experiment, strategy);                                                     \
+  const Verdict v = run_cell(spec);                                                                          \
+  PROBERACE_EXPECT_HELD(v, spec)
 
 // A history's cell held, did what it was for, and its hits went the way they should: every hit of ours by a
 // breakpoint and, for a stepper out of line, a step in its slot.

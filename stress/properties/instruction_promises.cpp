@@ -38,12 +38,12 @@ Verdict instructions(const Json& parameters, BodyTrait trait) {
 
 PROBERACE_SNIPPET(Changed, R"(
         SITE
-        movq    %rdi, %rax
+        {disp32} leaq 0(%rdi), %rax
         ret
         movl    $77, %eax
         ret
 )");
-constexpr std::ptrdiff_t kElsewhere = 4; // behind movq and ret
+constexpr std::ptrdiff_t kElsewhere = 8; // behind leaq and ret
 constexpr std::uint64_t kPlanted = 0x123456789abcdef0;
 
 void plant(Hit& hit, void* argument) {

@@ -63,7 +63,7 @@ Verdict own_path(const Json& parameters, HitHandler handler) {
   if (armed < 3 || !results[0])
     return verdict_of(first_error(results).error());
   // Hits and operations, with all of that armed.
-  const bool slow = parameters.at("strategy") == "kernel-uprobe"; // a removal takes 80 ms
+  const bool slow = removes_slowly(parameters);
   std::uint64_t executions = 0;
   for (int round = 0; round < (slow ? 1 : 4); ++round) {
     if (const Status inserted = first_error(prober.insert({{(*code)->site(0)}})); !inserted)

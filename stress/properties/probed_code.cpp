@@ -6,13 +6,12 @@ namespace proberace {
 
 PROBERACE_SNIPPET(Load, R"(
         SITE
-        movq    (%rdi), %rax
+        {disp32} movq 0(%rdi), %rax
         ret
 )");
 PROBERACE_SNIPPET(Increment, R"(
         SITE
-        movq    %rdi, %rax
-        leaq    1(%rax), %rax
+        {disp32} leaq 1(%rdi), %rax
         ret
 )");
 
@@ -49,6 +48,15 @@ std::expected<std::unique_ptr<ProbedCode>, Error> ProbedCode::open(const std::st
   if (const Status opened = self->prober_->open(self->target_); !opened)
     return std::unexpected(opened.error());
   return self;
+}
+
+std::expected<std::unique_ptr<ProbedCode>, Error> ProbedCode::armed(const Json& parameters,
+                                                                    std::initializer_list<Snippet> snippets) {
+  auto code = open(parameters.at("strategy"), snippets);
+  if (code)
+    if (const Status inserted = (*code)->insert_all(); !inserted)
+      return std::unexpected(inserted.error());
+  return code;
 }
 
 GuardedPage::GuardedPage(std::uint64_t word)

@@ -51,6 +51,10 @@ public:
   static std::expected<std::unique_ptr<ProbedCode>, Error> open(const std::string& strategy,
                                                                 std::initializer_list<Snippet> snippets);
 
+  // The same with the strategy named in the parameters, every site armed.
+  static std::expected<std::unique_ptr<ProbedCode>, Error> armed(const Json& parameters,
+                                                                 std::initializer_list<Snippet> snippets);
+
   Prober& prober() noexcept { return *prober_; }
   const Target& target() const noexcept { return target_; }
   const Text& text() const noexcept { return text_; }
@@ -80,6 +84,7 @@ private:
   std::unique_ptr<Prober> prober_; // before the text goes
 };
 
+// Sites of seven bytes, so that strategies that need room can take them.
 // `std::uint64_t(const std::uint64_t* from)`: one load, probed.
 extern const Snippet kLoad;
 // `std::uint64_t(std::uint64_t input)`: input + 1, by a probed instruction.
@@ -109,6 +114,11 @@ void on_signal(int signo, void (*handler)(int, siginfo_t*, void*), int flags = 0
 inline Address interrupted_pc(const void* context) noexcept {
   return Address{
       static_cast<std::uintptr_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP])};
+}
+
+// Whether the cell's strategy is the kernel's, whose removals take some 80 ms: fewer rounds.
+inline bool removes_slowly(const Json& parameters) {
+  return parameters.at("strategy") == "kernel-uprobe";
 }
 
 // Skipped, for experiments that need a hit handler where hits never reach user space.

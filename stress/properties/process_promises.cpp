@@ -151,7 +151,7 @@ Verdict helper_may_die(const Json& parameters, Arena&) {
         if (::kill(helper, SIGKILL) == 0)
           killed.fetch_add(1, std::memory_order_relaxed); // a statistic
   });
-  const bool slow = parameters.at("strategy") == "kernel-uprobe"; // a removal takes 80 ms
+  const bool slow = removes_slowly(parameters);
   for (int i = 0; i < (slow ? 1 : kRounds); ++i) {
     (void)(*code)->insert_all(); // may be refused with an error: its helper died
     (void)(*code)->remove_all();

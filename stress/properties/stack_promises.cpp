@@ -83,7 +83,7 @@ PROBERACE_SNIPPET(OnSmallStack, R"(
         movq    %rsp, %rdx
         movq    %rsi, %rsp
         SITE
-        movq    %rdi, %rax
+        {disp32} leaq 0(%rdi), %rax
         SITE
         .byte   0x0f, 0x1f, 0x44, 0x00, 0x00
         movq    %rdx, %rsp

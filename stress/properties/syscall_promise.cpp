@@ -86,7 +86,7 @@ Verdict syscalls_undisturbed(const Json& parameters, Arena&) {
   for (const Result& r : results)
     while (r.thread.load(std::memory_order_acquire) == 0 || !asleep(r.thread.load(std::memory_order_relaxed)))
       ::usleep(200);
-  const bool slow = parameters.at("strategy") == "kernel-uprobe"; // a removal takes 80 ms
+  const bool slow = removes_slowly(parameters);
   Status done;
   for (int round = 0; done && round < (slow ? 1 : 8); ++round) {
     done = (*code)->insert_all();

@@ -27,8 +27,7 @@ PROBERACE_SNIPPET(UnderFs, R"(
         movl    $50, %r9d
 1:
         SITE
-        movq    %r10, %rdx
-        leaq    1(%rdx), %r10
+        {disp32} leaq 1(%r10), %r10
         decl    %r9d
         jnz     1b
         movq    %r8, %rsi
@@ -78,7 +77,7 @@ Verdict any_thread_pointer(const Json& parameters, Arena&) {
 PROBERACE_SNIPPET(CriticalSection, R"(
         movq    %rsi, 8(%rdi)
         SITE
-        movq    (%rdx), %rax
+        {disp32} movq 0(%rdx), %rax
         incq    %rax
         movq    %rax, (%rdx)
         movq    $0, 8(%rdi)
@@ -91,7 +90,7 @@ PROBERACE_SNIPPET(CriticalSection, R"(
         ret
 )");
 constexpr std::ptrdiff_t kSectionStart = 4;
-constexpr std::ptrdiff_t kSectionBytes = 9;
+constexpr std::ptrdiff_t kSectionBytes = 13;
 constexpr std::ptrdiff_t kAbort = kSectionStart + kSectionBytes + 8 + 5 + 1 + 7;
 
 Verdict rseq_intact(const Json& parameters, Arena&) {

@@ -51,7 +51,7 @@ Verdict unmapped(ProbedCode& code, void* page) {
 
 // Other code where the probed code was: its bytes are its own, and it is not counted.
 Verdict replaced(ProbedCode& code, void* page) {
-  constexpr std::uint8_t kOther[] = {0x48, 0x8d, 0x47, 0x01, 0xc3}; // lea 1(%rdi),%rax; ret
+  constexpr std::uint8_t kOther[] = {0xf8, 0x48, 0x8d, 0x47, 0x01, 0xc3}; // clc; lea 1(%rdi),%rax; ret
   auto other = Text::of_bytes(kOther);
   if (!other)
     return verdict_of(other.error());

@@ -1,0 +1,268 @@
+// A thread held at a chosen point while others insert and remove: exactly on the site (H09), inside the
+// displaced instruction (H12), inside a hit (H37), inside a probed system call (H69).
+#include "stress/properties/expect_cell.h"
+#include "stress/properties/probed_code.h"
+
+#include "harness/base/raw_syscall.h"
+
+#include <atomic>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::uint64_t kWord = 0x600df00d;
+
+void wait_for(const std::atomic<int>& word) {
+  constexpr timespec kPoll{0, 100'000};
+  while (word.load(std::memory_order_acquire) == 0) // pairs with the store of whoever sets it
+    raw_syscall(SYS_nanosleep, &kPoll, nullptr);
+}
+
+// ---- H09: a page fault that user space resolves (userfaultfd) holds the thread at the load, none of which
+// is done; when it goes on it executes the load again, by then armed.
+
+Verdict stands_on_the_site(const Json& parameters, Arena&) {
+  const int fault = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC));
+  uffdio_api api{UFFD_API, 0, 0};
+  void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  uffdio_register range{{value(address_of(page)), kPageBytes}, UFFDIO_REGISTER_MODE_MISSING, 0};
+  if (fault < 0 || ::ioctl(fault, UFFDIO_API, &api) != 0 || ::ioctl(fault, UFFDIO_REGISTER, &range) != 0)
+    return verdict_of(Error{ErrorKind::MachineLacks, {}, "no userfaultfd here"});
+  auto code = ProbedCode::open(parameters.at("strategy"), {kLoad});
+  if (!code)
+    return verdict_of(code.error());
+  std::uint64_t loaded = 0;
+  std::thread worker([&] { loaded = (*code)->function<Load>()(static_cast<const std::uint64_t*>(page)); });
+  pollfd waiting{fault, POLLIN, 0};
+  while (::poll(&waiting, 1, -1) < 0) {
+  }
+  uffd_msg message{};
+  const bool faulted = ::read(fault, &message, sizeof message) == sizeof message;
+  const Status inserted = (*code)->insert_all();
+  alignas(kPageBytes) static std::uint64_t content[kPageBytes / sizeof(std::uint64_t)] = {kWord};
+  uffdio_copy copy{value(address_of(page)), value(address_of(content)), kPageBytes, 0, 0};
+  ::ioctl(fault, UFFDIO_COPY, &copy);
+  worker.join();
+  if (!inserted)
+    return verdict_of(inserted.error());
+  if (!faulted || loaded != kWord)
+    return broken("wrong-result", fmt::format("the load gave {:#x}", loaded));
+  const std::uint64_t hits = (*code)->hits(0);
+  return hits == 1 ? held() : broken("wrong-count", fmt::format("executed once after insert, {} hits", hits));
+}
+
+// ---- H12
+
+std::atomic<int> parked{0};
+std::atomic<int> release{0};
+Address parked_pc{};
+const GuardedPage* guarded = nullptr;
+
+void park(int, siginfo_t*, void* context) {
+  parked_pc = interrupted_pc(context);
+  parked.store(1, std::memory_order_release); // pairs with wait_for
+  wait_for(release);
+  guarded->open();
+}
+
+// The first site is removed, another of the same page inserted and hit, while a thread is inside the first's
+// displaced instruction.
+Verdict parked_in_the_slot(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kLoad, kIncrement});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status inserted = first_error((*code)->prober().insert({{(*code)->site(0)}})); !inserted)
+    return verdict_of(inserted.error());
+  const GuardedPage page(kWord);
+  guarded = &page;
+  on_signal(SIGSEGV, &park);
+  std::uint64_t loaded = 0;
+  std::thread worker([&] { loaded = (*code)->function<Load>()(page.address()); });
+  wait_for(parked);
+  const Status removed = first_error((*code)->prober().remove({{(*code)->site(0)}}));
+  const Status inserted = first_error((*code)->prober().insert({{(*code)->site(1)}}));
+  const bool right = (*code)->function<Increment>(1)(1) == 2;
+  release.store(1, std::memory_order_release); // pairs with wait_for
+  worker.join();
+  if (!removed || !inserted)
+    return broken("operation", describe(removed ? inserted.error() : removed.error()));
+  if (loaded != kWord || !right)
+    return broken("wrong-result",
+                  fmt::format("parked across a removal and an insertion, the load gave {:#x}", loaded));
+  if ((*code)->hits(0) != 1 || (*code)->hits(1) != 1)
+    return broken("wrong-count", fmt::format("{} and {} hits of 1 each", (*code)->hits(0), (*code)->hits(1)));
+  const bool at_the_site = (*code)->prober().promises().has(Promise::FaultsSeeOriginalPc);
+  if ((*code)->holds(parked_pc) != at_the_site)
+    return broken("path", fmt::format("the thread was parked at {:#x}, {} the text", value(parked_pc),
+                                      at_the_site ? "outside" : "in"));
+  const Status closed = (*code)->prober().close();
+  return closed ? held() : broken("close", describe(closed.error()));
+}
+
+// ---- H37
+
+void park_in_hit(Hit&, void*) {
+  if (parked.exchange(1, std::memory_order_acq_rel) == 0) // pairs with wait_for; the first hit only
+    wait_for(release);
+}
+
+Verdict parked_in_a_hit(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement, kLoad});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status set = (*code)->prober().set_handler(&park_in_hit, nullptr); !set)
+    return needs_handler(set.error());
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  std::uint64_t result = 0;
+  std::thread worker([&] { result = (*code)->function<Increment>()(1); });
+  wait_for(parked);
+  std::atomic<int> removing{0};
+  Status removed;
+  std::thread remover([&] {
+    removing.store(1, std::memory_order_release); // pairs with wait_for
+    removed = (*code)->remove_all();              // must wait for the hit
+  });
+  wait_for(removing);
+  ::usleep(3000);
+  const std::uint64_t meanwhile = (*code)->function<Increment>()(5); // armed or not, it runs
+  release.store(1, std::memory_order_release);                       // pairs with wait_for
+  worker.join();
+  remover.join();
+  if (!removed)
+    return broken("operation", describe(removed.error()));
+  const std::uint64_t hits = (*code)->hits(0);
+  if (result != 2 || meanwhile != 6 || (*code)->function<Increment>()(3) != 4)
+    return broken("wrong-result", "wrong result around a hit that took long");
+  if (hits < 1 || hits > 2 || (*code)->hits(0) != hits)
+    return broken("wrong-count", fmt::format("{} hits", hits));
+  return held();
+}
+
+// More threads than processors, of the class that runs last, so that they are off the processor for long at
+// any point; a neighbour on their page is toggled meanwhile.
+Verdict idle_threads(const Json& parameters, Arena&) {
+  constexpr std::uint64_t kThreads = 8;
+  constexpr std::uint64_t kTimes = 100;
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement, kLoad});
+  if (!code)
+    return verdict_of(code.error());
+  std::atomic<int> go{0};
+  std::atomic<std::uint64_t> wrong{0};
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < kThreads; ++t)
+    threads.emplace_back([&] {
+      const sched_param none{};
+      ::sched_setscheduler(0, SCHED_IDLE, &none);
+      wait_for(go);
+      for (std::uint64_t i = 0; i < kTimes; ++i)
+        wrong.fetch_add((*code)->function<Increment>()(i) == i + 1 ? 0 : 1,
+                        std::memory_order_relaxed); // a count
+    });
+  Status done = first_error((*code)->prober().insert({{(*code)->site(0)}}));
+  go.store(1, std::memory_order_release); // pairs with wait_for
+  for (int round = 0; done && round < (removes_slowly(parameters) ? 1 : 15); ++round) {
+    done = first_error((*code)->prober().insert({{(*code)->site(1)}}));
+    if (done)
+      done = first_error((*code)->prober().remove({{(*code)->site(1)}}));
+  }
+  for (std::thread& thread : threads)
+    thread.join();
+  if (!done)
+    return verdict_of(done.error());
+  const std::uint64_t hits = (*code)->hits(0);
+  if (wrong != 0 || hits != kThreads * kTimes)
+    return broken("wrong-count", fmt::format("{} executions, {} hits, {} wrong results", kThreads * kTimes,
+                                             hits, wrong.load(std::memory_order_relaxed)));
+  return held();
+}
+
+// ---- H69: read(2), interrupted by a signal whose handler asks for a restart, restarts at an armed site.
+
+PROBERACE_SNIPPET(Read, R"(
+        xorl    %eax, %eax
+        SITE
+        syscall
+        ret
+)");
+
+Verdict armed_system_call(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kRead});
+  int ends[2];
+  if (!code || ::pipe(ends) != 0)
+    return verdict_of(code ? system_error("pipe", errno) : code.error());
+  on_signal(
+      SIGUSR1, [](int, siginfo_t*, void*) {}, SA_RESTART);
+  std::atomic<pid_t> reader{0};
+  long result = 0;
+  std::thread worker([&] {
+    char byte = 0;
+    reader.store(::gettid(), std::memory_order_release); // pairs with the loop below
+    result = (*code)->function<long(int, char*, std::size_t)>()(ends[0], &byte, 1);
+  });
+  while (reader.load(std::memory_order_acquire) == 0)
+    ::usleep(100);
+  ::usleep(3000); // it is in read by now, or will hit on its way in: one hit either way
+  const Status inserted = (*code)->insert_all();
+  if (inserted)
+    ::tgkill(::getpid(), reader, SIGUSR1);
+  ::usleep(3000);
+  const bool written = ::write(ends[1], ".", 1) == 1;
+  worker.join();
+  if (!written || result != 1)
+    return broken("system-call", fmt::format("read returned {}", result));
+  if (!inserted)
+    return inserted.error().kind == ErrorKind::InstructionUnsupported
+               ? held("refused: " + describe(inserted.error()))
+               : verdict_of(inserted.error());
+  const std::uint64_t hits = (*code)->hits(0);
+  return hits == 1 ? held() : broken("wrong-count", fmt::format("restarted once, {} hits", hits));
+}
+
+const bool registered = register_experiment("test/stands-on-the-site", &stands_on_the_site) &&
+                        register_experiment("test/parked-in-the-slot", &parked_in_the_slot) &&
+                        register_experiment("test/parked-in-a-hit", &parked_in_a_hit) &&
+                        register_experiment("test/idle-threads", &idle_threads) &&
+                        register_experiment("test/armed-system-call", &armed_system_call);
+
+class Parked : public testing::TestWithParam<std::string> {};
+
+} // namespace
+
+TEST_P(Parked, H09_AThreadStoppedOnTheSiteIsHitWhenItGoesOn) {
+  PROBERACE_EXPECT_TEST_HELD("stands-on-the-site", GetParam());
+}
+
+// Fails if a slot is given to another site, or emptied, at removal.
+TEST_P(Parked, H12_AThreadInsideAStepCompletesItsOwnInstruction) {
+  PROBERACE_EXPECT_TEST_HELD("parked-in-the-slot", GetParam());
+}
+
+TEST_P(Parked, H37_AHitThatTakesLongIsWaitedFor) {
+  PROBERACE_EXPECT_TEST_HELD("parked-in-a-hit", GetParam());
+}
+
+TEST_P(Parked, H37_ThreadsThatRunLastAreCountedExactly) {
+  PROBERACE_EXPECT_TEST_HELD("idle-threads", GetParam());
+}
+
+TEST_P(Parked, H69_ARestartedSystemCallIsTheProgramsOwn) {
+  PROBERACE_EXPECT_TEST_HELD("armed-system-call", GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Strategies, Parked,
+    testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning})), test_name);
+
+} // namespace proberace
