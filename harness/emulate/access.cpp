@@ -74,14 +74,8 @@ void go_on(TrapContext& context, Address pc) noexcept {
     context.raise({SIGTRAP, TRAP_TRACE, pc});
 }
 
-// Both manuals check a near branch's target before the branch is done (SDM vol. 2A, CALL and JMP; APM vol.
-// 3).
-bool fetchable(TrapContext& context, Address target) noexcept {
-  const auto upper = static_cast<std::int64_t>(value(target)) >> 47;
-  if (upper == 0 || upper == -1)
-    return true;
+void raise_unfetchable(TrapContext& context) noexcept {
   context.raise({SIGSEGV, SI_KERNEL, Address{}});
-  return false;
 }
 
 } // namespace proberace::run

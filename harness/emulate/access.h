@@ -56,7 +56,13 @@ inline void write_register(TrapContext& context, const Place& place, std::uint64
 
 // The instruction is complete.
 void go_on(TrapContext& context, Address pc) noexcept;
-// The same behind a branch; false and a fault if it is one no processor could fetch from.
-bool fetchable(TrapContext& context, Address target) noexcept;
+
+// Whether a branch there is done at all. Both manuals have a near branch check its target first (SDM vol. 2A,
+// CALL, JMP, RET; APM vol. 3): an address that is not canonical is #GP at the branch.
+inline bool can_fetch(Address target) noexcept {
+  const auto upper = static_cast<std::int64_t>(value(target)) >> 47;
+  return upper == 0 || upper == -1;
+}
+void raise_unfetchable(TrapContext& context) noexcept;
 
 } // namespace proberace::run
