@@ -16,7 +16,8 @@ void raise_access(TrapContext& context, HardwareFault fault, Through how) noexce
 
 // Alignment checking is on where a program sets AC (SDM vol. 3A, 6.15, #AC; Linux sets CR0.AM).
 bool misaligned(TrapContext& context, Address at, std::size_t bytes) noexcept {
-  if ((value(at) & (bytes - 1)) == 0 || (context.get(Register::Rflags) & kAlignmentCheckBit) == 0)
+  if ((value(at) & (bytes - 1)) == 0 || (context.get(Register::Rflags) & kAlignmentCheckBit) == 0 ||
+      !canonical(at))
     return false;
   context.raise({SIGBUS, BUS_ADRALN, Address{}});
   return true;

@@ -125,7 +125,7 @@ rc::Gen<std::uint64_t> word() {
 }
 
 rc::Gen<bool> one_in(int n) {
-  return rc::gen::map(rc::gen::inRange(0, n), [n](int i) { return i == n - 1; });
+  return rc::gen::map(rc::gen::resize(100, rc::gen::inRange(0, n)), [n](int i) { return i == n - 1; });
 }
 
 rc::Gen<Where> where() {

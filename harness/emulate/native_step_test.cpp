@@ -100,6 +100,7 @@ TEST(NativeStep, RunsOneInstructionAndReportsFaults) {
   at(registers, Register::Rax) = 41;
   at(registers, Register::Rdi) = 0x10;
   at(registers, Register::Rip) = value(address_of(page));
+  at(registers, Register::Rflags) = 0x202; // bit 1, and interrupts on
   NativeStep step = stepper.step(registers);
   EXPECT_FALSE(step.fault);
   EXPECT_EQ(at(step.after, Register::Rax), 42U);

@@ -23,7 +23,7 @@ Place place_of(const Operand& o) {
   switch (o.kind) {
   case Operand::Kind::Register: return {o.high_byte ? Kind::HighByte : Kind::Register, o.bytes, o.reg};
   case Operand::Kind::Memory: return {Kind::Memory, o.bytes};
-  case Operand::Kind::Immediate: return {Kind::Immediate, o.bytes};
+  case Operand::Kind::Immediate: return {Kind::Immediate, sizeof o.immediate}; // sign-extended already
   case Operand::Kind::Other: break;
   }
   return {};
