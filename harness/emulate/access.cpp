@@ -16,7 +16,8 @@ void raise_access(TrapContext& context, HardwareFault fault, Through how) noexce
 
 // Alignment checking is on where a program sets AC (SDM vol. 3A, 6.15, #AC; Linux sets CR0.AM).
 bool misaligned(TrapContext& context, Address at, std::size_t bytes) noexcept {
-  if ((value(at) & (bytes - 1)) == 0 || (context.get(Register::Rflags) & kAlignmentCheckBit) == 0)
+  if ((value(at) & (bytes - 1)) == 0 || (context.get(Register::Rflags) & kAlignmentCheckBit) == 0 ||
+      !canonical(at))
     return false;
   context.raise({SIGBUS, BUS_ADRALN, Address{}});
   return true;
@@ -74,14 +75,8 @@ void go_on(TrapContext& context, Address pc) noexcept {
     context.raise({SIGTRAP, TRAP_TRACE, pc});
 }
 
-// Both manuals check a near branch's target before the branch is done (SDM vol. 2A, CALL and JMP; APM vol.
-// 3).
-bool fetchable(TrapContext& context, Address target) noexcept {
-  const auto upper = static_cast<std::int64_t>(value(target)) >> 47;
-  if (upper == 0 || upper == -1)
-    return true;
+void raise_unfetchable(TrapContext& context) noexcept {
   context.raise({SIGSEGV, SI_KERNEL, Address{}});
-  return false;
 }
 
 } // namespace proberace::run

@@ -11,6 +11,11 @@ inline constexpr std::uint64_t kLow32 = 0xFFFFFFFF;
 
 enum class Through : std::uint8_t { Data, Stack };
 
+inline bool canonical(Address a) noexcept {
+  const auto upper = static_cast<std::int64_t>(value(a)) >> 47;
+  return upper == 0 || upper == -1;
+}
+
 // `pushed` is added to rsp where it is the base: pop computes its destination with rsp already moved.
 inline Address effective_address(const TrapContext& context, const EffectiveAddress& e,
                                  std::uint64_t pushed = 0) noexcept {
@@ -21,7 +26,7 @@ inline Address effective_address(const TrapContext& context, const EffectiveAddr
     at += context.get(e.index) << e.shift;
   if (e.narrow)
     at &= kLow32;
-  if (e.has_segment)
+  if (e.has_segment && canonical(Address{at})) // else #GP before the base is added: seen on this processor
     at += context.segment_base(e.segment);
   return Address{at};
 }
@@ -56,7 +61,12 @@ inline void write_register(TrapContext& context, const Place& place, std::uint64
 
 // The instruction is complete.
 void go_on(TrapContext& context, Address pc) noexcept;
-// The same behind a branch; false and a fault if it is one no processor could fetch from.
-bool fetchable(TrapContext& context, Address target) noexcept;
+
+// Whether a branch there is done at all. Both manuals have a near branch check its target first (SDM vol. 2A,
+// CALL, JMP, RET; APM vol. 3): an address that is not canonical is #GP at the branch.
+inline bool can_fetch(Address target) noexcept {
+  return canonical(target);
+}
+void raise_unfetchable(TrapContext& context) noexcept;
 
 } // namespace proberace::run

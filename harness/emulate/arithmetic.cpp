@@ -105,6 +105,53 @@ void divide(TrapContext& context, const MicroPlan& plan) noexcept {
     finish(context, plan, registers);
 }
 
+namespace {
+
+struct [[gnu::packed, gnu::may_alias]] Unaligned {
+  union {
+    std::uint8_t byte;
+    std::uint16_t word;
+    std::uint32_t half;
+    std::uint64_t whole;
+  };
+};
+
+// One access each, so that other threads never see it torn.
+std::uint64_t read_there(const volatile Unaligned* there, std::size_t bytes) noexcept {
+  switch (bytes) {
+  case 1: return there->byte;
+  case 2: return there->word;
+  case 4: return there->half;
+  default: return there->whole;
+  }
+}
+
+void write_there(volatile Unaligned* there, std::size_t bytes, std::uint64_t word) noexcept {
+  switch (bytes) {
+  case 1: there->byte = static_cast<std::uint8_t>(word); break;
+  case 2: there->word = static_cast<std::uint16_t>(word); break;
+  case 4: there->half = static_cast<std::uint32_t>(word); break;
+  default: there->whole = word;
+  }
+}
+
+} // namespace
+
+// One question for both accesses, and the write permission is looked at first, as the hardware does for a
+// read-modify-write across two pages.
+void compute_in_place(TrapContext& context, const MicroPlan& plan) noexcept {
+  ThunkRegisters registers;
+  auto* const operand = static_cast<volatile Unaligned*>(
+      in_place(context, effective_address(context, plan.address), plan.to.bytes, through(plan.address)));
+  if (operand == nullptr || !read_inputs(context, plan, registers))
+    return;
+  std::uint64_t& word = plan.operand_in_rcx ? registers.rcx : registers.rax;
+  word = read_there(operand, plan.to.bytes);
+  plan.thunk(&registers);
+  write_there(operand, plan.to.bytes, word);
+  complete(context, plan, registers);
+}
+
 // The one write to memory is the locked instruction itself, and nothing after it can fail.
 void compute_locked(TrapContext& context, const MicroPlan& plan) noexcept {
   ThunkRegisters registers;

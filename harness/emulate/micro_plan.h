@@ -68,6 +68,7 @@ struct MicroPlan final : StepPlan {
   std::uint16_t released = 0; // ret imm16
   bool sign_extends = false;
   bool divides_signed = false;
+  bool operand_in_rcx = false; // where the thunk takes an operand in memory; else in rax
 
   bool completes_at_once() const noexcept override { return true; }
 };

@@ -23,7 +23,7 @@ Place place_of(const Operand& o) {
   switch (o.kind) {
   case Operand::Kind::Register: return {o.high_byte ? Kind::HighByte : Kind::Register, o.bytes, o.reg};
   case Operand::Kind::Memory: return {Kind::Memory, o.bytes};
-  case Operand::Kind::Immediate: return {Kind::Immediate, o.bytes};
+  case Operand::Kind::Immediate: return {Kind::Immediate, sizeof o.immediate}; // sign-extended already
   case Operand::Kind::Other: break;
   }
   return {};
@@ -109,8 +109,15 @@ Planned plan_shape(const Instruction& instruction, const ShapeRow& row, const Op
   auto plan = std::make_unique<MicroPlan>();
   plan->run = runner.run;
   plan->next = instruction.next();
-  if (row.shape == Shape::Nothing)
+  if (row.shape == Shape::Nothing) {
+    // 0F 0D with a register: a nop for the decoder and for Intel, #UD on AMD.
+    if (operands.count > 1 && operands.list[0].kind != Operand::Kind::Memory)
+      return refuse(instruction, "reserved, and not a nop for every processor");
+    // F3 41 90: pause for the decoder, xchg %r8,%rax for the processor (H58).
+    if (row.mnemonic == "pause" && instruction.length > 2)
+      return refuse(instruction, "with further prefixes, which make it another instruction");
     return plan;
+  }
   take_operands(*plan, operands);
   for (std::size_t i = 0; i < operands.count; ++i)
     if (operands.list[i].kind == Operand::Kind::Other)
@@ -157,8 +164,8 @@ ThunkWiring wire(const Wiring& wiring, const Operands& operands, std::uint8_t by
   return w;
 }
 
-// The operand in memory is the locked instruction's own.
-void leave_memory_to_thunk(ThunkWiring& w) {
+// The runner, or the locked instruction itself, sees to the operand in memory.
+void reach_memory_in_place(ThunkWiring& w) {
   for (Place* place : {&w.rax, &w.rdx, &w.rcx})
     if (is_memory(*place))
       *place = {};
@@ -201,8 +208,13 @@ Planned plan_computation(const Instruction& instruction, const ComputeRow& row, 
   plan->to = place_of(operands.list[0]);
   plan->wiring = wire(*row.wiring, operands, bytes);
   plan->divides_signed = row.mnemonic == "idiv";
-  if (locked)
-    leave_memory_to_thunk(plan->wiring);
+  const bool modifies =
+      is_memory(plan->wiring.first.to) || is_memory(plan->wiring.second.to); // reads it, too
+  plan->operand_in_rcx = row.wiring->rcx == Wire::Op0;
+  if (modifies && !locked && abilities.atomic_access)
+    plan->run = &run::compute_in_place;
+  if (modifies && abilities.atomic_access)
+    reach_memory_in_place(plan->wiring);
   return plan;
 }
 

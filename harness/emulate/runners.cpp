@@ -104,8 +104,12 @@ void leave(TrapContext& context, const MicroPlan& plan) noexcept {
 
 void jump(TrapContext& context, const MicroPlan& plan) noexcept {
   std::uint64_t target = 0;
-  if (read(context, plan, plan.from, target) && fetchable(context, Address{target}))
+  if (!read(context, plan, plan.from, target))
+    return;
+  if (can_fetch(Address{target}))
     go_on(context, Address{target});
+  else
+    raise_unfetchable(context);
 }
 
 void jump_if(TrapContext& context, const MicroPlan& plan) noexcept {
@@ -116,9 +120,15 @@ void call(TrapContext& context, const MicroPlan& plan) noexcept {
   std::uint64_t target = 0;
   if (!read(context, plan, plan.from, target)) // with rsp as it is
     return;
-  if (!fetchable(context, Address{target}))
-    return;
   const std::uint64_t top = stack_pointer(context) - plan.width;
+  if (!can_fetch(Address{target})) {
+    // The stack's fault comes first, and nothing is pushed: seen on this processor.
+    std::uint64_t there = 0;
+    if (load(context, Address{top}, plan.width, Through::Stack, there) &&
+        store(context, Address{top}, plan.width, Through::Stack, there))
+      raise_unfetchable(context);
+    return;
+  }
   if (!store(context, Address{top}, plan.width, Through::Stack, value(plan.next)))
     return;
   context.set(Register::Rsp, top);
@@ -128,9 +138,10 @@ void call(TrapContext& context, const MicroPlan& plan) noexcept {
 void return_near(TrapContext& context, const MicroPlan& plan) noexcept {
   std::uint64_t target = 0;
   const std::uint64_t top = stack_pointer(context);
-  if (!load(context, Address{top}, plan.width, Through::Stack, target) ||
-      !fetchable(context, Address{target}))
+  if (!load(context, Address{top}, plan.width, Through::Stack, target))
     return;
+  if (!can_fetch(Address{target}))
+    return raise_unfetchable(context);
   context.set(Register::Rsp, top + plan.width + plan.released);
   go_on(context, Address{target});
 }

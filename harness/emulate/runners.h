@@ -26,8 +26,9 @@ void jump_if_counter_zero(TrapContext&, const MicroPlan&) noexcept; // jrcxz, je
 void loop(TrapContext&, const MicroPlan&) noexcept;                 // loop
 void loop_while(TrapContext&, const MicroPlan&) noexcept;           // loope, loopne: by `condition`
 
-void compute(TrapContext&, const MicroPlan&) noexcept;        // by the thunk, as wired
-void divide(TrapContext&, const MicroPlan&) noexcept;         // the same, after looking for a divide error
-void compute_locked(TrapContext&, const MicroPlan&) noexcept; // by a locked thunk, on the memory in place
+void compute(TrapContext&, const MicroPlan&) noexcept;          // by the thunk, as wired
+void compute_in_place(TrapContext&, const MicroPlan&) noexcept; // the same on memory it reads and writes
+void divide(TrapContext&, const MicroPlan&) noexcept;           // the same, after looking for a divide error
+void compute_locked(TrapContext&, const MicroPlan&) noexcept;   // by a locked thunk, on the memory in place
 
 } // namespace proberace::run

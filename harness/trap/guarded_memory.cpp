@@ -31,21 +31,28 @@ HardwareFault fault_of(Address at, long populate_error) noexcept {
   }
 }
 
-bool canonical(Address at) noexcept {
-  return value(at) >> 47 == 0;
+// What has no user page to ask the kernel for: the kernel's half of the address space is a page fault like
+// any other, and what is not canonical is #GP, which the kernel reports without an address
+// (arch/x86/mm/fault.c, arch/x86/kernel/traps.c).
+bool outside_user_half(Address at, Address last, HardwareFault& fault) noexcept {
+  constexpr int kUserBits = 47;
+  for (const Address edge : {at, last}) {
+    if (value(edge) >> kUserBits == 0)
+      continue;
+    const bool canonical = static_cast<std::int64_t>(value(edge)) >> kUserBits == -1;
+    fault =
+        canonical ? HardwareFault{SIGSEGV, SEGV_MAPERR, edge} : HardwareFault{SIGSEGV, SI_KERNEL, Address{}};
+    return true;
+  }
+  return false;
 }
-
-// Not canonical: #GP, which the kernel reports without an address (arch/x86/kernel/traps.c).
-constexpr HardwareFault kGeneralProtection{SIGSEGV, SI_KERNEL, Address{}};
 
 } // namespace
 
 bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
   const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
-  if (!canonical(at) || !canonical(last)) {
-    fault = kGeneralProtection;
+  if (outside_user_half(at, last, fault))
     return false;
-  }
   // The first byte and the last: no operand is longer than a page.
   for (const Address edge : {at, last}) {
     const Address word{value(edge) & ~(kWord - 1)};
@@ -59,10 +66,8 @@ bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
 
 bool writable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
   const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
-  if (!canonical(at) || !canonical(last)) {
-    fault = kGeneralProtection;
+  if (outside_user_half(at, last, fault))
     return false;
-  }
   for (Address page = page_of(at); page <= page_of(last); page = page + kPageBytes) {
     const long error = populate(page, MADV_POPULATE_WRITE);
     if (error == 0)
