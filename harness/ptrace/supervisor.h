@@ -56,6 +56,8 @@ public:
   // A thread that is known to wait in a call that the kernel restarts: the best one to interrupt.
   void prefer(pid_t thread) noexcept { calls_.prefer(thread); }
 
+  // Calls `f` with each thread the process creates from now on, before it has executed anything.
+  void on_new_thread(std::function<void(pid_t)> f) { new_thread_ = std::move(f); }
   // Stops every thread, until serve().
   Status stop_all() { return tracees_.stop_all(); }
 
@@ -106,6 +108,7 @@ private:
   };
   std::optional<Entry> entry_;
   int execs_ = 0;
+  std::function<void(pid_t)> new_thread_;
 };
 
 } // namespace proberace

@@ -47,8 +47,13 @@ void Supervisor::handle(Tracee& tracee) {
 }
 
 void Supervisor::on_event_stop(Tracee& tracee) {
-  if (tracee.process != tracees_.process() && !tracee.introduced)
-    return on_child(tracee);
+  if (!tracee.introduced) {
+    if (tracee.process != tracees_.process())
+      return on_child(tracee);
+    tracee.introduced = true;
+    if (new_thread_)
+      new_thread_(tracee.thread);
+  }
   if (is_group_stop(tracee.status))
     return tracees_.listen(tracee);
   tracees_.resume(tracee);
@@ -87,6 +92,7 @@ void Supervisor::on_exec(Tracee& tracee) {
       tracees_.forget(other->thread);
   Tracee anew(tracee.thread, tracee.process);
   anew.stopped = true;
+  anew.introduced = true;
   anew.status = tracee.status;
   tracee = anew;
   ++execs_;

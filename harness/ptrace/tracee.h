@@ -20,7 +20,7 @@ struct Tracee {
   bool leaving = false;     // past its exit event: runs no more code of the program
   bool in_vfork =
       false; // waits in the kernel for a child that shares its memory: cannot be stopped, need not be
-  bool introduced = false; // of another process: known to share the memory
+  bool introduced = false; // its first stop, if it was born traced, has been handled
   int status = 0;          // of its stop, as wait4 gave it
 
   // The step under way.

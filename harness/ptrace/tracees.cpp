@@ -39,7 +39,7 @@ Status Tracees::seize(pid_t thread, bool& fresh) {
   const long result = trace_request(PTRACE_SEIZE, thread, 0, kOptions);
   if (result == 0) {
     fresh = true;
-    tracees_[thread] = std::make_unique<Tracee>(thread, process_);
+    (tracees_[thread] = std::make_unique<Tracee>(thread, process_))->introduced = true;
     return {};
   }
   // Born traced and not noted yet, or ended but still listed.

@@ -28,13 +28,13 @@ std::expected<std::uint32_t, Error> uprobe_perf_type() {
 
 // config1 is the path, config2 the offset.
 int open_uprobe_event(std::uint32_t type, const std::string& path, std::uint64_t offset, pid_t thread,
-                      int cpu) {
+                      int cpu, bool inherit) {
   perf_event_attr attribute{};
   attribute.size = sizeof attribute;
   attribute.type = type;
   attribute.config1 = reinterpret_cast<std::uint64_t>(path.c_str());
   attribute.config2 = offset;
-  if (thread != -1) {
+  if (thread != -1 && inherit) {
     attribute.inherit = 1;
     attribute.inherit_thread = 1;
   }

@@ -19,6 +19,13 @@ namespace {
 constexpr std::string_view kTransport = "ptrace:";
 constexpr std::string_view kPeer = "kernel-uprobe";
 
+std::uint64_t sum(const std::map<pid_t, std::uint64_t>& hits) {
+  std::uint64_t all = 0;
+  for (const auto& [thread, n] : hits)
+    all += n;
+  return all;
+}
+
 std::string describe(const ProgramEnd& end) {
   if (!end.status)
     return end.ended ? "has ended" : "runs on";
@@ -100,10 +107,10 @@ private:
       (void)supervisor.detach();
       return ready;
     }
-    const ProgramEnd end = watch.until_end(supervisor, way_->needs_supervisor(), launch.has_value());
-    way_->disarm();
+    const ProgramEnd end = watch.until_end(supervisor);
+    const Status counted = way_->disarm();
     print(process, places, end, supervisor.execs() - (launch ? 1 : 0));
-    return end.left;
+    return end.left ? counted : end.left;
   }
 
   std::expected<std::vector<ProbeSpec>, Error> parse() const {
@@ -152,29 +159,28 @@ private:
                       int execs) const {
     Table table({"probe", "thread", "hits"}, {false, true, true});
     for (std::size_t i = 0; i < places.size(); ++i) {
-      table.add({places[i].spec.text, "all", std::to_string(way_->hits(i))});
-      for (const auto& [thread, n] : way_->hits_by_thread(i).value_or(std::map<pid_t, std::uint64_t>{}))
+      const auto hits = way_->hits(i);
+      table.add({places[i].spec.text, "all", std::to_string(sum(hits))});
+      for (const auto& [thread, n] : hits)
         table.add({"", std::to_string(thread), std::to_string(n)});
     }
     std::string text = fmt::format("{}: process {} {}\n", strategy_, process, describe(end));
-    if (execs > 0 && way_->needs_supervisor())
-      text += fmt::format("it executed another program {} time{}: probes are gone with the old one\n", execs,
-                          execs == 1 ? "" : "s");
+    if (execs > 0)
+      text += fmt::format("it executed another program {} time{}: ptrace probes are gone with the old one\n",
+                          execs, execs == 1 ? "" : "s");
     return text + table.text();
   }
 
   Json as_json(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end, int execs) const {
     Json sites = Json::array();
     for (std::size_t i = 0; i < places.size(); ++i) {
-      Json threads = nullptr;
-      if (const auto by_thread = way_->hits_by_thread(i)) {
-        threads = Json::object();
-        for (const auto& [thread, n] : *by_thread)
-          threads[std::to_string(thread)] = n;
-      }
+      const auto hits = way_->hits(i);
+      Json threads = Json::object();
+      for (const auto& [thread, n] : hits)
+        threads[std::to_string(thread)] = n;
       sites.push_back(Json{{"probe", places[i].spec.text},
                            {"address", fmt::format("{:#x}", value(places[i].site.address))},
-                           {"hits", way_->hits(i)},
+                           {"hits", sum(hits)},
                            {"threads", std::move(threads)}});
     }
     Json j{{"schema", "proberace/run/1"},

@@ -6,7 +6,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 
 namespace proberace {
 
@@ -17,18 +16,17 @@ public:
   // Precondition: `supervisor` has attached to the program; if it was launched, it stands at its entry. The
   // first site that is refused, in words; then nothing stays armed.
   virtual Status arm(Supervisor& supervisor, std::span<const ProbePlace> places) = 0;
-  // Whether the supervisor must stay attached for hits to be taken.
-  virtual bool needs_supervisor() const noexcept = 0;
-  virtual void disarm() = 0;
+  // Ends the counting. What went wrong meanwhile, if the counts are not whole.
+  virtual Status disarm() = 0;
 
-  virtual std::uint64_t hits(std::size_t place) const = 0;
-  // By thread id; none where they are not counted by thread.
-  virtual std::optional<std::map<pid_t, std::uint64_t>> hits_by_thread(std::size_t place) const = 0;
+  // By thread id.
+  virtual std::map<pid_t, std::uint64_t> hits(std::size_t place) const = 0;
 };
 
 // By an armer and a stepper, from the supervisor.
 std::unique_ptr<ProgramProbes> traced_probes();
-// By the kernel's uprobes, counted by perf for the program's threads.
+// By the kernel's uprobes, counted by perf for each of the program's threads; the supervisor only says which
+// there are.
 std::unique_ptr<ProgramProbes> uprobe_probes();
 
 } // namespace proberace

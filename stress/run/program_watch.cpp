@@ -1,11 +1,8 @@
 #include "stress/run/program_watch.h"
 
-#include <cerrno>
 #include <csignal>
 #include <poll.h>
 #include <sys/signalfd.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace proberace {
@@ -35,31 +32,19 @@ bool ProgramWatch::asked_to_leave() {
   return ::read(signals_, &signal, sizeof signal) == sizeof signal;
 }
 
-ProgramEnd ProgramWatch::until_end(Supervisor& supervisor, bool stay, bool own_child) {
-  ProgramEnd end;
-  const int process = static_cast<int>(::syscall(SYS_pidfd_open, supervisor.process(), 0));
-  if (!stay)
-    end.left = supervisor.detach();
+ProgramEnd ProgramWatch::until_end(Supervisor& supervisor) {
   for (bool leaving = false; !leaving;) {
-    if (stay) {
-      supervisor.serve();
-      if (!supervisor.process_lives())
-        break;
-    }
-    pollfd waiting[2] = {{signals_, POLLIN, 0}, {stay ? supervisor.descriptor() : process, POLLIN, 0}};
+    supervisor.serve();
+    if (!supervisor.process_lives())
+      break;
+    pollfd waiting[2] = {{signals_, POLLIN, 0}, {supervisor.descriptor(), POLLIN, 0}};
     ::poll(waiting, 2, -1);
-    leaving = (waiting[0].revents != 0 && asked_to_leave()) || (!stay && waiting[1].revents != 0);
+    leaving = waiting[0].revents != 0 && asked_to_leave();
   }
-  if (stay) {
-    end.ended = !supervisor.process_lives();
-    end.status = supervisor.exit_status();
-    end.left = supervisor.detach();
-  } else if (pollfd ended{process, POLLIN, 0}; ::poll(&ended, 1, 0) > 0) {
-    end.ended = true;
-    if (int status = 0; own_child && ::waitpid(supervisor.process(), &status, WNOHANG) > 0)
-      end.status = status;
-  }
-  ::close(process);
+  ProgramEnd end;
+  end.left = supervisor.detach();
+  end.status = supervisor.exit_status();
+  end.ended = end.status.has_value();
   return end;
 }
 

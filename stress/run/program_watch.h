@@ -9,7 +9,7 @@ namespace proberace {
 
 struct ProgramEnd {
   bool ended = false;          // else it runs on
-  std::optional<int> status{}; // as wait4 gives it; none where the program is another's child
+  std::optional<int> status{}; // as wait4 gives it; none where only its parent may know
   Status left{};               // whether it was left as it was
 };
 
@@ -22,9 +22,8 @@ public:
   ProgramWatch(const ProgramWatch&) = delete;
   ProgramWatch& operator=(const ProgramWatch&) = delete;
 
-  // On return the supervisor has detached. With `stay` it serves until then, else it detaches at once.
-  // `own_child` says that the program is this process' child.
-  ProgramEnd until_end(Supervisor& supervisor, bool stay, bool own_child);
+  // Serves until then. On return the supervisor has detached.
+  ProgramEnd until_end(Supervisor& supervisor);
 
 private:
   bool asked_to_leave();

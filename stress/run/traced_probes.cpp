@@ -21,11 +21,9 @@ public:
     return {};
   }
 
-  bool needs_supervisor() const noexcept override { return true; }
-  void disarm() override {} // the supervisor's detach does
+  Status disarm() override { return {}; } // the supervisor's detach does
 
-  std::uint64_t hits(std::size_t place) const override { return supervisor_->sites().hits(sites_.at(place)); }
-  std::optional<std::map<pid_t, std::uint64_t>> hits_by_thread(std::size_t place) const override {
+  std::map<pid_t, std::uint64_t> hits(std::size_t place) const override {
     return supervisor_->sites().hits_by_thread(sites_.at(place));
   }
 

@@ -3,92 +3,111 @@
 #include "stress/run/program_probes.h"
 
 #include <cerrno>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace proberace {
 
 namespace {
 
-// One perf event for each thread there is, taken over by the threads it creates (not by forked children). The
-// threads are stopped meanwhile, so that none is born uncounted or counted twice.
+// One perf event for each thread and site, opened while the thread is stopped and has executed nothing.
+// Events are not left to be inherited: perf would read the path through a pointer of ours in the program's
+// memory, and creating a thread would fail there.
 class UprobeProbes final : public ProgramProbes {
 public:
-  ~UprobeProbes() override { disarm(); }
+  ~UprobeProbes() override { (void)disarm(); }
 
   Status arm(Supervisor& supervisor, std::span<const ProbePlace> places) override {
     const auto type = uprobe_perf_type();
     if (!type)
       return std::unexpected(type.error());
+    type_ = *type;
     if (const Status stopped = supervisor.stop_all(); !stopped)
       return stopped;
-    const AddressSpace space = AddressSpace::read(supervisor.process());
-    for (const ProbePlace& place : places)
-      if (const Status armed = arm_one(*type, supervisor, *space.find(place.site.address), place); !armed)
-        return armed;
-    return {};
-  }
-
-  bool needs_supervisor() const noexcept override { return false; }
-
-  void disarm() override {
-    for (const auto& probe : probes_) {
-      Armed& armed = *probe;
-      armed.counted = read_all(armed.events);
-      for (const int event : armed.events)
-        ::close(event);
-      armed.events.clear();
+    if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+      files.rlim_cur = files.rlim_max;
+      ::setrlimit(RLIMIT_NOFILE, &files);
     }
+    const Target target(supervisor.process());
+    const AddressSpace space = target.address_space();
+    for (const ProbePlace& place : places) {
+      const Mapping& mapping = *space.find(place.site.address);
+      if (!mapping.file_backed())
+        return std::unexpected(
+            Error{ErrorKind::MemoryUnsupported, place.site.address,
+                  place.spec.text + ": a uprobe is a place in a file, and this is anonymous memory"});
+      probes_.push_back(Probe{mapping.path, place.site, {}, {}});
+    }
+    for (const pid_t thread : threads_of(supervisor.process()))
+      count_thread(thread);
+    if (!trouble_)
+      return trouble_;
+    supervisor.on_new_thread([this](pid_t thread) { count_thread(thread); });
+    return seen_armed(target, places);
   }
 
-  std::uint64_t hits(std::size_t place) const override {
-    const Armed& armed = *probes_.at(place);
-    return armed.counted + read_all(armed.events);
+  Status disarm() override {
+    for (Probe& probe : probes_)
+      while (!probe.events.empty())
+        fold(probe, probe.events.begin()->first);
+    return trouble_;
   }
-  std::optional<std::map<pid_t, std::uint64_t>> hits_by_thread(std::size_t) const override {
-    return std::nullopt;
-  }
+
+  std::map<pid_t, std::uint64_t> hits(std::size_t place) const override { return probes_.at(place).counted; }
 
 private:
-  struct Armed {
-    std::string path; // perf reads it again at every clone that takes over the event
-    std::vector<int> events;
-    std::uint64_t counted = 0;
+  struct Probe {
+    std::string path;
+    Site site;
+    std::map<pid_t, int> events; // by thread
+    std::map<pid_t, std::uint64_t> counted;
   };
+  static constexpr std::size_t kEventsBeforeSweep = 1024; // of threads that may have ended
 
-  Status arm_one(std::uint32_t type, const Supervisor& supervisor, const Mapping& mapping,
-                 const ProbePlace& place) {
-    if (!mapping.file_backed())
-      return std::unexpected(
-          Error{ErrorKind::MemoryUnsupported, place.site.address,
-                place.spec.text + ": a uprobe is a place in a file, and this is anonymous memory"});
-    Armed& armed = *probes_.emplace_back(std::make_unique<Armed>());
-    armed.path = mapping.path;
-    for (const pid_t thread : threads_of(supervisor.process())) {
-      const int event = open_uprobe_event(type, armed.path, place.site.file_offset, thread, -1);
-      if (event < 0 && errno == ESRCH)
-        continue; // ended
-      if (event < 0)
-        return std::unexpected(uprobe_registration_error(errno, place.site.address));
-      armed.events.push_back(event);
+  void count_thread(pid_t thread) {
+    for (Probe& probe : probes_) {
+      if (probe.events.size() >= kEventsBeforeSweep)
+        sweep(probe);
+      const int event = open_uprobe_event(type_, probe.path, probe.site.file_offset, thread, -1, false);
+      if (event >= 0)
+        probe.events[thread] = event;
+      else if (errno != ESRCH && trouble_)
+        trouble_ = std::unexpected(uprobe_registration_error(errno, probe.site.address));
     }
-    std::uint8_t byte = place.instruction.bytes[0];
-    if (!Target(supervisor.process()).read(place.site.address, {&byte, 1}) ||
-        byte == place.instruction.bytes[0])
-      return std::unexpected(
-          Error{ErrorKind::NotTakingEffect, place.site.address,
-                place.spec.text + ": the kernel accepted the uprobe but did not arm it here"});
+  }
+
+  static void fold(Probe& probe, pid_t thread) {
+    const int event = probe.events.at(thread);
+    if (std::uint64_t count = 0; ::read(event, &count, sizeof count) == sizeof count && count != 0)
+      probe.counted[thread] += count;
+    ::close(event);
+    probe.events.erase(thread);
+  }
+
+  static void sweep(Probe& probe) {
+    std::vector<pid_t> ended;
+    for (const auto& [thread, event] : probe.events)
+      if (has_ended(thread))
+        ended.push_back(thread);
+    for (const pid_t thread : ended)
+      fold(probe, thread);
+  }
+
+  // The kernel may accept a uprobe and never arm it (H64).
+  static Status seen_armed(const Target& target, std::span<const ProbePlace> places) {
+    for (const ProbePlace& place : places) {
+      std::uint8_t byte = place.instruction.bytes[0];
+      if (!target.read(place.site.address, {&byte, 1}) || byte == place.instruction.bytes[0])
+        return std::unexpected(
+            Error{ErrorKind::NotTakingEffect, place.site.address,
+                  place.spec.text + ": the kernel accepted the uprobe but did not arm it here"});
+    }
     return {};
   }
 
-  static std::uint64_t read_all(const std::vector<int>& events) {
-    std::uint64_t sum = 0;
-    for (const int event : events)
-      if (std::uint64_t count = 0; ::read(event, &count, sizeof count) == sizeof count)
-        sum += count;
-    return sum;
-  }
-
-  std::vector<std::unique_ptr<Armed>> probes_;
+  std::uint32_t type_ = 0;
+  std::vector<Probe> probes_;
+  Status trouble_;
 };
 
 } // namespace
