@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <string_view>
 #include <unistd.h>
 
@@ -10,9 +11,10 @@ namespace proberace {
 
 namespace {
 
-std::string read_maps() {
+std::string read_maps(pid_t process) {
   std::string text;
-  const int fd = ::open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  const std::string file = process == 0 ? "/proc/self/maps" : fmt::format("/proc/{}/maps", process);
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0)
     return text;
   char chunk[16384];
@@ -54,9 +56,9 @@ Mapping parse(std::string_view line) {
 
 } // namespace
 
-AddressSpace AddressSpace::read() {
+AddressSpace AddressSpace::read(pid_t process) {
   AddressSpace space;
-  const std::string text = read_maps();
+  const std::string text = read_maps(process);
   for (std::string_view rest = text; !rest.empty();) {
     const std::size_t eol = rest.find('\n');
     if (eol == std::string_view::npos)

@@ -1,4 +1,4 @@
-// The mappings of this process, read from /proc/self/maps (about 45 µs): a snapshot, stale as soon as it is
+// The mappings of a process, read from /proc/PID/maps (about 45 µs): a snapshot, stale as soon as it is
 // taken.
 #pragma once
 
@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <sys/types.h>
 #include <vector>
 
 namespace proberace {
@@ -31,8 +32,8 @@ struct Mapping {
 
 class AddressSpace {
 public:
-  // The snapshot of this process now.
-  static AddressSpace read();
+  // The snapshot of a process now; empty if it is gone or may not be looked at. 0 is this process.
+  static AddressSpace read(pid_t process = 0);
 
   // What `page` showed before a prober replaced it: find() answers with this instead, so that a second site
   // on the page is still known as a place in its file.

@@ -10,10 +10,14 @@
 namespace proberace {
 
 bool read_memory(Address from, std::span<std::uint8_t> out) noexcept {
+  return read_memory_of(static_cast<pid_t>(raw_syscall(SYS_getpid)), from, out);
+}
+
+bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) noexcept {
   iovec local{out.data(), out.size()};
   iovec remote{bytes_at(from), out.size()};
-  const long pid = raw_syscall(SYS_getpid);
-  return raw_syscall(SYS_process_vm_readv, pid, &local, 1, &remote, 1, 0) == static_cast<long>(out.size());
+  return raw_syscall(SYS_process_vm_readv, process, &local, 1, &remote, 1, 0) ==
+         static_cast<long>(out.size());
 }
 
 int write_code(Address to, std::span<const std::uint8_t> bytes) noexcept {

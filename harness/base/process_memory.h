@@ -9,11 +9,15 @@
 #include "harness/base/address.h"
 
 #include <span>
+#include <sys/types.h>
 
 namespace proberace {
 
 // signal-safe. False if any byte is not readable (unmapped, PROT_NONE); then out is unspecified.
 bool read_memory(Address from, std::span<std::uint8_t> out) noexcept;
+
+// The same of another process, whose tracer this process is or may be.
+bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) noexcept;
 
 // signal-safe. 0, or the errno of the first failing step. Bytes within one page are written by one copy; a
 // single byte is written whole. Does not serialise other cores: see membarrier.h.

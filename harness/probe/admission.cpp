@@ -1,7 +1,5 @@
 #include "harness/probe/admission.h"
 
-#include "harness/base/process_memory.h"
-
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -11,7 +9,7 @@ const std::vector<bool>& Admission::boundaries(const FunctionRange& function, co
   const auto [it, fresh] = boundaries_.try_emplace({function.start, function.generation});
   if (fresh) {
     std::vector<std::uint8_t> code(static_cast<std::size_t>(function.end - function.start));
-    if (read_memory(function.start, code)) {
+    if (target_.read(function.start, code)) {
       original(function.start, code);
       it->second = instruction_boundaries(code);
     } else {
@@ -38,7 +36,7 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
   const std::span code(bytes.data(),
                        std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));
-  if (!read_memory(site.address, code))
+  if (!target_.read(site.address, code))
     return std::unexpected(Error{ErrorKind::NotMapped, site.address, "the code here cannot be read"});
   original(site.address, code);
   if (code[0] == kInt3)

@@ -29,13 +29,6 @@ const Mapping& load_base(const AddressSpace& space, const Mapping& mapping) {
   return *base;
 }
 
-// A mapped file by a name that opens even after it was unlinked (proc(5), map_files), else by its path.
-std::string openable_path(const Mapping& m) {
-  if (!m.path.empty() && m.path[0] == '/' && !m.path.ends_with(" (deleted)"))
-    return m.path;
-  return fmt::format("/proc/self/map_files/{:x}-{:x}", value(m.start), value(m.end));
-}
-
 const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions, Address a) {
   const FunctionRange* best = nullptr;
   auto it = std::upper_bound(functions.begin(), functions.end(), a,
@@ -49,7 +42,23 @@ const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions
   return best;
 }
 
+std::unexpected<Error> not_loaded(std::string_view path_suffix, const std::set<std::string>& loaded) {
+  return std::unexpected(Error{ErrorKind::BadInput,
+                               {},
+                               fmt::format("no loaded object's path ends with '{}'; loaded are: {}",
+                                           path_suffix, fmt::join(loaded, ", "))});
+}
+
 } // namespace
+
+// A mapped file by its path, as the process sees it (it may have a root of its own), or by a name that opens
+// even after it was unlinked (proc(5), root and map_files).
+std::string FunctionIndex::openable_path(const Mapping& m) const {
+  const std::string process = process_ == 0 ? "self" : std::to_string(process_);
+  if (!m.path.empty() && m.path[0] == '/' && !m.path.ends_with(" (deleted)"))
+    return process_ == 0 ? m.path : fmt::format("/proc/{}/root{}", process, m.path);
+  return fmt::format("/proc/{}/map_files/{:x}-{:x}", process, value(m.start), value(m.end));
+}
 
 void FunctionIndex::add(Address start, std::size_t bytes, std::string name) {
   const std::lock_guard lock(mutex_);
@@ -105,10 +114,30 @@ FunctionIndex::of_object(const AddressSpace& space, std::string_view path_suffix
     if (m.path.ends_with(path_suffix))
       return object_of(space, m).functions;
   }
-  return std::unexpected(Error{ErrorKind::BadInput,
-                               {},
-                               fmt::format("no loaded object's path ends with '{}'; loaded are: {}",
-                                           path_suffix, fmt::join(loaded, ", "))});
+  return not_loaded(path_suffix, loaded);
+}
+
+std::expected<Address, Error> FunctionIndex::symbol(const AddressSpace& space, std::string_view path_suffix,
+                                                    std::string_view name) const {
+  std::set<std::string> loaded;
+  for (const Mapping& m : space.mappings()) {
+    if (!m.file_backed() || !m.executable)
+      continue;
+    loaded.insert(m.path);
+    if (!m.path.ends_with(path_suffix))
+      continue;
+    const Mapping& base = load_base(space, m);
+    const auto image = read_elf_functions(openable_path(base));
+    if (!image)
+      return std::unexpected(image.error());
+    const auto function = std::find_if(image->functions.begin(), image->functions.end(),
+                                       [name](const ElfFunction& f) { return f.name == name; });
+    if (function == image->functions.end())
+      return std::unexpected(
+          Error{ErrorKind::BadInput, {}, fmt::format("{} has no function '{}'", m.path, name)});
+    return base.start + static_cast<std::ptrdiff_t>(function->start - image->first_load_address);
+  }
+  return not_loaded(path_suffix, loaded);
 }
 
 } // namespace proberace

@@ -28,6 +28,9 @@ struct FunctionRange {
 // Thread-safe.
 class FunctionIndex {
 public:
+  // Of a process' code; 0 is this process.
+  explicit FunctionIndex(pid_t process = 0) : process_(process) {}
+
   // Generated code: [start, start+bytes) is one function. Adding a range again makes a new generation, so
   // that sites of the old code are stale.
   void add(Address start, std::size_t bytes, std::string name);
@@ -40,10 +43,18 @@ public:
   std::expected<std::vector<FunctionRange>, Error> of_object(const AddressSpace& space,
                                                              std::string_view path_suffix) const;
 
+  // The address of a function by any of its symbols' names, in the object loaded from the file named
+  // `path_suffix`. BadInput, saying what is loaded, or that the object has no such function.
+  std::expected<Address, Error> symbol(const AddressSpace& space, std::string_view path_suffix,
+                                       std::string_view name) const;
+
 private:
   struct Object;
   const Object& object_of(const AddressSpace& space, const Mapping& mapping) const;
 
+  std::string openable_path(const Mapping& mapping) const;
+
+  const pid_t process_;
   mutable std::mutex mutex_;
   std::map<Address, FunctionRange> generated_;
   mutable std::map<Address, std::shared_ptr<Object>> objects_; // by load base

@@ -178,6 +178,11 @@ std::unique_ptr<Stepper> make_stepper(const std::string& name) {
   return it != tables().steppers.end() ? it->second.factory() : nullptr;
 }
 
+std::unique_ptr<Armer> make_armer(const std::string& name) {
+  const auto it = tables().armers.find(name);
+  return it != tables().armers.end() ? it->second.factory() : nullptr;
+}
+
 std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy) {
   if (const auto whole = tables().wholes.find(strategy); whole != tables().wholes.end())
     return whole->second.factory();

@@ -62,6 +62,9 @@ std::optional<Promises> promises_of(const PlugIn& plug_in);
 // A stepper by itself, for those who compose a prober of their own. Null if there is none of that name.
 std::unique_ptr<Stepper> make_stepper(const std::string& name);
 
+// An armer by itself, for the same. Null if there is none of that name.
+std::unique_ptr<Armer> make_armer(const std::string& name);
+
 // BadInput with the names there are, if there is no such strategy, or its parts do not work together.
 std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy);
 

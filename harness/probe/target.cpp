@@ -1,15 +1,21 @@
 #include "harness/probe/target.h"
 
+#include "harness/base/process_memory.h"
+
 #include <fmt/format.h>
 
 namespace proberace {
 
 AddressSpace Target::address_space() const {
-  AddressSpace space = AddressSpace::read();
+  AddressSpace space = AddressSpace::read(process_);
   const std::lock_guard lock(mutex_);
   for (const auto& [page, shadow] : shadows_)
     space.shadow(page, shadow.original);
   return space;
+}
+
+bool Target::read(Address from, std::span<std::uint8_t> out) const {
+  return process_ == 0 ? read_memory(from, out) : read_memory_of(process_, from, out);
 }
 
 std::expected<Site, Error> Target::site_at(Address address) const {

@@ -1,5 +1,5 @@
-// The program to probe: here, this very process. Knows its mappings and functions, and turns addresses into
-// sites.
+// The program to probe: this very process, or another one by its id. Knows its mappings and functions, and
+// turns addresses into sites.
 #pragma once
 
 #include "harness/base/address_space.h"
@@ -8,6 +8,7 @@
 
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,6 +17,14 @@ namespace proberace {
 // Thread-safe.
 class Target {
 public:
+  // 0 is this process.
+  explicit Target(pid_t process = 0) : functions_(process), process_(process) {}
+
+  // 0 for this process.
+  pid_t process() const noexcept { return process_; }
+  // False if any byte is not readable.
+  bool read(Address from, std::span<std::uint8_t> out) const;
+
   // Generated code: [start, start+bytes) is one function, called `name`.
   void add_function(Address start, std::size_t bytes, std::string name) {
     functions_.add(start, bytes, std::move(name));
@@ -40,6 +49,7 @@ private:
   };
 
   FunctionIndex functions_;
+  const pid_t process_;
   mutable std::mutex mutex_;
   mutable std::map<Address, Shadow> shadows_; // by page
 };

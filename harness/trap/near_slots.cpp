@@ -1,6 +1,5 @@
 #include "harness/trap/near_slots.h"
 
-#include "harness/base/address_space.h"
 #include "harness/base/process_memory.h"
 
 #include <algorithm>
@@ -12,16 +11,12 @@
 
 namespace proberace {
 
-namespace {
-
-bool in_reach(Address page, Address near) noexcept {
+bool in_slot_reach(Address page, Address near) noexcept {
   return std::abs(page - near) < kSlotReach - static_cast<std::ptrdiff_t>(kPageBytes);
 }
 
-// Free pages next to mappings, nearest first: the ends of gaps are where a page fits whatever the gap's size.
-std::vector<Address> candidates(Address near) {
+std::vector<Address> free_pages_near(const AddressSpace& space, Address near) {
   std::vector<Address> found;
-  const AddressSpace space = AddressSpace::read();
   const auto& all = space.mappings();
   for (std::size_t i = 0; i + 1 < all.size(); ++i) {
     const Address gap = all[i].end;
@@ -30,16 +25,14 @@ std::vector<Address> candidates(Address near) {
     found.push_back(gap);
     found.push_back(all[i + 1].start - static_cast<std::ptrdiff_t>(kPageBytes));
   }
-  std::erase_if(found, [&](Address a) { return !in_reach(a, near); });
+  std::erase_if(found, [&](Address a) { return !in_slot_reach(a, near); });
   std::sort(found.begin(), found.end(),
             [&](Address a, Address b) { return std::abs(a - near) < std::abs(b - near); });
   return found;
 }
 
-} // namespace
-
 std::expected<Address, Error> NearSlots::map_page(Address near) {
-  for (const Address candidate : candidates(near)) {
+  for (const Address candidate : free_pages_near(AddressSpace::read(), near)) {
     void* const page = ::mmap(bytes_at(candidate), kPageBytes, PROT_READ | PROT_EXEC,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (page == MAP_FAILED && errno == ENOMEM)
@@ -64,7 +57,7 @@ std::expected<Address, Error> NearSlots::map_page(Address near) {
 std::expected<Address, Error> NearSlots::reserve(Address near, std::size_t bytes) {
   const std::size_t rounded = (bytes + 15) & ~std::size_t{15}; // aligned for the instruction fetch
   auto page = std::find_if(pages_.rbegin(), pages_.rend(), [&](const Page& p) {
-    return p.used + rounded <= kPageBytes && in_reach(p.start, near);
+    return p.used + rounded <= kPageBytes && in_slot_reach(p.start, near);
   });
   if (page == pages_.rend()) {
     const auto start = map_page(near);

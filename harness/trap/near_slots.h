@@ -6,11 +6,17 @@
 // slot is written once and never given out again; all pages go at release_all (H12).
 #pragma once
 
+#include "harness/base/address_space.h"
 #include "harness/probe/stepper.h"
 
 #include <vector>
 
 namespace proberace {
+
+// Free pages of an address space next to its mappings, within a slot's reach of `near`, nearest first: the
+// ends of gaps are where a page fits whatever the gap's size.
+std::vector<Address> free_pages_near(const AddressSpace& space, Address near);
+bool in_slot_reach(Address page, Address near) noexcept;
 
 class NearSlots final : public SlotSpace {
 public:

@@ -13,25 +13,20 @@
 #include "harness/base/threads.h"
 #include "harness/probe/admission.h"
 #include "harness/probe/registry.h"
+#include "strategies/whole/uprobe_event.h"
 
 #include <cerrno>
 #include <fmt/format.h>
-#include <fstream>
-#include <linux/perf_event.h>
 #include <map>
 #include <mutex>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
 namespace proberace {
 
 namespace {
-
-constexpr int kNotSupported = 524; // ENOTSUPP, a kernel-internal errno that uprobe_register lets through
-constexpr char kTypeFile[] = "/sys/bus/event_source/devices/uprobe/type";
 
 struct Armed {
   // perf keeps attr.config1, a pointer into this process, and reads the path through it again at every clone
@@ -41,31 +36,6 @@ struct Armed {
   std::vector<int> events;
   std::uint64_t counted_before = 0; // by earlier registrations of the same site
 };
-
-std::expected<std::uint32_t, Error> perf_type() {
-  std::uint32_t type = 0;
-  if (!(std::ifstream(kTypeFile) >> type))
-    return std::unexpected(
-        Error{ErrorKind::MachineLacks,
-              {},
-              fmt::format("this kernel has no uprobes for perf ({} is missing)", kTypeFile)});
-  return type;
-}
-
-// perf's attribute for a uprobe at a file offset: config1 is the path, config2 the offset
-// (perf_event_open(2)).
-int open_event(std::uint32_t type, const std::string& path, std::uint64_t offset, pid_t thread, int cpu) {
-  perf_event_attr attribute{};
-  attribute.size = sizeof attribute;
-  attribute.type = type;
-  attribute.config1 = reinterpret_cast<std::uint64_t>(path.c_str());
-  attribute.config2 = offset;
-  if (thread != -1) {
-    attribute.inherit = 1;
-    attribute.inherit_thread = 1; // threads, not forked children (H72)
-  }
-  return static_cast<int>(::syscall(SYS_perf_event_open, &attribute, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC));
-}
 
 // The file's path, if it is still this file; else a name that opens the mapped file all the same (proc(5),
 // map_files).
@@ -90,20 +60,6 @@ std::uint64_t read_all(const std::vector<int>& events) {
       sum += count;
   }
   return sum;
-}
-
-Error registration_error(int error_number, Address at) {
-  switch (error_number) {
-  case kNotSupported:
-  case ENOTSUP:
-    return Error{ErrorKind::InstructionUnsupported, at,
-                 "the kernel's uprobes do not support this instruction"};
-  case EACCES:
-  case EPERM: return Error{ErrorKind::NoPermission, at, "kernel uprobes need CAP_PERFMON: run as root"};
-  case EMFILE:
-    return Error{ErrorKind::NoRoom, at, "no file descriptor left for the uprobe's event (ulimit -n)"};
-  default: return system_error("perf_event_open refused the uprobe", error_number, at);
-  }
 }
 
 class KernelUprobe final : public Prober {
@@ -134,13 +90,13 @@ public:
     const std::lock_guard lock(mutex_);
     if (target_ != nullptr)
       return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
-    const auto type = perf_type();
+    const auto type = uprobe_perf_type();
     if (!type)
       return std::unexpected(type.error());
     type_ = *type;
     // A probe on a path that cannot be a file tells a refusal of permission from any other.
-    if (open_event(type_, "/dev/null/none", 0, 0, -1) < 0 && (errno == EACCES || errno == EPERM))
-      return std::unexpected(registration_error(EPERM, {}));
+    if (open_uprobe_event(type_, "/dev/null/none", 0, 0, -1) < 0 && (errno == EACCES || errno == EPERM))
+      return std::unexpected(uprobe_registration_error(EPERM, {}));
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
       soft_limit_before_ = files.rlim_cur;
@@ -246,12 +202,12 @@ private:
     const bool alone = threads_of_this_process().size() == 1;
     std::vector<int> events;
     for (int cpu = 0; cpu < (alone ? 1 : ::get_nprocs_conf()); ++cpu) {
-      const int event = alone ? open_event(type_, armed.path, site.file_offset, 0, -1)
-                              : open_event(type_, armed.path, site.file_offset, -1, cpu);
+      const int event = alone ? open_uprobe_event(type_, armed.path, site.file_offset, 0, -1)
+                              : open_uprobe_event(type_, armed.path, site.file_offset, -1, cpu);
       if (event < 0 && errno == ENODEV)
         continue; // a CPU that is offline
       if (event < 0) {
-        const Error error = registration_error(errno, site.address);
+        const Error error = uprobe_registration_error(errno, site.address);
         close_all(events);
         return std::unexpected(error);
       }

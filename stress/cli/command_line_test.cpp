@@ -1,38 +1,15 @@
 // The program as its users meet it: exit statuses, one line for a mistake, JSON that says what the text says.
 #include "harness/cell/verdict.h"
+#include "stress/cli/shell.h"
 
-#include <array>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace proberace {
 
 namespace {
-
-struct Outcome {
-  int status = -1;
-  std::string out;
-};
-
-Outcome run_shell(const std::string& command) {
-  FILE* pipe = ::popen(command.c_str(), "r");
-  Outcome o;
-  std::array<char, 4096> chunk{};
-  for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
-    o.out.append(chunk.data(), n);
-  const int status = ::pclose(pipe);
-  o.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  return o;
-}
-
-Outcome run(const std::string& arguments, const char* errors = "2>&1") {
-  return run_shell(fmt::format("{} {} {}", PROBERACE_PROGRAM, arguments, errors));
-}
 
 void expect_one_line(const Outcome& o, int status, const std::string& words) {
   EXPECT_EQ(o.status, status) << o.out;
@@ -78,7 +55,7 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
 }
 
 TEST(CommandLine, HelpHasAnExampleForEachSubcommand) {
-  for (const char* command : {"list", "hunt", "check", "bench", "report"}) {
+  for (const char* command : {"list", "hunt", "check", "bench", "report", "run"}) {
     const Outcome o = run(std::string(command) + " --help");
     EXPECT_EQ(o.status, 0);
     EXPECT_NE(o.out.find(fmt::format("Example: proberace {}", command)), std::string::npos) << o.out;

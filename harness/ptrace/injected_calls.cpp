@@ -1,0 +1,165 @@
+#include "harness/ptrace/injected_calls.h"
+
+#include "harness/base/address_space.h"
+#include "harness/base/signal_action.h"
+#include "harness/ptrace/proc_status.h"
+#include "harness/ptrace/trace_request.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// signal(7), "Interruption of system calls and library functions by stop signals": EINTR without any handler.
+constexpr long kNeverRestarted[] = {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2,    SYS_semop,
+                                    SYS_semtimedop, SYS_msgrcv,      SYS_rt_sigtimedwait, SYS_io_getevents};
+
+bool restarts(pid_t thread) {
+  return std::find(std::begin(kNeverRestarted), std::end(kNeverRestarted), blocked_in(thread)) ==
+         std::end(kNeverRestarted);
+}
+
+bool at_syscall_stop(int status) {
+  return stop_event(status) == 0 && stop_signal(status) == kSyscallStop;
+}
+
+} // namespace
+
+// A thread of the process in an event stop; one that is in no group stop if there is one.
+Tracee* InjectedCalls::standing() {
+  Tracee* found = nullptr;
+  for (Tracee* const t : tracees_.all())
+    if (t->stopped && t->process == tracees_.process() && is_event_stop(t->status) &&
+        (found == nullptr || is_group_stop(found->status)))
+      found = t;
+  return found;
+}
+
+// A running thread that is best interrupted.
+Tracee* InjectedCalls::candidate() {
+  if (Tracee* const t = tracees_.find(preferred_); t != nullptr && !t->stopped && !t->leaving && !t->in_vfork)
+    return t;
+  Tracee* found = nullptr;
+  for (Tracee* const t : tracees_.all()) {
+    if (t->stopped || t->leaving || t->in_vfork || t->process != tracees_.process())
+      continue;
+    found = t;
+    if (restarts(t->thread))
+      break;
+  }
+  return found;
+}
+
+std::expected<Tracee*, Error> InjectedCalls::hold() {
+  const auto deadline = Clock::now() + Tracees::kStopTimeout;
+  while (Clock::now() < deadline) {
+    tracees_.note_all();
+    if (Tracee* const t = standing(); t != nullptr)
+      return t;
+    Tracee* const t = candidate();
+    if (t != nullptr) {
+      tracees_.interrupt(*t);
+      tracees_.wait_until(deadline);
+      tracees_.note_all();
+    }
+    if (standing() == nullptr)
+      while (Tracee* const other = tracees_.next())
+        handle_(*other);
+  }
+  return std::unexpected(Error{ErrorKind::ThreadWouldNotStop,
+                               {},
+                               "no thread of the program could be stopped for a system call in its name"});
+}
+
+std::expected<Address, Error> InjectedCalls::gate() {
+  const AddressSpace space = AddressSpace::read(tracees_.process());
+  for (const bool vdso : {true, false})
+    for (const Mapping& m : space.mappings()) {
+      if (!m.executable || !m.readable || (m.path == "[vdso]") != vdso || m.path == "[vsyscall]")
+        continue;
+      std::vector<std::uint8_t> code(m.bytes());
+      if (!memory_.read(m.start, code))
+        continue;
+      for (std::size_t i = 0; i + 1 < code.size(); ++i)
+        if (code[i] == 0x0f && code[i + 1] == 0x05)
+          return m.start + static_cast<std::ptrdiff_t>(i);
+    }
+  return std::unexpected(
+      Error{ErrorKind::MachineLacks, {}, "the program holds no syscall instruction to run one with"});
+}
+
+// Runs a stopped thread until `arrived`. False if it has ended. A SIGSTOP meanwhile, which no mask holds
+// back, is taken off it.
+bool InjectedCalls::run_to(pid_t thread, int request, bool (*arrived)(int), bool& stop_taken) {
+  for (;;) {
+    if (request == PTRACE_CONT)
+      trace_request(PTRACE_INTERRUPT, thread);
+    trace_request(request, thread);
+    if (!tracees_.await_stop(thread))
+      return false;
+    const int status = tracees_.find(thread)->status;
+    if (arrived(status))
+      return true;
+    stop_taken = stop_taken || (stop_event(status) == 0 && stop_signal(status) == SIGSTOP);
+  }
+}
+
+std::expected<long, Error> InjectedCalls::make(Tracee& tracee, long number, const Arguments& arguments) {
+  const auto at = gate();
+  if (!at)
+    return std::unexpected(at.error());
+  const pid_t thread = tracee.thread;
+  user_regs_struct before{};
+  std::uint64_t mask_before = 0;
+  std::uint64_t mask = kAllSignals;
+  trace_request(PTRACE_GETREGS, thread, 0, &before);
+  trace_request(PTRACE_GETSIGMASK, thread, sizeof mask_before, &mask_before);
+  trace_request(PTRACE_SETSIGMASK, thread, sizeof mask, &mask);
+  user_regs_struct during = before;
+  during.rip = value(*at);
+  during.rax = static_cast<unsigned long long>(number);
+  during.orig_rax = ~0ULL; // in no system call: nothing to restart on the way there
+  during.rdi = arguments[0];
+  during.rsi = arguments[1];
+  during.rdx = arguments[2];
+  during.r10 = arguments[3];
+  during.r8 = arguments[4];
+  during.r9 = arguments[5];
+  trace_request(PTRACE_SETREGS, thread, 0, &during);
+  bool stop_taken = false;
+  const Error ended{
+      ErrorKind::System, {}, fmt::format("thread {} ended during a system call in its name", thread)};
+  if (!run_to(thread, PTRACE_SYSCALL, &at_syscall_stop, stop_taken) ||
+      !run_to(thread, PTRACE_SYSCALL, &at_syscall_stop, stop_taken))
+    return std::unexpected(ended);
+  trace_request(PTRACE_GETREGS, thread, 0, &during);
+  if (!run_to(thread, PTRACE_CONT, &is_event_stop, stop_taken))
+    return std::unexpected(ended);
+  trace_request(PTRACE_SETREGS, thread, 0, &before);
+  trace_request(PTRACE_SETSIGMASK, thread, sizeof mask_before, &mask_before);
+  if (stop_taken)
+    ::kill(tracees_.process(), SIGSTOP);
+  return static_cast<long>(during.rax);
+}
+
+std::expected<long, Error> InjectedCalls::call(long number, const Arguments& arguments) {
+  const auto thread = hold();
+  if (!thread)
+    return std::unexpected(thread.error());
+  return make(**thread, number, arguments);
+}
+
+std::expected<long, Error> InjectedCalls::call_while_stopped(long number, const Arguments& arguments) {
+  Tracee* const t = standing();
+  if (t == nullptr)
+    return std::unexpected(
+        Error{ErrorKind::Unsupported, {}, "no thread stands at a place for a system call"});
+  return make(*t, number, arguments);
+}
+
+} // namespace proberace

@@ -1,0 +1,53 @@
+// TrapContext over a thread that stands in a SIGTRAP stop.
+//
+// Single steps are the tracer's (PTRACE_SINGLESTEP). Asynchronous signals wait in the kernel meanwhile,
+// behind the thread's signal mask (PTRACE_SETSIGMASK), so their order and siginfo stay the kernel's business.
+// Changed registers are written once, by commit().
+#pragma once
+
+#include "harness/probe/trap_context.h"
+#include "harness/ptrace/trace_request.h"
+#include "harness/ptrace/traced_memory.h"
+#include "harness/ptrace/tracee.h"
+
+namespace proberace {
+
+class PtraceContext final : public TrapContext {
+public:
+  PtraceContext(Tracee& tracee, const TracedMemory& memory, TracedSites& sites) noexcept
+      : tracee_(tracee), memory_(memory), sites_(sites) {}
+
+  // False if the thread was killed meanwhile; then nothing else may be called.
+  bool fetch() noexcept;
+  void commit() noexcept;
+
+  std::uint64_t get(Register r) const noexcept override;
+  void set(Register r, std::uint64_t word) noexcept override;
+  bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override;
+  bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept override;
+  void* in_place(Address, std::size_t, HardwareFault&) noexcept override { return nullptr; }
+  std::uint64_t segment_base(Segment segment) const noexcept override;
+  void raise(const HardwareFault& fault) noexcept override { raised_ = fault; }
+  bool write_code_byte(Address at, std::uint8_t byte) noexcept override {
+    return memory_.write(at, {&byte, 1}) == 0;
+  }
+  void start_single_step() noexcept override;
+  void stop_single_step() noexcept override;
+  void took(Path path) noexcept override { sites_.took(path); }
+
+  bool stepping() const noexcept { return stepping_; }
+  const std::optional<HardwareFault>& raised() const noexcept { return raised_; }
+
+private:
+  HardwareFault fault_at(Address at, bool writing) const noexcept;
+
+  Tracee& tracee_;
+  const TracedMemory& memory_;
+  TracedSites& sites_;
+  user_regs_struct registers_{};
+  bool changed_ = false;
+  bool stepping_ = false;
+  std::optional<HardwareFault> raised_;
+};
+
+} // namespace proberace

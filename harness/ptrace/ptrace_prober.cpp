@@ -1,0 +1,239 @@
+#include "harness/ptrace/ptrace_prober.h"
+
+#include "harness/base/threads.h"
+#include "harness/probe/registry.h"
+#include "harness/probe/target.h"
+#include "harness/ptrace/supervisor_process.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+std::unexpected<Error> not_open() {
+  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+}
+
+} // namespace
+
+PtraceProber::PtraceProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper)
+    : armer_(std::move(armer)), stepper_(std::move(stepper)) {}
+
+PtraceProber::~PtraceProber() {
+  if (is_open())
+    (void)close();
+}
+
+std::string PtraceProber::name() const {
+  return fmt::format("ptrace:{}+{}", armer_->name(), stepper_->name());
+}
+
+Promises PtraceProber::promises() const {
+  return armer_->promises() & stepper_->promises() &
+         Promises::all_but({Promise::SyscallsUndisturbed, Promise::SigtrapMayBeBlocked, Promise::RseqIntact,
+                            Promise::HelperMayDie, Promise::UnmappingSafe, Promise::Reentrant,
+                            Promise::ChangesTakeEffect});
+}
+
+bool PtraceProber::is_open() const noexcept {
+  return target_ != nullptr && owner_ == ::getpid();
+}
+
+Status PtraceProber::ask(Order order) const {
+  Command& command = channel_.command();
+  command.order = order;
+  if (order != Order::ThreadHits)
+    command.thread = current_thread();
+  if (const Status done = channel_.carry_out(); !done)
+    return done;
+  return command.error.get();
+}
+
+Status PtraceProber::open(const Target& target) {
+  const std::lock_guard lock(mutex_);
+  if (is_open())
+    return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+  if (target.process() != 0)
+    return std::unexpected(
+        Error{ErrorKind::Unsupported, {}, "a prober probes its own process; another one: proberace run"});
+  channel_.close(); // in a forked child: the copy of the parent's
+  const auto socket = channel_.open();
+  if (!socket)
+    return std::unexpected(socket.error());
+  const Status started = start_supervisor(channel_.command(), *socket, *armer_, *stepper_);
+  ::close(*socket);
+  Status attached = started;
+  if (started && channel_.await_turn()) {
+    ::prctl(PR_SET_PTRACER, channel_.command().supervisor, 0, 0,
+            0); // where Yama restricts; elsewhere it fails
+    attached = ask(Order::Attach);
+  }
+  if (!attached) {
+    channel_.close();
+    return attached;
+  }
+  owner_ = ::getpid();
+  target_ = &target;
+  admission_ = std::make_unique<Admission>(target);
+  return {};
+}
+
+Status PtraceProber::close() {
+  const std::lock_guard lock(mutex_);
+  if (!is_open())
+    return not_open();
+  std::vector<Site> armed;
+  for (const auto& [address, probe] : armed_)
+    armed.push_back(probe.site);
+  for (const Status& removed : remove_locked(armed))
+    if (!removed)
+      return removed;
+  if (const Status detached = ask(Order::Close); !detached)
+    return detached;
+  channel_.await_end();
+  channel_.close();
+  ::prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+  admission_.reset();
+  target_ = nullptr;
+  return {};
+}
+
+void PtraceProber::put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
+  const Address end = from + static_cast<std::ptrdiff_t>(bytes.size());
+  for (auto it = armed_.lower_bound(from); it != armed_.end() && it->first < end; ++it)
+    bytes[static_cast<std::size_t>(it->first - from)] = it->second.original;
+}
+
+std::expected<Instruction, Error> PtraceProber::prepare(const AddressSpace& space, const Site& site) {
+  const auto live = armed_.find(site.address);
+  if (live != armed_.end() && live->second.site == site)
+    return std::unexpected(
+        Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+  auto instruction = admission_->admit(
+      space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
+  if (instruction && live != armed_.end())
+    return std::unexpected(Error{ErrorKind::Conflict, site.address,
+                                 "a probe of the code that lay here before is still armed: remove it first"});
+  return instruction;
+}
+
+void PtraceProber::for_sites(Order order, std::span<const CommandSite> sites, SiteResults& results) {
+  std::vector<std::size_t> good;
+  for (std::size_t i = 0; i < sites.size(); ++i)
+    if (results[i])
+      good.push_back(i);
+  for (std::span<const std::size_t> rest = good; !rest.empty();) {
+    const auto portion = rest.first(std::min(rest.size(), Command::kSites));
+    Command& command = channel_.command();
+    command.count = static_cast<std::uint32_t>(portion.size());
+    for (std::size_t i = 0; i < portion.size(); ++i)
+      command.sites[i] = sites[portion[i]];
+    const Status done = ask(order);
+    for (std::size_t i = 0; i < portion.size(); ++i)
+      results[portion[i]] = done ? command.sites[i].error.get() : done;
+    rest = rest.subspan(portion.size());
+  }
+}
+
+SiteResults PtraceProber::insert(std::span<const Site> sites) {
+  const std::lock_guard lock(mutex_);
+  if (!is_open())
+    return SiteResults(sites.size(), not_open());
+  const AddressSpace space = target_->address_space();
+  std::vector<CommandSite> asked(sites.size());
+  SiteResults results(sites.size());
+  for (std::size_t i = 0; i < sites.size(); ++i) {
+    const auto instruction = prepare(space, sites[i]);
+    if (!instruction) {
+      results[i] = std::unexpected(instruction.error());
+      continue;
+    }
+    asked[i] = CommandSite{sites[i], instruction->bytes, instruction->length, {}};
+    armed_[sites[i].address] = Armed{sites[i], instruction->bytes[0]}; // for the rest of the batch
+  }
+  const SiteResults prepared = results;
+  for_sites(Order::Arm, asked, results);
+  for (std::size_t i = 0; i < sites.size(); ++i)
+    if (prepared[i] && !results[i])
+      armed_.erase(sites[i].address);
+  return results;
+}
+
+SiteResults PtraceProber::remove(std::span<const Site> sites) {
+  const std::lock_guard lock(mutex_);
+  if (!is_open())
+    return SiteResults(sites.size(), not_open());
+  return remove_locked(sites);
+}
+
+SiteResults PtraceProber::remove_locked(std::span<const Site> sites) {
+  std::vector<CommandSite> asked(sites.size());
+  for (std::size_t i = 0; i < sites.size(); ++i)
+    asked[i].site = sites[i];
+  SiteResults results(sites.size());
+  for_sites(Order::Disarm, asked, results);
+  for (std::size_t i = 0; i < sites.size(); ++i)
+    if (results[i])
+      armed_.erase(sites[i].address);
+  return results;
+}
+
+std::uint64_t PtraceProber::hits(const Site& site) const {
+  const std::lock_guard lock(mutex_);
+  if (!is_open())
+    return 0;
+  channel_.command().sites[0].site = site;
+  return ask(Order::Hits) ? channel_.command().hits : 0;
+}
+
+std::expected<std::uint64_t, Error> PtraceProber::hits(const Site& site, pid_t thread) const {
+  const std::lock_guard lock(mutex_);
+  if (!is_open())
+    return 0;
+  channel_.command().sites[0].site = site;
+  channel_.command().thread = thread;
+  if (const Status asked = ask(Order::ThreadHits); !asked)
+    return std::unexpected(asked.error());
+  return channel_.command().hits;
+}
+
+Status PtraceProber::set_handler(HitHandler handler, void*) {
+  if (handler == nullptr)
+    return {};
+  return std::unexpected(Error{
+      ErrorKind::Unsupported, {}, "hits taken by a supervisor never reach the program: no handler can run"});
+}
+
+Footprint PtraceProber::footprint() const {
+  const std::lock_guard lock(mutex_);
+  Footprint all;
+  if (!is_open() || !ask(Order::Footprint))
+    return all;
+  all = channel_.command().footprint;
+  all.mappings += 1;
+  all.mapped_bytes += static_cast<std::int64_t>(sizeof(Command));
+  all.descriptors += 1;
+  return all;
+}
+
+PathCounts PtraceProber::paths() const {
+  const std::lock_guard lock(mutex_);
+  return is_open() && ask(Order::Paths) ? channel_.command().paths : PathCounts{};
+}
+
+} // namespace proberace
+
+namespace {
+const bool registered = proberace::register_transport(
+    "ptrace", "a supervisor process that traces the program's threads",
+    [](std::unique_ptr<proberace::Armer> armer, std::unique_ptr<proberace::Stepper> stepper) {
+      return std::make_unique<proberace::PtraceProber>(std::move(armer), std::move(stepper));
+    },
+    [](const proberace::Armer& armer, const proberace::Stepper& stepper) {
+      return armer.works_from_outside() && !stepper.needs_the_thread();
+    });
+} // namespace

@@ -1,0 +1,69 @@
+// The `ptrace` transport: a Prober whose hits are taken by a supervisor process that traces this process'
+// threads.
+//
+// Idea and trade-off: supervisor.h. Sites are admitted here, where the program's own code is at hand; the
+// rest happens in the supervisor, one command at a time. Hits never reach this process, so a hit handler has
+// no place.
+//
+// What does not hold by nature, and is not promised: a stop ends some blocking system calls with EINTR
+// (signal(7)) and a traced process wakes for signals it ignores; the kernel unblocks SIGTRAP and takes its
+// handler away when an int3 is executed with SIGTRAP blocked (kernel/signal.c, force_sig_info_to_task), and a
+// tracer cannot know that it was; the stop aborts a restartable sequence; SIGKILL of the supervisor leaves
+// the int3s behind, and the next hit ends the program by SIGTRAP.
+#pragma once
+
+#include "harness/probe/admission.h"
+#include "harness/probe/armer.h"
+#include "harness/probe/prober.h"
+#include "harness/probe/stepper.h"
+#include "harness/ptrace/command_channel.h"
+
+#include <map>
+#include <memory>
+#include <mutex>
+
+namespace proberace {
+
+class PtraceProber final : public Prober {
+public:
+  PtraceProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper);
+  ~PtraceProber() override;
+
+  std::string name() const override;
+  Promises promises() const override;
+  Status open(const Target& target) override;
+  Status close() override;
+  SiteResults insert(std::span<const Site> sites) override;
+  SiteResults remove(std::span<const Site> sites) override;
+  std::uint64_t hits(const Site& site) const override;
+  std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const override;
+  Status set_handler(HitHandler handler, void* argument) override;
+  Footprint footprint() const override;
+  PathCounts paths() const override;
+
+private:
+  struct Armed {
+    Site site;
+    std::uint8_t original;
+  };
+
+  bool is_open() const noexcept;
+  Status ask(Order order) const;
+  std::expected<Instruction, Error> prepare(const AddressSpace& space, const Site& site);
+  // The order for the sites whose results are good so far, in portions; their results are filled in.
+  void for_sites(Order order, std::span<const CommandSite> sites, SiteResults& results);
+  void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
+  SiteResults remove_locked(std::span<const Site> sites);
+
+  const std::unique_ptr<Armer> armer_; // never opened here: each supervisor takes a copy with it
+  const std::unique_ptr<Stepper> stepper_;
+
+  mutable std::mutex mutex_;
+  mutable CommandChannel channel_;
+  pid_t owner_ = 0; // a forked child has a copy of this object, but no supervisor
+  const Target* target_ = nullptr;
+  std::unique_ptr<Admission> admission_;
+  std::map<Address, Armed> armed_;
+};
+
+} // namespace proberace

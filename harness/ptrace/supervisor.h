@@ -1,0 +1,114 @@
+// Owns the threads of a traced process and the probes in it: the machinery of the `ptrace` transport and of
+// `proberace run`.
+//
+// Idea: what utrace and debuggers do. A hit is a SIGTRAP stop; the supervisor counts it and runs the same
+// steppers that run in a signal handler, on the thread's registers. Everything happens on one thread of the
+// supervisor, one event after the other: no lock, no quiescence, and a probe's removal is simply between two
+// events. Trade-off: two context switches a trap, and all threads' hits queue for one process.
+//
+// What it passes on: signals, unchanged, with their siginfo; group stops (PTRACE_LISTEN) and SIGCONT; the
+// program's own SIGTRAPs. What it does about children: a forked one has copies of the armed pages, so the
+// original bytes are put back in it and it is let go (H27, H72); one that shares the memory (vfork,
+// posix_spawn, clone) stays traced until it execs or ends (H28). After an exec the probes are gone with the
+// old image.
+//
+// What SIGKILL of the supervisor does: the kernel detaches the threads (no PTRACE_O_EXITKILL), the int3s
+// stay, and the next thread that executes one dies of SIGTRAP. Nothing can win that race (H77).
+#pragma once
+
+#include "harness/probe/armer.h"
+#include "harness/probe/prober.h"
+#include "harness/ptrace/injected_calls.h"
+#include "harness/ptrace/traced_code.h"
+#include "harness/ptrace/traced_slots.h"
+
+namespace proberace {
+
+class PtraceContext;
+
+class Supervisor {
+public:
+  struct Placement {
+    Site site;
+    Instruction instruction; // what is there, without our probes
+  };
+
+  // Without an armer it arms nothing: it only stops threads and lets them go.
+  Supervisor(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper);
+
+  // Seizes every thread of the process; none stops. This process must stay the only tracer.
+  Status attach(pid_t process);
+  // Removes every probe, unmaps the slots, lets every thread go. On failure says what stays behind.
+  Status detach();
+
+  // Becomes readable when serve() may have something to do.
+  int descriptor() const noexcept { return tracees_.descriptor(); }
+  // Handles every event there is, without waiting.
+  void serve();
+  void wait_until(std::chrono::steady_clock::time_point deadline) { tracees_.wait_until(deadline); }
+  // Precondition: the process is about to exec. Serves until the new image's libraries are mapped (at
+  // AT_ENTRY, which the dynamic linker jumps to last), and leaves the thread stopped there, until serve().
+  // BadInput if it ends before.
+  Status run_to_entry();
+
+  SiteResults arm(std::span<const Placement> placements);
+  SiteResults disarm(std::span<const Site> sites);
+  // A thread that is known to wait in a call that the kernel restarts: the best one to interrupt.
+  void prefer(pid_t thread) noexcept { calls_.prefer(thread); }
+
+  // Calls `f` with each thread the process creates from now on, before it has executed anything.
+  void on_new_thread(std::function<void(pid_t)> f) { new_thread_ = std::move(f); }
+  // Stops every thread, until serve().
+  Status stop_all() { return tracees_.stop_all(); }
+
+  pid_t process() const noexcept { return tracees_.process(); }
+  bool process_lives() const noexcept { return tracees_.process_lives(); }
+  std::optional<int> exit_status() const noexcept { return tracees_.exit_status(); }
+  int execs() const noexcept { return execs_; }
+  const TracedSites& sites() const noexcept { return sites_; }
+  Footprint footprint() const;
+
+private:
+  // supervisor_events.cpp
+  void handle(Tracee& tracee);
+  void on_event_stop(Tracee& tracee);
+  void on_child(Tracee& child);
+  void on_exec(Tracee& tracee);
+  void on_signal(Tracee& tracee, int signal);
+  bool shares_memory(pid_t process);
+
+  // supervisor_traps.cpp
+  void on_trap(Tracee& tracee);
+  bool on_breakpoint(Tracee& tracee);
+  bool on_entry(Tracee& tracee, PtraceContext& context);
+  void on_step_done(Tracee& tracee, siginfo_t& info);
+  void go_on(Tracee& tracee, PtraceContext& context);
+  void deliver(Tracee& tracee, siginfo_t& info);
+  bool back_to_site(Tracee& tracee);
+  void fault_in_step(Tracee& tracee, siginfo_t& info);
+
+  // supervisor_control.cpp
+  std::expected<TracedSite*, Error> record_for(const Placement& placement);
+  bool still_mapped(const AddressSpace& space, const Site& site) const;
+  bool all_out();
+  Status leave();
+
+  const std::unique_ptr<Armer> armer_;
+  const std::unique_ptr<Stepper> stepper_;
+  Tracees tracees_;
+  TracedMemory memory_;
+  InjectedCalls calls_;
+  TracedSlots slots_;
+  TracedCode code_;
+  TracedSites sites_;
+  struct Entry { // of a new image, while run_to_entry waits for it
+    Address address{};
+    std::uint8_t original = 0;
+    pid_t arrived = 0; // the thread
+  };
+  std::optional<Entry> entry_;
+  int execs_ = 0;
+  std::function<void(pid_t)> new_thread_;
+};
+
+} // namespace proberace

@@ -1,0 +1,151 @@
+// SIGTRAP stops: hits, the end of steps, and what is the program's own.
+#include "harness/base/signal_action.h"
+#include "harness/ptrace/proc_status.h"
+#include "harness/ptrace/ptrace_context.h"
+#include "harness/ptrace/supervisor.h"
+
+#include <unistd.h>
+
+namespace proberace {
+
+void Supervisor::on_trap(Tracee& tracee) {
+  siginfo_t info{};
+  if (trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
+    return; // killed meanwhile
+  // si_code: arch/x86/kernel/traps.c, do_int3_user (SI_KERNEL) and send_sigtrap (TRAP_TRACE).
+  if (info.si_code == SI_KERNEL && on_breakpoint(tracee))
+    return;
+  if (tracee.stepping != nullptr && info.si_code == TRAP_TRACE)
+    return on_step_done(tracee, info);
+  if (tracee.stepping != nullptr && info.si_code <= 0) {
+    tracee.held_signal = info;
+    return tracees_.resume(tracee);
+  }
+  sites_.took(Path::ForeignTrap);
+  tracees_.resume(tracee, SIGTRAP);
+}
+
+// True if the trap was ours. Behind a record that is dead, no int3 any more means that the thread lost the
+// race to a removal (H10); an int3 there is the program's own, as is one without a record, and the two-byte
+// int 3 (H70).
+bool Supervisor::on_breakpoint(Tracee& tracee) {
+  PtraceContext context(tracee, memory_, sites_);
+  if (!context.fetch())
+    return true;
+  if (entry_ && on_entry(tracee, context))
+    return true;
+  const Address at = context.pc() - 1; // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP)
+  TracedSite* const site = sites_.at(at);
+  if (site == nullptr || (!site->live && memory_.byte_is(at, kInt3)))
+    return false;
+  context.set_pc(at);
+  if (!site->live) {
+    context.took(Path::LostRace);
+    context.commit();
+    tracees_.resume(tracee);
+    return true;
+  }
+  sites_.count(*site, tracee.thread);
+  context.took(Path::Breakpoint);
+  stepper_->begin(context, site->displaced);
+  if (context.stepping())
+    tracee.stepping = site;
+  go_on(tracee, context);
+  return true;
+}
+
+// The thread is left in an event stop before its first instruction.
+bool Supervisor::on_entry(Tracee& tracee, PtraceContext& context) {
+  if (entry_->address == Address{} || context.pc() - 1 != entry_->address)
+    return false;
+  (void)memory_.write(entry_->address, {&entry_->original, 1});
+  context.set_pc(entry_->address);
+  context.commit();
+  entry_->arrived = tracee.thread;
+  tracees_.interrupt(tracee);
+  tracees_.resume(tracee);
+  return true;
+}
+
+void Supervisor::on_step_done(Tracee& tracee, siginfo_t& info) {
+  PtraceContext context(tracee, memory_, sites_);
+  if (!context.fetch())
+    return;
+  const TracedSite& site = *tracee.stepping;
+  if (stepper_->finish(context, site.displaced, site.live) == Stepped::Again) {
+    context.commit();
+    return tracees_.resume(tracee);
+  }
+  tracee.stepping = nullptr;
+  context.commit();
+  if (!tracee.steps_itself)
+    return go_on(tracee, context);
+  info.si_addr = bytes_at(context.pc()); // the program's own step, over the instruction where it always was
+  deliver(tracee, info);
+}
+
+void Supervisor::go_on(Tracee& tracee, PtraceContext& context) {
+  context.commit();
+  if (context.raised()) {
+    const HardwareFault& fault = *context.raised();
+    std::uint64_t mask = 0;
+    trace_request(PTRACE_GETSIGMASK, tracee.thread, sizeof mask, &mask);
+    // The hardware's fault would have been forced on a program that blocks or ignores it, by the default
+    // action (force_sig_info): the program ends.
+    if (((mask | ignored_signals(tracee.thread)) & signal_bit(fault.signal)) != 0) {
+      ::kill(tracee.process, SIGKILL);
+      return tracees_.resume(tracee);
+    }
+    siginfo_t info{};
+    info.si_signo = fault.signal;
+    info.si_code = fault.code;
+    info.si_addr = bytes_at(fault.address);
+    return deliver(tracee, info);
+  }
+  if (tracee.stepping != nullptr || !tracee.held_signal)
+    return tracees_.resume(tracee);
+  siginfo_t held = *tracee.held_signal;
+  tracee.held_signal.reset();
+  deliver(tracee, held);
+}
+
+// Precondition: the thread is in a stop before the delivery of a signal; it gets this one instead.
+void Supervisor::deliver(Tracee& tracee, siginfo_t& info) {
+  if (tracee.held_signal) { // of two, one keeps its siginfo
+    raw_syscall(SYS_tgkill, tracee.process, tracee.thread, tracee.held_signal->si_signo);
+    tracee.held_signal.reset();
+  }
+  trace_request(PTRACE_SETSIGINFO, tracee.thread, 0, &info);
+  tracees_.resume(tracee, info.si_signo);
+}
+
+// Ends a step of which nothing was executed: the thread stands at its site again. False if it has executed.
+bool Supervisor::back_to_site(Tracee& tracee) {
+  PtraceContext context(tracee, memory_, sites_);
+  if (!context.fetch())
+    return false;
+  const TracedSite& site = *tracee.stepping;
+  const Address at = site.displaced.site.address;
+  if (!slots_.contains(context.pc()) && context.pc() != at)
+    return false;
+  context.set_pc(at);
+  context.commit();
+  if (site.live) // the in-place stepper has put the original byte back
+    (void)memory_.write(at, {&kInt3, 1});
+  trace_request(PTRACE_SETSIGMASK, tracee.thread, sizeof tracee.held_mask, &tracee.held_mask);
+  tracee.stepping = nullptr;
+  return true;
+}
+
+// The displaced instruction faulted. Its handler sees it at its site (H32); where the program blocks the
+// signal, the kernel has unblocked it and taken its action away already.
+void Supervisor::fault_in_step(Tracee& tracee, siginfo_t& info) {
+  tracee.held_mask &= ~signal_bit(info.si_signo);
+  const Address site = tracee.stepping->displaced.site.address;
+  const Address reported = address_of(info.si_addr);
+  if (back_to_site(tracee) && slots_.contains(reported))
+    info.si_addr = bytes_at(site); // SIGILL and SIGFPE carry the PC
+  deliver(tracee, info);
+}
+
+} // namespace proberace

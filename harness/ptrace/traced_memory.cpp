@@ -1,0 +1,36 @@
+#include "harness/ptrace/traced_memory.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace proberace {
+
+Status TracedMemory::open(pid_t process) {
+  close();
+  file_ = ::open(fmt::format("/proc/{}/mem", process).c_str(), O_RDWR | O_CLOEXEC);
+  if (file_ < 0)
+    return std::unexpected(system_error(fmt::format("cannot open the memory of process {}", process), errno));
+  return {};
+}
+
+void TracedMemory::close() noexcept {
+  if (file_ >= 0)
+    ::close(file_);
+  file_ = -1;
+}
+
+int TracedMemory::write(Address to, std::span<const std::uint8_t> bytes) const noexcept {
+  const ssize_t n = ::pwrite(file_, bytes.data(), bytes.size(), static_cast<off_t>(value(to)));
+  if (n < 0)
+    return errno;
+  return n == static_cast<ssize_t>(bytes.size()) ? 0 : EIO;
+}
+
+bool TracedMemory::read(Address from, std::span<std::uint8_t> out) const noexcept {
+  return ::pread(file_, out.data(), out.size(), static_cast<off_t>(value(from))) ==
+         static_cast<ssize_t>(out.size());
+}
+
+} // namespace proberace

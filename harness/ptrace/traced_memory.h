@@ -1,0 +1,39 @@
+// The memory of a traced process past its page permissions, through /proc/PID/mem.
+//
+// The file stays bound to the memory it was opened on (fs/proc/base.c, mem_open), so it is opened again after
+// an exec: a probe's byte never lands in an image it was not meant for.
+#pragma once
+
+#include "harness/base/address.h"
+#include "harness/base/error.h"
+
+#include <span>
+#include <sys/types.h>
+
+namespace proberace {
+
+class TracedMemory {
+public:
+  TracedMemory() = default;
+  TracedMemory(const TracedMemory&) = delete;
+  TracedMemory& operator=(const TracedMemory&) = delete;
+  ~TracedMemory() { close(); }
+
+  // Precondition: this process traces `process`, or may.
+  Status open(pid_t process);
+  void close() noexcept;
+
+  // 0, or an errno. Bytes within one page are written by one copy; copy-on-write is broken first.
+  int write(Address to, std::span<const std::uint8_t> bytes) const noexcept;
+  // False if any byte is not there.
+  bool read(Address from, std::span<std::uint8_t> out) const noexcept;
+  bool byte_is(Address at, std::uint8_t wanted) const noexcept {
+    std::uint8_t byte = 0;
+    return read(at, {&byte, 1}) && byte == wanted;
+  }
+
+private:
+  int file_ = -1;
+};
+
+} // namespace proberace

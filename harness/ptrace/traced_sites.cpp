@@ -1,0 +1,47 @@
+#include "harness/ptrace/traced_sites.h"
+
+namespace proberace {
+
+TracedSite& TracedSites::add(Displaced displaced) {
+  TracedSite& record = records_.emplace_back(TracedSite{std::move(displaced), records_.size(), false});
+  by_address_[value(record.displaced.site.address)] = &record;
+  by_site_[record.displaced.site] = &record;
+  return record;
+}
+
+TracedSite* TracedSites::at(Address address) noexcept {
+  const auto it = by_address_.find(value(address));
+  return it != by_address_.end() ? it->second : nullptr;
+}
+
+TracedSite* TracedSites::find(const Site& site) noexcept {
+  const auto it = by_site_.find(site);
+  return it != by_site_.end() ? it->second : nullptr;
+}
+
+void TracedSites::count(const TracedSite& site, pid_t thread) noexcept {
+  std::vector<std::uint64_t>& counts = hits_[thread];
+  if (counts.size() <= site.index)
+    counts.resize(records_.size());
+  ++counts[site.index];
+}
+
+std::uint64_t TracedSites::hits(const Site& site) const {
+  std::uint64_t sum = 0;
+  for_each_count(site, [&](pid_t, std::uint64_t n) { sum += n; });
+  return sum;
+}
+
+std::uint64_t TracedSites::hits(const Site& site, pid_t thread) const {
+  std::uint64_t sum = 0;
+  for_each_count(site, [&](pid_t t, std::uint64_t n) { sum += t == thread ? n : 0; });
+  return sum;
+}
+
+std::map<pid_t, std::uint64_t> TracedSites::hits_by_thread(const Site& site) const {
+  std::map<pid_t, std::uint64_t> all;
+  for_each_count(site, [&](pid_t t, std::uint64_t n) { all[t] += n; });
+  return all;
+}
+
+} // namespace proberace

@@ -1,0 +1,33 @@
+// One traced thread, as its tracer knows it.
+#pragma once
+
+#include "harness/ptrace/traced_sites.h"
+
+#include <csignal>
+#include <optional>
+#include <sys/types.h>
+
+namespace proberace {
+
+struct Tracee {
+  Tracee(pid_t a_thread, pid_t its_process) : thread(a_thread), process(its_process) {}
+
+  pid_t thread;
+  pid_t process;
+  bool stopped = false;
+  bool interrupted = false; // asked to stop, and not stopped since
+  bool queued = false;      // its stop waits to be handled
+  bool leaving = false;     // past its exit event: runs no more code of the program
+  bool in_vfork =
+      false; // waits in the kernel for a child that shares its memory: cannot be stopped, need not be
+  bool introduced = false; // its first stop, if it was born traced, has been handled
+  int status = 0;          // of its stop, as wait4 gave it
+
+  // The step under way.
+  const TracedSite* stepping = nullptr;
+  std::uint64_t held_mask = 0;          // the thread's own signal mask
+  bool steps_itself = false;            // the program's own trap flag
+  std::optional<siginfo_t> held_signal; // one that no mask may hold back, sent by somebody meanwhile
+};
+
+} // namespace proberace

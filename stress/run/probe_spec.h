@@ -1,0 +1,32 @@
+// A probe as a user names it: LIBRARY:SYMBOL[+OFFSET], the library by the end of its path.
+#pragma once
+
+#include "harness/base/error.h"
+#include "harness/probe/decode.h"
+#include "harness/probe/target.h"
+
+#include <string>
+
+namespace proberace {
+
+struct ProbeSpec {
+  std::string text; // as the user wrote it
+  std::string library;
+  std::string symbol;
+  std::ptrdiff_t offset = 0; // bytes
+};
+
+// BadInput, saying what is expected.
+std::expected<ProbeSpec, Error> parse_probe(const std::string& text);
+
+struct ProbePlace {
+  ProbeSpec spec;
+  Site site;
+  Instruction instruction;
+};
+
+// Where it is in a program whose libraries are loaded. BadInput (no such library or function), or why no
+// instruction there can be probed.
+std::expected<ProbePlace, Error> locate(const ProbeSpec& spec, const Target& target);
+
+} // namespace proberace
