@@ -1,5 +1,5 @@
-// proberace list: plug-ins, strategies and what they promise, pin plans.
-#include "harness/cell/verdict.h"
+// proberace list: plug-ins and what they promise, strategies and their footprints, pin plans.
+#include "harness/cell/cell.h"
 #include "harness/cli/command.h"
 #include "harness/cli/table.h"
 #include "harness/machine/pin_plan.h"
@@ -21,18 +21,26 @@ std::string_view word(PlugInKind kind) {
   return "?";
 }
 
+Json names_of(const Promises& promises) {
+  Json names = Json::array();
+  for (const PromiseText& p : all_promises())
+    if (promises.has(p.promise))
+      names.push_back(p.name);
+  return names;
+}
+
 Json as_json() {
   Json plugins = Json::array();
   for (const PlugIn& p : plug_ins())
-    plugins.push_back(Json{{"kind", word(p.kind)}, {"name", p.name}, {"summary", p.summary}});
+    plugins.push_back(
+        Json{{"kind", word(p.kind)},
+             {"name", p.name},
+             {"summary", p.summary},
+             {"promises", p.kind == PlugInKind::Transport ? Json(nullptr) : names_of(*promises_of(p))}});
   Json strategies = Json::array();
   for (const std::string& strategy : strategy_names()) {
-    const Promises promises = (*make_prober(strategy))->promises();
-    Json promised = Json::array();
-    for (const PromiseText& p : all_promises())
-      if (promises.has(p.promise))
-        promised.push_back(p.name);
-    strategies.push_back(Json{{"name", strategy}, {"promises", std::move(promised)}});
+    strategies.push_back(
+        Json{{"name", strategy}, {"promises", names_of((*make_prober(strategy))->promises())}});
   }
   Json plans = Json::array();
   for (const PinPlanText& text : pin_plans()) {
@@ -47,23 +55,103 @@ Json as_json() {
               {"pin_plans", std::move(plans)}};
 }
 
+// Plug-ins by number, so that the table fits a terminal. Transports take away what the composed strategies'
+// columns show against their parts'.
+void print_promises() {
+  std::vector<std::pair<std::string, Promises>> columns;
+  for (const PlugIn& p : plug_ins())
+    if (const auto promises = promises_of(p))
+      columns.emplace_back(p.name, *promises);
+  for (const std::string& strategy : covering_strategies())
+    if (strategy.ends_with(":poke+xol-vma") || strategy == "poke+xol-vma")
+      columns.emplace_back(strategy, (*make_prober(strategy))->promises());
+  std::vector<std::string> header{"promise"};
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    header.push_back(std::to_string(i + 1));
+    fmt::print("{:>4} {}\n", i + 1, columns[i].first);
+  }
+  Table table(header);
+  for (const PromiseText& p : all_promises()) {
+    std::vector<std::string> row{std::string(p.name)};
+    for (const auto& [name, promises] : columns)
+      row.emplace_back(promises.has(p.promise) ? "+" : ".");
+    table.add(row);
+  }
+  fmt::print("{}\n", table.text());
+}
+
+// A strategy's footprint as the process shows it: a cell each.
+struct FootprintRow {
+  std::string strategy;
+  Verdict verdict;
+};
+
+std::vector<FootprintRow> footprints(const std::vector<std::string>& strategies) {
+  start_nursery();
+  std::vector<FootprintRow> rows;
+  for (const std::string& strategy : strategies) {
+    CellSpec spec;
+    spec.experiment = "footprint";
+    spec.parameters = Json{{"strategy", strategy}};
+    rows.push_back({strategy, run_cell(spec)});
+  }
+  return rows;
+}
+
+constexpr std::pair<const char*, const char*> kChanges[] = {
+    {"mappings", "mappings"},
+    {"executable_mappings", "executable"},
+    {"writable_executable_bytes", "W+X bytes"},
+    {"private_text_pages", "private pages"},
+    {"signal_handlers", "handlers"},
+    {"descriptors", "descriptors"},
+    {"processes", "processes"},
+};
+
+// "armed/after the last removal/after close", beside before open.
+std::string three_times(const Json& data, const char* change) {
+  return fmt::format("{}/{}/{}", data["armed"][change].get<std::int64_t>(),
+                     data["residue"][change].get<std::int64_t>(), data["left"][change].get<std::int64_t>());
+}
+
+void print_footprints(const std::vector<FootprintRow>& rows) {
+  std::vector<std::string> header{"strategy"};
+  for (const auto& [key, title] : kChanges)
+    header.emplace_back(title);
+  header.insert(header.end(), {"slots", "TLS or stack bytes"});
+  Table table(header);
+  for (const FootprintRow& row : rows) {
+    std::vector<std::string> line{row.strategy};
+    const Json& data = row.verdict.data;
+    if (!data.contains("armed")) {
+      line.push_back(fmt::format("{}: {}", proberace::name(row.verdict.ending), row.verdict.summary));
+      line.resize(header.size());
+    } else {
+      for (const auto& [key, title] : kChanges)
+        line.push_back(three_times(data, key));
+      line.push_back(fmt::format("{}/{}", data["claimed"]["slots"].get<std::int64_t>(),
+                                 data["claimed_residue"]["residue_slots"].get<std::int64_t>()));
+      line.push_back(fmt::format("{}", data["claimed"]["thread_bytes"].get<std::int64_t>()));
+    }
+    table.add(line);
+  }
+  fmt::print(
+      "What six sites on two pages, hit by two threads, change in the process: while armed / after the last\n"
+      "removal / after close, against before open. Slots: live / residue until close.\n\n{}",
+      table.text());
+}
+
 void print_for_people() {
   Table plugins({"plug-in", "kind", "what it does"});
   for (const PlugIn& p : plug_ins())
     plugins.add({p.name, std::string(word(p.kind)), p.summary});
   fmt::print("{}\n", plugins.text());
 
-  const std::vector<std::string> strategies = strategy_names();
-  std::vector<std::string> header{"promise"};
-  header.insert(header.end(), strategies.begin(), strategies.end());
-  Table promises(header);
-  for (const PromiseText& p : all_promises()) {
-    std::vector<std::string> row{std::string(p.name)};
-    for (const std::string& strategy : strategies)
-      row.emplace_back((*make_prober(strategy))->promises().has(p.promise) ? "yes" : ".");
-    promises.add(row);
-  }
-  fmt::print("{}\n", promises.text());
+  print_promises();
+  fmt::print("A strategy is [transport:]armer+stepper, or whole, and promises what all of its parts do; {} "
+             "combinations "
+             "work (`list --json` names them), {} cover every plug-in (`check --all`).\n\n",
+             strategy_names().size(), covering_strategies().size());
 
   Table plans({"pin plan", "on this machine"});
   for (const PinPlanText& text : pin_plans()) {
@@ -77,10 +165,19 @@ void print_for_people() {
 class List final : public Command {
 public:
   std::string name() const override { return "list"; }
-  std::string summary() const override { return "Plug-ins, strategies and what they promise, pin plans"; }
+  std::string summary() const override { return "Plug-ins and what they promise, footprints, pin plans"; }
   std::string example() const override { return "proberace list --json"; }
-  void declare(CLI::App& app) override { app.add_flag("--json", json_, "Print JSON"); }
+  void declare(CLI::App& app) override {
+    app.add_flag("--footprint", footprint_, "What each strategy changes in the process that hosts it");
+    app.add_option("--strategy", strategies_, "With --footprint: only this one; repeat for more");
+    app.add_flag("--json", json_, "Print JSON");
+  }
   Exit run() override {
+    for (const std::string& strategy : strategies_)
+      if (const auto prober = make_prober(strategy); !prober)
+        return fail(prober.error());
+    if (footprint_)
+      return run_footprint();
     if (json_)
       fmt::print("{}\n", as_json().dump(2));
     else
@@ -89,6 +186,23 @@ public:
   }
 
 private:
+  Exit run_footprint() const {
+    const auto rows = footprints(strategies_.empty() ? covering_strategies() : strategies_);
+    bool all_held = true;
+    Json list = Json::array();
+    for (const FootprintRow& row : rows) {
+      all_held = all_held && !row.verdict.is(Ending::Broken) && !row.verdict.is(Ending::Crashed);
+      list.push_back(Json{{"strategy", row.strategy}, {"verdict", to_json(row.verdict)}});
+    }
+    if (json_)
+      fmt::print("{}\n", Json{{"schema", "proberace/footprint/1"}, {"strategies", std::move(list)}}.dump(2));
+    else
+      print_footprints(rows);
+    return all_held ? Exit::Held : Exit::Counterexample;
+  }
+
+  std::vector<std::string> strategies_;
+  bool footprint_ = false;
   bool json_ = false;
 };
 

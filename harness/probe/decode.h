@@ -1,4 +1,5 @@
-// What the harness needs to know of one instruction. With operand.h the only user of Zydis' decoder and formatter.
+// What the harness needs to know of one instruction. With operand.h the only user of Zydis' decoder and
+// formatter.
 #pragma once
 
 #include "harness/base/error.h"

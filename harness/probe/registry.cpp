@@ -41,7 +41,7 @@ constexpr std::string_view kDefaultTransport = "signal";
 constexpr std::string_view kReferencePeer = "kernel-uprobe";
 constexpr std::string_view kReferenceArmer = "poke";
 constexpr std::string_view kReferenceStepper = "xol-vma";
-constexpr std::string_view kBaselineStepper = "in-place";
+constexpr std::string_view kStoppingArmer = "stop-world/ptrace"; // works under every transport
 
 // What a plain name stands for, by results of `proberace bench`; lists and results show the plain name.
 constexpr std::pair<std::string_view, std::string_view> kFavoured[] = {
@@ -156,7 +156,7 @@ std::vector<std::string> covering_strategies() {
     const bool covers =
         transport == kDefaultTransport
             ? armer == kReferenceArmer || stepper == kReferenceStepper
-            : armer == kReferenceArmer || stepper == kReferenceStepper || stepper == kBaselineStepper;
+            : armer == kReferenceArmer || (armer == kStoppingArmer && stepper == kReferenceStepper);
     if (covers)
       names.push_back(std::move(name));
   });

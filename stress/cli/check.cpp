@@ -34,7 +34,8 @@ public:
 
   void declare(CLI::App& app) override {
     app.add_option("--strategy", zlib_.strategy, "The strategy to check (proberace list)");
-    app.add_flag("--all", all_, "Every strategy against its promises");
+    app.add_flag("--all", all_, "Strategies that have every plug-in among them, against their promises");
+    app.add_flag("--combinations", combinations_, "With --all: every combination that works");
     app.add_option("--target", target_, "A real library instead: zlib")->check(CLI::IsMember({"zlib"}));
     app.add_option("--threads", zlib_.threads, "Threads that use the library")
         ->check(CLI::Range(1, 64))
@@ -59,7 +60,9 @@ public:
 
 private:
   Exit check_promises() {
-    const std::vector<std::string> strategies = all_ ? strategy_names() : std::vector{zlib_.strategy};
+    const std::vector<std::string> strategies = !all_           ? std::vector{zlib_.strategy}
+                                                : combinations_ ? strategy_names()
+                                                                : covering_strategies();
     const std::vector<VerdictRow> rows =
         promise_rows(strategies, [this](const std::string& line) { progress_.show(line); });
     bool broke = false;
@@ -123,6 +126,7 @@ private:
   ZlibOptions zlib_;
   std::string target_;
   bool all_ = false;
+  bool combinations_ = false;
   bool json_ = false;
   Progress progress_;
 };

@@ -4,6 +4,7 @@
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
 #include "stress/properties/history.h"
+#include "stress/targets/body.h"
 
 #include <gtest/gtest.h>
 
@@ -62,12 +63,47 @@ inline void expect_paths(const std::string& strategy, const Verdict& v) {
   if (is_peer(strategy))
     return; // the kernel does not say
   const Json& paths = v.data.at("paths");
-  EXPECT_EQ(paths.at("breakpoint"), v.data.at("hits"));
-  EXPECT_EQ(paths.at("foreign-trap"), 0);
-  if (strategy.ends_with("+xol-vma")) {
-    EXPECT_EQ(paths.at("slot-step"), v.data.at("hits"));
-    EXPECT_EQ(paths.at("in-place-step"), 0);
-  }
+  const auto taken = [&](std::string_view path) { return paths.at(path).get<std::uint64_t>(); };
+  const std::uint64_t hits = v.data.at("hits");
+  EXPECT_EQ(taken("foreign-trap"), 0U);
+  if (strategy.find('+') == std::string::npos)
+    return; // whole strategies' paths are their own tests' matter
+  EXPECT_EQ(taken("breakpoint"), hits);
+  constexpr std::pair<std::string_view, std::string_view> kPathOf[] = {
+      {"+in-place", "in-place-step"},       {"+xol-vma", "slot-step"},
+      {"+xol-boost", "slot-jump"},          {"+tls-slot", "thread-slot"},
+      {"+tls-slot-nested", "thread-slot"},  {"+stack-slot", "stack-slot"},
+      {"+stack-slot-nested", "stack-slot"}, {"+emulate", "emulated"},
+  };
+  for (const auto& [stepper, path] : kPathOf)
+    if (strategy.ends_with(stepper)) {
+      EXPECT_EQ(taken(path), hits) << path;
+      return;
+    }
+  EXPECT_TRUE(strategy.ends_with("+emulate|xol-vma")) << "which path do hits of " << strategy << " take?";
+  EXPECT_EQ(taken("emulated") + taken("slot-step"), hits);
+}
+
+// The body, or one whose probed instruction every strategy can take, where the strategy does not promise to.
+inline PlacedName probeable(const std::string& strategy, PlacedName wanted) {
+  const Promises promised = (*make_prober(strategy))->promises();
+  const Body& body = *body_named(wanted.body);
+  if ((body.has(BodyTrait::RipRelative) && !promised.has(Promise::RipRelative)) ||
+      (body.has(BodyTrait::ControlFlow) && !promised.has(Promise::AllControlFlow)) ||
+      (body.has(BodyTrait::StackPointer) && !promised.has(Promise::StackOperands)))
+    wanted.body = "mov";
+  return wanted;
+}
+
+inline std::vector<PlacedName> probeable(const std::string& strategy, std::vector<PlacedName> wanted) {
+  for (PlacedName& body : wanted)
+    body = probeable(strategy, std::move(body));
+  return wanted;
+}
+
+// A removal takes some 80 ms (the kernel's), or waits until threads have left memory of their own.
+inline bool removal_is_dear(const std::string& strategy) {
+  return is_peer(strategy) || !(*make_prober(strategy))->promises().has(Promise::NoWritableExecutable);
 }
 
 } // namespace proberace

@@ -21,14 +21,14 @@ bool long_run() {
 TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
   HistoryBounds bounds;
   bounds.strategy = GetParam();
-  if (is_peer(GetParam())) {
+  if (removal_is_dear(GetParam())) {
     bounds.max_rounds = 1;
     bounds.max_events = 4;
     bounds.max_churn = 1;
   }
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   if (std::getenv("RC_PARAMS") == nullptr)
-    params.maxSuccess = is_peer(GetParam()) ? 4 : 40;
+    params.maxSuccess = removal_is_dear(GetParam()) ? 4 : 20;
   if (long_run())
     params.maxSuccess *= 25;
   std::uint64_t must = 0;

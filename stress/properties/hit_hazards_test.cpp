@@ -15,7 +15,7 @@ History armed_throughout(const std::string& strategy, std::size_t threads, std::
   History h;
   h.strategy = strategy;
   h.threads = threads;
-  h.bodies = std::move(bodies);
+  h.bodies = probeable(strategy, std::move(bodies));
   Event all{Action::Insert, {}, 0};
   for (std::size_t i = 0; i < h.bodies.size(); ++i)
     all.sites.push_back(i);

@@ -12,11 +12,10 @@ protected:
     History h;
     h.strategy = GetParam();
     h.threads = threads;
-    h.bodies = std::move(bodies);
+    h.bodies = probeable(GetParam(), std::move(bodies));
     return h;
   }
-  // A removal takes the kernel some 80 ms.
-  std::size_t rounds(std::size_t ours) const { return is_peer(GetParam()) ? 3 : ours; }
+  std::size_t rounds(std::size_t ours) const { return removal_is_dear(GetParam()) ? 3 : ours; }
 
   void expect_held(const History& h, std::uint64_t insertions) {
     const CellSpec spec = to_cell(h);
