@@ -19,7 +19,11 @@ History armed_throughout(const std::string& strategy, std::size_t threads, std::
   Event all{Action::Insert, {}, 0};
   for (std::size_t i = 0; i < h.bodies.size(); ++i)
     all.sites.push_back(i);
-  h.controllers = {{all, Event{Action::Pause, {}, executions}}};
+  // A pause ends after some time, too: several, so that a strategy whose hits are slow gets enough of them.
+  constexpr std::size_t kPauses = 4;
+  h.controllers = {{all}};
+  for (std::size_t i = 0; i < kPauses; ++i)
+    h.controllers[0].push_back(Event{Action::Pause, {}, executions / kPauses});
   return h;
 }
 
