@@ -2,6 +2,7 @@
 
 #include "harness/relocate/relocate.h"
 
+#include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
 #include <limits>
@@ -12,8 +13,8 @@ namespace proberace {
 namespace {
 
 std::unexpected<Error> refused(const Instruction& i, std::string_view why) {
-  return std::unexpected(Error{ErrorKind::InstructionUnsupported, i.address,
-                               fmt::format("{} {}", mnemonic_name(i), why)});
+  return std::unexpected(
+      Error{ErrorKind::InstructionUnsupported, i.address, fmt::format("{} {}", mnemonic_name(i), why)});
 }
 
 // Opcode and operands behind the prefixes (SDM vol. 2A, 2.1.1 and 2.2.1).
@@ -139,8 +140,8 @@ std::expected<CodeWithExit, Error> relative_jump(const Instruction& i, const Opc
 }
 
 // FF /2 becomes the push and FF /4 with the same operand.
-std::expected<CodeWithExit, Error> absolute_call(const Instruction& i, const Opcode& o, std::optional<Address> at,
-                                                 Writer& w) {
+std::expected<CodeWithExit, Error> absolute_call(const Instruction& i, const Opcode& o,
+                                                 std::optional<Address> at, Writer& w) {
   constexpr std::uint8_t kRegisterForm = 0xC0;
   constexpr std::uint8_t kRsp = 4;
   const std::uint8_t modrm = i.bytes[o.at + 1];
@@ -153,7 +154,8 @@ std::expected<CodeWithExit, Error> absolute_call(const Instruction& i, const Opc
   constexpr std::size_t kPushBytes = 6;
   Instruction jump = i;
   jump.bytes[o.at + 1] = static_cast<std::uint8_t>((modrm & ~0x38) | (4 << 3));
-  const auto moved = at ? relocate(jump, *at + static_cast<std::ptrdiff_t>(kPushBytes)) : relocate(jump, i.address);
+  const auto moved =
+      at ? relocate(jump, *at + static_cast<std::ptrdiff_t>(kPushBytes)) : relocate(jump, i.address);
   if (!moved)
     return std::unexpected(moved.error());
   w.bytes(moved->code());
