@@ -96,7 +96,9 @@ const bool registered = register_experiment("test/late-trap", &late_trap);
 // stop-world stops threads by ptrace itself, and a thread has one tracer.
 std::vector<std::string> traceable_strategies() {
   auto names = strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning});
-  std::erase_if(names, [](const std::string& n) { return n.find("stop-world") != n.npos || is_peer(n); });
+  std::erase_if(names, [](const std::string& n) {
+    return n.find("stop-world") != n.npos || is_peer(n) || takes_no_trap(n);
+  });
   return names;
 }
 
