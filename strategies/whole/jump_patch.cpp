@@ -84,7 +84,7 @@ void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step,
   std::set<Address> found;
   for (Address a = from; std::abs(a - site) <= kReach; a = a + step) {
     const Mapping* mapping = place.space.find(a);
-    if (mapping == nullptr || !mapping->executable || place.target.functions().containing(place.space, a))
+    if (mapping == nullptr || !mapping->contains(site) || place.target.functions().containing(place.space, a))
       break;
     std::uint8_t byte = 0;
     if (!read_memory(a, {&byte, 1}))
