@@ -35,7 +35,7 @@ constexpr std::uint8_t kLea[] = {0x48, 0x8D, 0xA4, 0x24};
 constexpr std::uint8_t kJump[] = {0xFF, 0x25, 0x00, 0x00, 0x00, 0x00};
 
 struct StackPlan final : StepPlan {
-  CodeWithExit code;           // AsTheMail: all of it; Nested: the instruction alone
+  ExitCode code;               // AsTheMail: all of it; Nested: the instruction alone
   std::size_t instruction = 0; // bytes
   Address next{};
 };
@@ -75,7 +75,7 @@ public:
                                                instruction.uses_stack_pointer
                                                    ? "uses the stack pointer, which is lowered meanwhile"
                                                    : "leaves before the stack pointer is put back")});
-    const auto code = relocate_with_exit(instruction, std::nullopt);
+    const auto code = relocate_anywhere(instruction);
     if (!code)
       return std::unexpected(code.error());
     auto plan = std::make_unique<StackPlan>();
@@ -88,8 +88,8 @@ public:
   void begin(TrapContext& context, const Displaced& displaced) noexcept override {
     const auto& plan = static_cast<const StackPlan&>(*displaced.plan);
     const Address below{reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0))};
-    const Address room = below - kHandlerRoom - static_cast<std::ptrdiff_t>(kMaxExitBytes);
-    const Address slot{value(room) & ~(kMaxExitBytes - 1)};
+    const Address room = below - kHandlerRoom - static_cast<std::ptrdiff_t>(kMaxSlotBytes);
+    const Address slot{value(room) & ~(kMaxSlotBytes - 1)};
     write(context, plan, slot); // before it is lent: the store makes a stack grow that ends here
     lend(slot);
     context.took(Path::StackSlot);
@@ -108,7 +108,7 @@ private:
   static void write(TrapContext& context, const StackPlan& plan, Address slot) noexcept {
     std::uint8_t* out = bytes_at(slot);
     if (kKind == Kind::AsTheMail) {
-      std::memcpy(out, plan.code.bytes.data(), kMaxExitBytes);
+      std::memcpy(out, plan.code.bytes.data(), kMaxSlotBytes);
       return;
     }
     const Address pointer{context.get(Register::Rsp)};

@@ -28,7 +28,7 @@ namespace {
 constexpr std::size_t kNestedSites = 64;
 
 template <std::size_t kSlots> struct ThreadSlots {
-  alignas(64) std::uint8_t code[kSlots][kMaxExitBytes];
+  alignas(64) std::uint8_t code[kSlots][kMaxSlotBytes];
   std::uint64_t holds[kSlots]; // the serial number of the plan whose code is there
   std::uint64_t epoch;         // of LentMemory, when it was made executable
 };
@@ -46,14 +46,14 @@ template <std::size_t kSlots> ThreadSlots<kSlots>& mine() noexcept {
 std::atomic<std::uint64_t> next_serial{1};
 
 struct TlsPlan final : StepPlan {
-  TlsPlan(const CodeWithExit& c, std::size_t p, std::atomic<std::size_t>& count)
+  TlsPlan(const ExitCode& c, std::size_t p, std::atomic<std::size_t>& count)
       : code(c), place(p), serial(next_serial.fetch_add(1, std::memory_order_relaxed)), // a number only
         plans(count) {
     plans.fetch_add(1, std::memory_order_relaxed); // under the prober's lock
   }
   ~TlsPlan() override { plans.fetch_sub(1, std::memory_order_relaxed); }
 
-  const CodeWithExit code;
+  const ExitCode code;
   const std::size_t place;
   const std::uint64_t serial;
   std::atomic<std::size_t>& plans;
@@ -74,7 +74,7 @@ public:
                                                              const Abilities&) override {
     if (const Status allowed = LentMemory::allowed(); !allowed)
       return std::unexpected(Error{allowed.error().kind, instruction.address, allowed.error().message});
-    const auto code = relocate_with_exit(instruction, std::nullopt);
+    const auto code = relocate_anywhere(instruction);
     if (!code)
       return std::unexpected(code.error());
     if (plans_.load(std::memory_order_relaxed) == 0) // under the prober's lock: closed since
@@ -95,7 +95,7 @@ public:
       slots.epoch = epoch;
     }
     if (slots.holds[plan.place] != plan.serial) {
-      std::copy_n(plan.code.bytes.data(), kMaxExitBytes, slots.code[plan.place]);
+      std::copy_n(plan.code.bytes.data(), kMaxSlotBytes, slots.code[plan.place]);
       slots.holds[plan.place] = plan.serial; // the way out of the handler serialises this core
     }
     context.took(Path::ThreadSlot);

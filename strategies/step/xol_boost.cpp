@@ -32,7 +32,7 @@ public:
     // What is refused is refused before it takes a slot; how long the code will be depends on where it lies.
     if (const auto anywhere = relocate_with_exit(instruction, instruction.address); !anywhere)
       return std::unexpected(anywhere.error());
-    const auto slot = slots.reserve(instruction.address, kMaxExitBytes);
+    const auto slot = slots.reserve(instruction.address, kMaxSlotBytes);
     if (!slot)
       return std::unexpected(slot.error());
     const auto code = relocate_with_exit(instruction, *slot);

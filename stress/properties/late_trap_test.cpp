@@ -97,7 +97,7 @@ const bool registered = register_experiment("test/late-trap", &late_trap);
 std::vector<std::string> traceable_strategies() {
   auto names = strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning});
   std::erase_if(names, [](const std::string& n) {
-    return n.find("stop-world") != n.npos || n.starts_with("ptrace:") || is_peer(n);
+    return n.find("stop-world") != n.npos || n.starts_with("ptrace:") || is_peer(n) || takes_no_trap(n);
   });
   return names;
 }

@@ -1,0 +1,174 @@
+#include "strategies/whole/jump_patch.h"
+
+#include "harness/base/process_memory.h"
+#include "strategies/whole/trampoline.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::uint8_t kJump = 0xE9;
+constexpr std::uint8_t kShortJump = 0xEB;
+constexpr std::uint8_t kMeaningless = 0x2E; // CS override: ignored in 64-bit mode (SDM vol. 2A, 2.1.1)
+constexpr std::size_t kPagesToTry = 64;
+
+constexpr std::ptrdiff_t signed_size(std::size_t n) noexcept {
+  return static_cast<std::ptrdiff_t>(n);
+}
+
+// A landing among the 256^free addresses from `first` on; writes its jump to the trampoline.
+std::optional<Address> land(TrampolineSpace& space, Address first, std::size_t free, Address trampoline) {
+  const std::size_t window = std::size_t{1} << (8 * free);
+  const std::size_t stride = std::max<std::size_t>(kPageBytes, window / kPagesToTry & ~(kPageBytes - 1));
+  for (std::size_t page = 0; page < window; page += stride) {
+    const Address begin = first + signed_size(page);
+    const Address end = std::min(page_of(begin) + kPageBytes, first + signed_size(window));
+    int refused = 0;
+    for (Address at = begin; at < end && refused < 2; at = at + 16) {
+      const std::vector<std::uint8_t> code = jump_code(at, trampoline);
+      if (!space.reserve_at(at, code.size())) {
+        refused += !space.contains(at); // the page is another's
+        continue;
+      }
+      if (space.write(at, code))
+        return at;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Patch> pun(const PatchPlace& place, const JumpSite& site, bool& conflict) {
+  const Address at = site.site.address;
+  const std::size_t length = site.instruction.length;
+  std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> code{};
+  if (!read_memory(at, std::span(code).first(length - 1 + kJumpBytes)))
+    return std::nullopt;
+  for (std::size_t prefixes = 0; prefixes < length; ++prefixes) {
+    const std::size_t extent = prefixes + kJumpBytes;
+    if (place.patched.overlaps(at, at + signed_size(extent))) {
+      conflict = true;
+      continue;
+    }
+    const std::size_t free = length - prefixes - 1; // bytes of the rel32 that are ours
+    std::uint32_t spelled = 0;
+    std::memcpy(&spelled, code.data() + prefixes + 1, sizeof spelled);
+    spelled &= ~static_cast<std::uint32_t>((std::uint64_t{1} << (8 * free)) - 1);
+    const Address next = at + signed_size(extent);
+    const auto landing =
+        land(place.trampolines, next + static_cast<std::int32_t>(spelled), free, site.trampoline);
+    if (!landing)
+      continue;
+    const auto distance = static_cast<std::int32_t>(*landing - next);
+    Patch patch;
+    patch.kind = PatchKind::Pun;
+    patch.bytes = code;
+    std::fill_n(patch.bytes.begin(), prefixes, kMeaningless);
+    patch.bytes[prefixes] = kJump;
+    std::memcpy(patch.bytes.data() + prefixes + 1, &distance, sizeof distance);
+    patch.written = static_cast<std::uint8_t>(length);
+    patch.extent = static_cast<std::uint8_t>(extent);
+    return patch;
+  }
+  return std::nullopt;
+}
+
+// Adds the addresses of padding that begins at `from` and goes on in steps of `step` (1 or -1): outside every
+// function, all int3 as far as a short jump reaches or the next function.
+void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step, Address site,
+                     std::set<Address>& padding) {
+  constexpr std::ptrdiff_t kReach = 128 + kJumpBytes;
+  std::set<Address> found;
+  for (Address a = from; std::abs(a - site) <= kReach; a = a + step) {
+    const Mapping* mapping = place.space.find(a);
+    if (mapping == nullptr || !mapping->contains(site) || place.target.functions().containing(place.space, a))
+      break;
+    std::uint8_t byte = 0;
+    if (!read_memory(a, {&byte, 1}))
+      break;
+    const auto ours = place.springboards.upper_bound(a);
+    const bool taken = ours != place.springboards.begin() && a - *std::prev(ours) < signed_size(kJumpBytes);
+    if (!taken && byte != kInt3)
+      return; // not padding, or not to be told from data
+    if (!taken)
+      found.insert(a);
+  }
+  padding.merge(found);
+}
+
+std::optional<Patch> springboard(const PatchPlace& place, const JumpSite& site) {
+  const Address at = site.site.address;
+  const auto function = place.target.functions().containing(place.space, at);
+  if (!function || site.instruction.length < 2)
+    return std::nullopt;
+  std::set<Address> padding;
+  collect_padding(place, function->end, 1, at, padding);
+  collect_padding(place, function->start - 1, -1, at, padding);
+  for (const Address board : padding) {
+    const std::ptrdiff_t distance = board - (at + 2);
+    const auto room = [&] {
+      for (std::size_t i = 1; i < kJumpBytes; ++i)
+        if (!padding.contains(board + signed_size(i)))
+          return false;
+      return true;
+    };
+    if (distance < -128 || distance > 127 || !room())
+      continue;
+    const std::vector<std::uint8_t> jump = jump_code(board, site.trampoline);
+    if (jump.size() != kJumpBytes)
+      continue;
+    Patch patch;
+    patch.kind = PatchKind::Springboard;
+    patch.bytes[0] = kShortJump;
+    patch.bytes[1] = static_cast<std::uint8_t>(distance);
+    patch.written = 2;
+    patch.extent = 2;
+    patch.springboard = board;
+    std::copy(jump.begin(), jump.end(), patch.springboard_bytes.begin());
+    return patch;
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+bool PatchedBytes::overlaps(Address begin, Address end) const {
+  const auto next = ranges_.lower_bound(begin);
+  if (next != ranges_.end() && next->first < end)
+    return true;
+  return next != ranges_.begin() && std::prev(next)->second > begin;
+}
+
+std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite& site) {
+  const Address at = site.site.address;
+  if (place.patched.overlaps(at, at + site.instruction.length))
+    return std::unexpected(Error{ErrorKind::Conflict, at,
+                                 "these bytes are part of another site's jump: remove that probe first"});
+  if (site.instruction.length >= kJumpBytes) {
+    const std::vector<std::uint8_t> jump = jump_code(at, site.trampoline);
+    Patch patch;
+    std::copy(jump.begin(), jump.end(), patch.bytes.begin());
+    patch.written = kJumpBytes;
+    patch.extent = kJumpBytes;
+    return patch;
+  }
+  bool conflict = false;
+  if (auto patch = pun(place, site, conflict))
+    return *patch;
+  if (auto patch = springboard(place, site))
+    return *patch;
+  if (conflict)
+    return std::unexpected(Error{ErrorKind::Conflict, at,
+                                 "a jump here would need bytes that another site's jump changes: remove that "
+                                 "probe first"});
+  return std::unexpected(
+      Error{ErrorKind::InstructionUnsupported, at,
+            fmt::format("{} has {} bytes: no address that a pun could lead to is free, and there is no int3 "
+                        "padding within a short jump's reach",
+                        mnemonic_name(site.instruction), site.instruction.length)});
+}
+
+} // namespace proberace

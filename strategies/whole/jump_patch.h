@@ -1,0 +1,42 @@
+// Choosing how a site becomes a jump.
+//
+// An instruction of five bytes or more holds a jmp rel32. A shorter one is punned (Chamith, Svensson,
+// Dalessandro, Newton, "Instruction Punning", PLDI 2017): only its own bytes are written, the rest of the
+// rel32 is what the instructions behind it are, and the landing is put where that spells. Prefixes that mean
+// nothing to a jmp move the window (Duck, Gao, Roychoudhury, "Binary Rewriting without Control Flow
+// Recovery", PLDI 2020, "padded jumps"). Where no landing is free, a jmp rel8 to a jmp rel32 in int3 padding
+// between functions. Padding of nops is not used: a thread still on its way there when the padding is put
+// back would slide on; an int3 stops it. Trade-off: a pun breaks if another tool changes the bytes behind it.
+#pragma once
+
+#include "harness/probe/target.h"
+#include "strategies/whole/jump_site.h"
+#include "strategies/whole/trampoline_space.h"
+
+#include <set>
+
+namespace proberace {
+
+// Bytes that jumps are made of, and springboards, by address.
+class PatchedBytes {
+public:
+  bool overlaps(Address begin, Address end) const;
+  void add(Address begin, Address end) { ranges_[begin] = end; }
+  void remove(Address begin) { ranges_.erase(begin); }
+
+private:
+  std::map<Address, Address> ranges_; // begin to end
+};
+
+struct PatchPlace {
+  const Target& target;
+  const AddressSpace& space;
+  const PatchedBytes& patched;
+  TrampolineSpace& trampolines;
+  std::set<Address>& springboards; // all that were ever given out
+};
+
+// Precondition: the site has its trampoline. Conflict, InstructionUnsupported.
+std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite& site);
+
+} // namespace proberace

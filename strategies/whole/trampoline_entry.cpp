@@ -1,0 +1,235 @@
+// The slow way through a trampoline: a thread's first hit, and every hit while a hit handler is set. Saves
+// the general registers, the flags and, by XSAVE, whatever else the handler may use (SDM vol. 1, 13.7), and
+// leaves by one iretq, which sets PC, flags and stack pointer at once and needs no memory at the new stack
+// pointer: so a handler may change any of them (H39), and nothing is written near a red zone (H33).
+#include "harness/base/membarrier.h"
+#include "harness/base/process_memory.h"
+#include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
+#include "harness/probe/trap_context.h"
+#include "strategies/whole/trampoline.h"
+
+#include <asm/prctl.h>
+#include <cpuid.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+// Frame: Register's order, 18 words. r12 keeps it while C code runs; it is saved in it.
+asm(R"(
+        .text
+        .p2align 5
+        .globl  proberace_trampoline_slow
+        .hidden proberace_trampoline_slow
+        .type   proberace_trampoline_slow, @function
+proberace_trampoline_slow:
+        addb    $0x7f, %al
+        sahf
+        pushfq
+        subq    $144, %rsp
+        cld
+        movq    %rdx, 16(%rsp)
+        movq    %rbx, 24(%rsp)
+        movq    %rbp, 40(%rsp)
+        movq    %rsi, 48(%rsp)
+        movq    %rdi, 56(%rsp)
+        movq    %r8, 64(%rsp)
+        movq    %r9, 72(%rsp)
+        movq    %r10, 80(%rsp)
+        movq    %r11, 88(%rsp)
+        movq    %r12, 96(%rsp)
+        movq    %r13, 104(%rsp)
+        movq    %r14, 112(%rsp)
+        movq    %r15, 120(%rsp)
+        movq    144(%rsp), %rax
+        movq    %rax, 136(%rsp)
+        movq    152(%rsp), %rax
+        movq    %rax, 8(%rsp)
+        movq    160(%rsp), %rax
+        movq    %rax, 0(%rsp)
+        leaq    296(%rsp), %rax
+        movq    %rax, 32(%rsp)
+        movq    %rsp, %r12
+        movq    %rcx, %r13
+        pushq   $2
+        popfq
+        movl    proberace_xsave_bytes(%rip), %eax
+        subq    %rax, %rsp
+        andq    $-64, %rsp
+        xorl    %eax, %eax
+        leaq    512(%rsp), %rdi
+        movl    $8, %ecx
+        rep stosq
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xsave64 (%rsp)
+        movq    %r12, %rdi
+        movq    %r13, %rsi
+        call    proberace_trampoline_hit
+        movl    $-1, %eax
+        movl    $-1, %edx
+        xrstor64 (%rsp)
+        movq    %r12, %rsp
+        movl    %ss, %eax
+        pushq   %rax
+        pushq   32(%r12)
+        pushq   136(%r12)
+        movl    %cs, %eax
+        pushq   %rax
+        pushq   128(%r12)
+        movq    0(%r12), %rax
+        movq    8(%r12), %rcx
+        movq    16(%r12), %rdx
+        movq    24(%r12), %rbx
+        movq    40(%r12), %rbp
+        movq    48(%r12), %rsi
+        movq    56(%r12), %rdi
+        movq    64(%r12), %r8
+        movq    72(%r12), %r9
+        movq    80(%r12), %r10
+        movq    88(%r12), %r11
+        movq    104(%r12), %r13
+        movq    112(%r12), %r14
+        movq    120(%r12), %r15
+        movq    96(%r12), %r12
+        iretq
+        .size   proberace_trampoline_slow, .-proberace_trampoline_slow
+)");
+
+extern "C" {
+[[gnu::visibility("hidden")]] std::uint32_t proberace_xsave_bytes = 0;
+[[gnu::visibility("hidden"), gnu::used]] void
+proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site) noexcept;
+}
+
+namespace proberace {
+
+namespace {
+
+// The registers as they were at the site. No step is ever taken here, and the instruction runs by itself.
+class TrampolineContext final : public TrapContext {
+public:
+  TrampolineContext(std::uint64_t* registers, CounterBlock& block) noexcept
+      : registers_(registers), block_(block) {}
+
+  std::uint64_t get(Register r) const noexcept override { return registers_[static_cast<std::size_t>(r)]; }
+  void set(Register r, std::uint64_t word) noexcept override {
+    registers_[static_cast<std::size_t>(r)] = word;
+  }
+  bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override {
+    return read_memory(from, to) || faults(from, fault);
+  }
+  bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept override {
+    const iovec local{const_cast<std::uint8_t*>(from.data()), from.size()};
+    const iovec remote{bytes_at(to), from.size()};
+    return raw_syscall(SYS_process_vm_writev, raw_syscall(SYS_getpid), &local, 1, &remote, 1, 0) ==
+               static_cast<long>(from.size()) ||
+           faults(to, fault);
+  }
+  void* in_place(Address at, std::size_t bytes, HardwareFault& fault) noexcept override {
+    constexpr int kPopulateWrite = 23; // MADV_POPULATE_WRITE, Linux 5.14
+    const Address page = page_of(at);
+    const auto length = static_cast<std::size_t>(at - page) + bytes;
+    if (raw_syscall(SYS_madvise, bytes_at(page), length, kPopulateWrite) == 0)
+      return bytes_at(at);
+    faults(at, fault);
+    return nullptr;
+  }
+  std::uint64_t segment_base(Segment segment) const noexcept override {
+    std::uint64_t base = 0;
+    raw_syscall(SYS_arch_prctl, segment == Segment::Fs ? ARCH_GET_FS : ARCH_GET_GS, &base);
+    return base;
+  }
+  // Sent when signals are let in again, on the way back: the displaced instruction raises its own faults.
+  void raise(const HardwareFault& fault) noexcept override {
+    raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), fault.signal);
+  }
+  bool write_code_byte(Address at, std::uint8_t byte) noexcept override {
+    return write_code(at, {&byte, 1}) == 0;
+  }
+  void start_single_step() noexcept override {}
+  void stop_single_step() noexcept override {}
+  void took(Path path) noexcept override { add_one(block_.paths[static_cast<std::size_t>(path)]); }
+
+private:
+  static bool faults(Address at, HardwareFault& fault) noexcept {
+    fault = {SIGSEGV, SEGV_MAPERR, at};
+    return false;
+  }
+  std::uint64_t* registers_;
+  CounterBlock& block_;
+};
+
+// What hits of sites read lies between the two; a controller marks a site dead, runs heavy_fence, and waits
+// for whoever is inside.
+class Inside {
+public:
+  explicit Inside(CounterBlock& block) noexcept : block_(block) {
+    // Only this thread writes the word; relaxed, ordered by the controller's heavy_fence.
+    block_.depth.store(block_.depth.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+  ~Inside() {
+    const std::uint32_t depth = block_.depth.load(std::memory_order_relaxed) - 1;
+    if (depth == 0)
+      block_.passages.store(block_.passages.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    block_.depth.store(depth, std::memory_order_release); // pairs with the controller's wait
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+  bool nested() const noexcept { return block_.depth.load(std::memory_order_relaxed) > 1; } // own word
+
+private:
+  CounterBlock& block_;
+};
+
+} // namespace
+
+Status prepare_slow_path() {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  constexpr unsigned kOsUsesXsave = 1U << 27; // CPUID.1:ECX.OSXSAVE
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kOsUsesXsave) == 0 ||
+      __get_cpuid_count(0xD, 0, &a, &b, &c, &d) == 0)
+    return std::unexpected(Error{ErrorKind::MachineLacks, {}, "this processor, or its kernel, has no XSAVE"});
+  proberace_xsave_bytes = b; // for the features that are enabled
+  return {};
+}
+
+} // namespace proberace
+
+// signal-safe. On return the frame's PC is where the thread goes on.
+void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site) noexcept {
+  using namespace proberace;
+  constexpr auto kPc = static_cast<std::size_t>(Register::Rip);
+  registers[kPc] = value(site->displaced);
+  JumpSession* const session = jump_session();
+  if (session == nullptr)
+    return;
+  CounterBlock& block = session->counters.mine();
+  // The contract of a hit handler: other signals are held back (prober.h).
+  const bool calls = session->handler != nullptr;
+  std::uint64_t mask = kAllSignals;
+  if (calls)
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &mask, sizeof mask);
+  {
+    const Inside inside(block);
+    if (site->live.load(std::memory_order_acquire)) { // pairs with the controller's store
+      add_one(block.hits[site->index]);
+      if (calls && !inside.nested()) {
+        registers[kPc] = value(site->site.address);
+        TrampolineContext context(registers, block);
+        Hit hit{site->site, context};
+        session->handler(hit, session->handler_argument);
+        if (context.pc() == site->site.address)
+          registers[kPc] = value(site->displaced);
+        else
+          context.took(Path::Redirected);
+      }
+    }
+  }
+  if (calls)
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
+}

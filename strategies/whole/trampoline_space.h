@@ -1,0 +1,51 @@
+// Pages for trampolines: readable and executable, never writable, filled through /proc/self/mem. A place is
+// given out once and stays until release_all, because a thread may still be inside (H12).
+//
+// Each page begins with one word, the mode: trampolines read it beside themselves, so that one write a page
+// switches them between counting inline and calling the hit handler (trampoline.h).
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <map>
+#include <span>
+#include <vector>
+
+namespace proberace {
+
+class TrampolineSpace {
+public:
+  ~TrampolineSpace() { release_all(); }
+
+  // `bytes` free bytes on one page within kSlotReach of `near`. NoRoom, MappingLimit.
+  std::expected<Address, Error> reserve(Address near, std::size_t bytes);
+  // Exactly these, mapping what is missing; false, and nothing done, if they are not to be had.
+  bool reserve_at(Address at, std::size_t bytes);
+  Status write(Address at, std::span<const std::uint8_t> code) const;
+
+  // The mode word of pages mapped from now on, and of all there are.
+  Status set_mode(std::uint32_t mode);
+  static Address mode_word(Address trampoline) noexcept { return page_of(trampoline); }
+
+  bool contains(Address a) const noexcept { return pages_.contains(page_of(a)); }
+  std::size_t pages() const noexcept { return pages_.size(); }
+  // Precondition: no thread is in a trampoline, and none can be sent to one.
+  void release_all() noexcept;
+  // Leaves the pages mapped for ever.
+  void abandon() noexcept { pages_.clear(); }
+
+private:
+  struct Page {
+    std::map<std::uint16_t, std::uint16_t> used; // begin to end, bytes
+    std::size_t tail = 0;                        // from here on nothing is used
+  };
+  bool map_page(Address page, int& error);
+  bool free_here(Address page, std::size_t begin, std::size_t end) const;
+  void take(Address page, std::size_t begin, std::size_t end);
+
+  std::map<Address, Page> pages_;
+  Address last_{}; // the page reserve() filled last
+  std::uint32_t mode_ = 0;
+};
+
+} // namespace proberace
