@@ -6,234 +6,194 @@
 #include <cstring>
 #include <fmt/format.h>
 #include <limits>
-#include <optional>
+#include <vector>
 
 namespace proberace {
 
 namespace {
 
-bool fits_32(std::ptrdiff_t distance) noexcept {
-  return distance >= std::numeric_limits<std::int32_t>::min() &&
-         distance <= std::numeric_limits<std::int32_t>::max();
+std::unexpected<Error> refused(const Instruction& i, std::string_view why) {
+  return std::unexpected(
+      Error{ErrorKind::InstructionUnsupported, i.address, fmt::format("{} {}", mnemonic_name(i), why)});
 }
 
-// Code under construction at its place, and the 8-byte words behind it that it refers to.
-class Assembly {
+// Opcode and operands behind the prefixes (SDM vol. 2A, 2.1.1 and 2.2.1).
+struct Opcode {
+  std::size_t at = 0; // offset of the opcode's first byte
+  bool operand_size = false;
+  bool rex_w = false;
+  bool rex_b = false;
+};
+
+bool is_legacy_prefix(std::uint8_t byte) {
+  constexpr std::uint8_t kPrefixes[] = {0xF0, 0xF2, 0xF3, 0x2E, 0x36, 0x3E, 0x26, 0x64, 0x65, 0x66, 0x67};
+  return std::find(std::begin(kPrefixes), std::end(kPrefixes), byte) != std::end(kPrefixes);
+}
+
+Opcode opcode_of(const Instruction& i) {
+  Opcode o;
+  while (is_legacy_prefix(i.bytes[o.at]))
+    o.operand_size |= i.bytes[o.at++] == 0x66;
+  if ((i.bytes[o.at] & 0xF0) == 0x40) {
+    o.rex_w = (i.bytes[o.at] & 8) != 0;
+    o.rex_b = (i.bytes[o.at] & 1) != 0;
+    ++o.at;
+  }
+  return o;
+}
+
+// A relative branch's target: its displacement is the last 1 or 4 bytes.
+Address target_of(const Instruction& i, bool short_form) {
+  if (short_form)
+    return i.next() + static_cast<std::int8_t>(i.bytes[i.length - 1U]);
+  std::int32_t displacement = 0;
+  std::memcpy(&displacement, i.bytes.data() + i.length - sizeof displacement, sizeof displacement);
+  return i.next() + displacement;
+}
+
+class Writer {
 public:
-  explicit Assembly(Address at) : at_(at) {}
+  explicit Writer(std::optional<Address> at) : at_(at) {}
 
-  Address here() const noexcept { return at_ + static_cast<std::ptrdiff_t>(code_.length); }
+  void bytes(std::span<const std::uint8_t> code) { code_.insert(code_.end(), code.begin(), code.end()); }
+  void byte(std::uint8_t b) { code_.push_back(b); }
 
-  void emit(std::initializer_list<std::uint8_t> bytes) { emit(std::span(bytes.begin(), bytes.size())); }
-  void emit(std::span<const std::uint8_t> bytes) {
-    std::copy(bytes.begin(), bytes.end(), code_.bytes.begin() + code_.length);
-    code_.length = static_cast<std::uint8_t>(code_.length + bytes.size());
-  }
-  void emit_32(std::int32_t word) {
-    std::uint8_t bytes[4];
-    std::memcpy(bytes, &word, sizeof word);
-    emit(std::span<const std::uint8_t>(bytes));
-  }
-
-  void jump_to(Address target) {
-    const std::ptrdiff_t distance = target - (here() + 5);
-    if (fits_32(distance)) {
-      emit({0xE9});
-      emit_32(static_cast<std::int32_t>(distance));
+  static constexpr std::size_t kLongestJump = 6;
+  // jmp rel32, or jmp *word(%rip).
+  void jump(Address to) {
+    if (const auto near = displacement(to, 5)) {
+      byte(0xE9);
+      word32(*near);
     } else {
-      emit({0xFF, 0x25}); // jmp *word(%rip)
-      refer_to(value(target));
+      byte(0xFF);
+      byte(0x25);
+      literal(to);
     }
   }
-  void push_word(std::uint64_t word) {
-    emit({0xFF, 0x35}); // push word(%rip)
-    refer_to(word);
+  // The bytes jump(to) will take at this place.
+  std::size_t jump_bytes(Address to) const { return displacement(to, 5) ? 5 : kLongestJump; }
+  // push word(%rip): one instruction, whatever the value.
+  void push(Address word) {
+    byte(0xFF);
+    byte(0x35);
+    literal(word);
   }
 
-  // Appends the words and resolves the references to them.
-  ExitCode finish() {
-    for (std::size_t i = 0; i < references_; ++i) {
-      const auto distance = static_cast<std::int32_t>(code_.length) - (reference_[i].at + 4);
-      std::memcpy(code_.bytes.data() + reference_[i].at, &distance, sizeof distance);
-      std::uint8_t word[8];
-      std::memcpy(word, &reference_[i].word, sizeof word);
-      emit(std::span<const std::uint8_t>(word));
+  std::expected<CodeWithExit, Error> finish(const Instruction& i) {
+    for (const auto& [where, word] : literals_) {
+      const auto distance = static_cast<std::int32_t>(code_.size() - (where + 4));
+      std::memcpy(code_.data() + where, &distance, sizeof distance);
+      for (std::size_t b = 0; b < sizeof(std::uint64_t); ++b)
+        byte(static_cast<std::uint8_t>(value(word) >> (8 * b)));
     }
-    return code_;
+    if (code_.size() > kMaxExitBytes)
+      return refused(i, "takes more room than a slot has");
+    CodeWithExit result;
+    std::copy(code_.begin(), code_.end(), result.bytes.begin());
+    result.length = static_cast<std::uint8_t>(code_.size());
+    return result;
   }
 
 private:
-  void refer_to(std::uint64_t word) {
-    reference_[references_++] = {code_.length, word};
-    emit_32(0);
+  std::optional<std::int32_t> displacement(Address to, std::size_t instruction_bytes) const {
+    if (!at_)
+      return std::nullopt;
+    const std::ptrdiff_t d = to - (*at_ + static_cast<std::ptrdiff_t>(code_.size() + instruction_bytes));
+    if (d < std::numeric_limits<std::int32_t>::min() || d > std::numeric_limits<std::int32_t>::max())
+      return std::nullopt;
+    return static_cast<std::int32_t>(d);
+  }
+  void word32(std::int32_t w) {
+    for (int b = 0; b < 4; ++b)
+      byte(static_cast<std::uint8_t>(static_cast<std::uint32_t>(w) >> (8 * b)));
+  }
+  // Four bytes that will hold the distance to the word, which lies behind the code.
+  void literal(Address word) {
+    literals_.emplace_back(code_.size(), word);
+    word32(0);
   }
 
-  struct Reference {
-    std::int32_t at; // of the 32-bit displacement, in bytes
-    std::uint64_t word;
-  };
-  Address at_;
-  ExitCode code_;
-  Reference reference_[2]{};
-  std::size_t references_ = 0;
+  const std::optional<Address> at_;
+  std::vector<std::uint8_t> code_;
+  std::vector<std::pair<std::size_t, Address>> literals_;
 };
 
-std::unexpected<Error> unsupported(const Instruction& instruction, std::string_view why) {
-  return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                               fmt::format("{}: {}", mnemonic_name(instruction), why)});
-}
-
-constexpr std::uint8_t kLegacyPrefixes[] = {0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
-constexpr std::uint8_t kOperandSize = 0x66;
-
-std::size_t legacy_prefixes(const Instruction& i) noexcept {
-  std::size_t n = 0;
-  while (n < i.length && std::ranges::find(kLegacyPrefixes, i.bytes[n]) != std::end(kLegacyPrefixes))
-    ++n;
-  return n;
-}
-
-bool is_rex(std::uint8_t byte) noexcept {
-  return (byte & 0xF0) == 0x40;
-}
-
-std::size_t opcode_offset(const Instruction& i) noexcept {
-  const std::size_t n = legacy_prefixes(i);
-  return n < i.length && is_rex(i.bytes[n]) ? n + 1 : n;
-}
-
-// Turns a 64-bit branch into one that vendors define differently (SDM vol. 2, Jcc; AMD APM vol. 3, Jcc).
-bool has_operand_size(const Instruction& i, std::size_t opcode) noexcept {
-  const auto prefixes = i.code().first(opcode);
-  return std::ranges::find(prefixes, kOperandSize) != prefixes.end();
-}
-
-// jmp, jcc, loop*, jrcxz (SDM vol. 2A, 2.2.1 and the pages of each): 8-bit or 32-bit displacement at the end.
-std::optional<Address> relative_target(const Instruction& i, std::size_t opcode) noexcept {
-  const bool near = i.bytes[opcode] == 0xE9 || i.bytes[opcode] == 0xE8 || i.bytes[opcode] == 0x0F;
-  const std::size_t immediate = opcode + (i.bytes[opcode] == 0x0F ? 2 : 1);
-  if (near) {
-    std::int32_t distance = 0;
-    if (i.length != immediate + sizeof distance)
-      return std::nullopt; // a 16-bit displacement
-    std::memcpy(&distance, i.bytes.data() + immediate, sizeof distance);
-    return i.next() + distance;
+std::expected<CodeWithExit, Error> relative_jump(const Instruction& i, const Opcode& o, Writer& w) {
+  const std::uint8_t op = i.bytes[o.at];
+  const bool two_bytes = op == 0x0F; // 0F 80..8F, rel32
+  const bool short_form = op == 0xEB || (op >= 0x70 && op <= 0x7F) || (op >= 0xE0 && op <= 0xE3);
+  const Address target = target_of(i, short_form);
+  if (op == 0xEB || op == 0xE9) {
+    w.jump(target);
+    return w.finish(i);
   }
-  if (i.length != immediate + 1)
-    return std::nullopt;
-  return i.next() + static_cast<std::int8_t>(i.bytes[immediate]);
+  if (!two_bytes && !short_form)
+    return refused(i, "is a relative branch of an unknown form");
+  // The condition, in its short form, over the way on: taken behind it.
+  if (op >= 0xE0 && op <= 0xE3 && o.at > 0 && i.bytes[o.at - 1] == 0x67)
+    w.byte(0x67); // jecxz, loop on ecx
+  w.byte(two_bytes ? static_cast<std::uint8_t>(i.bytes[o.at + 1] - 0x10) : op);
+  w.byte(static_cast<std::uint8_t>(w.jump_bytes(i.next() - 1))); // as seen from one byte further on
+  w.jump(i.next());
+  w.jump(target);
+  return w.finish(i);
 }
 
-Status emit_jump(Assembly& out, const Instruction& i) {
-  const std::size_t opcode = opcode_offset(i);
-  const auto target = relative_target(i, opcode);
-  if (!target || has_operand_size(i, opcode))
-    return unsupported(i, "a branch with an operand-size prefix");
-  const std::uint8_t byte = i.bytes[opcode];
-  if (byte == 0xE9 || byte == 0xEB) {
-    out.jump_to(*target);
-    return {};
-  }
-  const bool conditional_near = byte == 0x0F;
-  if (conditional_near || (byte & 0xF0) == 0x70) {
-    const auto condition = static_cast<std::uint8_t>((conditional_near ? i.bytes[opcode + 1] : byte) & 0x0F);
-    const std::ptrdiff_t distance = *target - (out.here() + 6);
-    if (fits_32(distance)) {
-      out.emit({0x0F, static_cast<std::uint8_t>(0x80 | condition)});
-      out.emit_32(static_cast<std::int32_t>(distance));
-    } else {
-      out.emit({static_cast<std::uint8_t>(0x70 | (condition ^ 1)), 6}); // the opposite, over jmp *word(%rip)
-      out.jump_to(*target);
-    }
-    out.jump_to(i.next());
-    return {};
-  }
-  // loop, loope, loopne, jrcxz, with the prefixes that choose their counter.
-  out.emit(i.code().first(opcode + 1));
-  out.emit({2, 0xEB}); // taken: over a short jump, that goes over the jump to the target
-  const bool long_jump = !fits_32(*target - (out.here() + 6));
-  out.emit({static_cast<std::uint8_t>(long_jump ? 6 : 5)});
-  out.jump_to(*target);
-  out.jump_to(i.next());
-  return {};
-}
-
-// call *r/m is FF /2, jmp *r/m is FF /4 (SDM vol. 2A). The push that stands for the call's own moves rsp
-// before the operand is read.
-Status emit_indirect_call(Assembly& out, const Instruction& i) {
-  const std::size_t opcode = opcode_offset(i);
-  const auto moved = relocate(i, out.here() + 6); // behind the push
+// FF /2 becomes the push and FF /4 with the same operand.
+std::expected<CodeWithExit, Error> absolute_call(const Instruction& i, const Opcode& o,
+                                                 std::optional<Address> at, Writer& w) {
+  constexpr std::uint8_t kRegisterForm = 0xC0;
+  constexpr std::uint8_t kRsp = 4;
+  const std::uint8_t modrm = i.bytes[o.at + 1];
+  const bool in_register = (modrm & kRegisterForm) == kRegisterForm;
+  const bool has_sib = !in_register && (modrm & 7) == kRsp;
+  const std::uint8_t base = has_sib ? i.bytes[o.at + 2] & 7 : modrm & 7;
+  if (base == kRsp && !o.rex_b && (in_register || has_sib))
+    return refused(i, "calls through the stack pointer, which the push has moved");
+  w.push(i.next());
+  constexpr std::size_t kPushBytes = 6;
+  Instruction jump = i;
+  jump.bytes[o.at + 1] = static_cast<std::uint8_t>((modrm & ~0x38) | (4 << 3));
+  const auto moved =
+      at ? relocate(jump, *at + static_cast<std::ptrdiff_t>(kPushBytes)) : relocate(jump, i.address);
   if (!moved)
     return std::unexpected(moved.error());
-  if (i.bytes[opcode] != 0xFF || opcode + 1 >= i.length || has_operand_size(i, opcode))
-    return unsupported(i, "a call of unusual form");
-  std::array<std::uint8_t, kMaxInstructionBytes + 1> jump{};
-  std::size_t length = i.length;
-  std::copy_n(moved->bytes.begin(), length, jump.begin());
-  const std::size_t modrm = opcode + 1;
-  const std::uint8_t mode = jump[modrm] >> 6;
-  const bool rex_b = opcode > 0 && is_rex(jump[opcode - 1]) && (jump[opcode - 1] & 1) != 0;
-  const bool names_rsp = (jump[modrm] & 7) == 4 && !rex_b;
-  if (mode == 3 && names_rsp)
-    return unsupported(i, "calls through rsp, which its own push moves");
-  if (mode != 3 && names_rsp && (jump[modrm + 1] & 7) == 4) { // base rsp, in the SIB byte
-    const std::size_t displacement = modrm + 2;
-    if (mode == 0) {
-      jump[modrm] = static_cast<std::uint8_t>(jump[modrm] | 0x40);
-      jump[displacement] = 8;
-      ++length;
-    } else if (mode == 1) {
-      if (static_cast<std::int8_t>(jump[displacement]) > 127 - 8)
-        return unsupported(i, "its operand's distance from rsp leaves no room to mend");
-      jump[displacement] = static_cast<std::uint8_t>(jump[displacement] + 8);
-    } else {
-      std::int32_t distance = 0;
-      std::memcpy(&distance, jump.data() + displacement, sizeof distance);
-      if (distance > std::numeric_limits<std::int32_t>::max() - 8)
-        return unsupported(i, "its operand's distance from rsp leaves no room to mend");
-      distance += 8;
-      std::memcpy(jump.data() + displacement, &distance, sizeof distance);
-    }
-  }
-  jump[modrm] = static_cast<std::uint8_t>((jump[modrm] & ~0x38) | 0x20);
-  out.push_word(value(i.next()));
-  out.emit(std::span<const std::uint8_t>(jump.data(), length));
-  return {};
+  w.bytes(moved->code());
+  return w.finish(i);
 }
 
 } // namespace
 
-std::expected<ExitCode, Error> relocate_with_exit(const Instruction& instruction, Address at) {
-  if (instruction.hazard != StepHazard::None)
-    return unsupported(instruction, reason(instruction.hazard));
-  Assembly out(at);
-  Status done;
-  switch (instruction.flow) {
-  case Flow::RelativeJump: done = emit_jump(out, instruction); break;
-  case Flow::AbsoluteCall: done = emit_indirect_call(out, instruction); break;
+std::expected<CodeWithExit, Error> relocate_with_exit(const Instruction& i, std::optional<Address> at) {
+  if (i.hazard != StepHazard::None)
+    return refused(i, reason(i.hazard));
+  if (i.rip_relative && !at)
+    return refused(i, "has a RIP-relative operand, which code that may lie anywhere cannot reach");
+  const Opcode o = opcode_of(i);
+  Writer w(at);
+  if (i.flow != Flow::Next && i.flow != Flow::Return && o.operand_size && !o.rex_w)
+    return refused(i, "has an operand-size prefix, which vendors read differently");
+  switch (i.flow) {
+  case Flow::RelativeJump: return relative_jump(i, o, w);
   case Flow::RelativeCall: {
-    const auto target = relative_target(instruction, opcode_offset(instruction));
-    if (!target)
-      return unsupported(instruction, "a call with an operand-size prefix");
-    out.push_word(value(instruction.next()));
-    out.jump_to(*target);
-    break;
+    if (i.bytes[o.at] != 0xE8)
+      return refused(i, "is a relative call of an unknown form");
+    w.push(i.next());
+    w.jump(target_of(i, false));
+    return w.finish(i);
   }
+  case Flow::AbsoluteCall: return absolute_call(i, o, at, w);
   case Flow::AbsoluteJump:
   case Flow::Return:
-  case Flow::Next: {
-    const auto moved = relocate(instruction, at);
-    if (!moved)
-      return std::unexpected(moved.error());
-    out.emit(moved->code());
-    if (instruction.flow == Flow::Next)
-      out.jump_to(instruction.next());
-    break;
+  case Flow::Next: break;
   }
-  }
-  if (!done)
-    return std::unexpected(done.error());
-  return out.finish();
+  const auto moved = relocate(i, at.value_or(i.address)); // without `at` nothing of it is relative
+  if (!moved)
+    return std::unexpected(moved.error());
+  w.bytes(moved->code());
+  if (i.flow == Flow::Next)
+    w.jump(i.next());
+  return w.finish(i);
 }
 
 } // namespace proberace

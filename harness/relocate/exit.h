@@ -1,28 +1,31 @@
-// An instruction moved elsewhere together with its way back: code that does there what the instruction did at
-// its own address and then goes on where the program would have gone on. No trap, no step, nothing to mend
-// afterwards.
+// Code that does elsewhere what an instruction did at its own address, and then goes on where the instruction
+// would have: the following instruction, its target, or whatever its operand names.
 //
-// Idea: only what depends on the address is rewritten. Everything else runs as it is, followed by a jump to
-// the next instruction. Relative branches get 32-bit targets (loop and jrcxz, which have only 8-bit ones,
-// jump over a jump); a call becomes a push of the return address the program expects (H41) and a jump. No
-// flag and no register is touched (SDM vol. 2: jmp, push and mov leave flags alone). Trade-off: a fault or a
-// signal in between sees the new address, and a shadow stack would not know the pushed return address (H62).
+// Idea: most instructions do the same anywhere, and a jump back follows them. What depends on the PC is said
+// otherwise: a relative branch names its target anew, a call pushes the original return address and jumps, so
+// that callee, unwinder and return address prediction by value see what they always saw. No register and no
+// flag is touched and nothing is written but what the instruction writes. Trade-off: a thread is inside for
+// a few instructions, and a call is two of them.
 #pragma once
 
 #include "harness/probe/decode.h"
-#include "harness/probe/stepper.h" // kMaxSlotBytes
+
+#include <optional>
 
 namespace proberace {
 
-struct ExitCode {
-  std::array<std::uint8_t, kMaxSlotBytes> bytes{};
+inline constexpr std::size_t kMaxExitBytes = 64;
+
+struct CodeWithExit {
+  std::array<std::uint8_t, kMaxExitBytes> bytes{};
   std::uint8_t length = 0;
   std::span<const std::uint8_t> code() const noexcept { return {bytes.data(), length}; }
 };
 
-// The code for execution at `at`. Jumps are rel32 where that reaches, else through an 8-byte address behind
-// the code. InstructionUnsupported, by name, for what must not run elsewhere (every StepHazard) and for calls
-// through rsp that cannot be mended; NoRoom if a RIP-relative operand is more than 2 GiB from `at`.
-std::expected<ExitCode, Error> relocate_with_exit(const Instruction& instruction, Address at);
+// For execution at `at`: RIP-relative operands are rebased, and jumps are rel32 where what they name is in
+// reach. Without `at` the code is position-independent and may be copied anywhere; an instruction with a
+// RIP-relative operand is then refused. InstructionUnsupported names the instruction and why; NoRoom if a
+// RIP-relative operand is out of reach of `at`.
+std::expected<CodeWithExit, Error> relocate_with_exit(const Instruction& instruction, std::optional<Address> at);
 
 } // namespace proberace
