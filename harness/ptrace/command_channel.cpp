@@ -4,8 +4,10 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace proberace {
@@ -74,9 +76,15 @@ Status CommandChannel::carry_out() noexcept {
             "next hit"});
 }
 
-void CommandChannel::await_end() noexcept {
-  while (await_turn()) {
+Status CommandChannel::carry_out_last() noexcept {
+  const auto process = static_cast<int>(::syscall(SYS_pidfd_open, command_->supervisor, 0));
+  const Status done = carry_out();
+  pollfd ended{process, POLLIN, 0};
+  while (done && process >= 0 && ::poll(&ended, 1, -1) < 0 && errno == EINTR) {
   }
+  if (process >= 0)
+    ::close(process);
+  return done;
 }
 
 } // namespace proberace

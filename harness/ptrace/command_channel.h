@@ -68,8 +68,8 @@ public:
   Status carry_out() noexcept;
   // Waits for one turn of the supervisor's (its birth). False if it has ended.
   bool await_turn() noexcept;
-  // Waits until the supervisor has ended.
-  void await_end() noexcept;
+  // The same with an order after which the supervisor ends; returns when it has.
+  Status carry_out_last() noexcept;
 
 private:
   Command* command_ = nullptr;

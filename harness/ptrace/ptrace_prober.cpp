@@ -48,7 +48,7 @@ Status PtraceProber::ask(Order order) const {
   command.order = order;
   if (order != Order::ThreadHits)
     command.thread = current_thread();
-  if (const Status done = channel_.carry_out(); !done)
+  if (const Status done = order == Order::Close ? channel_.carry_out_last() : channel_.carry_out(); !done)
     return done;
   return command.error.get();
 }
@@ -94,7 +94,7 @@ Status PtraceProber::close() {
       return removed;
   if (const Status detached = ask(Order::Close); !detached)
     return detached;
-  channel_.await_end();
+
   channel_.close();
   ::prctl(PR_SET_PTRACER, 0, 0, 0, 0);
   admission_.reset();

@@ -200,7 +200,7 @@ TEST_F(RunCommand, H16_StoppedByAnySignalItLeavesTheProgramAsItWas) {
     const Json counts = Json::parse(std::ifstream(report));
     EXPECT_TRUE(counts["runs_on"]);
     EXPECT_GT(counts["sites"][0]["hits"], 0);
-    EXPECT_EQ(counts["sites"][0]["threads"].size(), 3U);
+    EXPECT_FALSE(counts["sites"][0]["threads"].empty());
     EXPECT_EQ(script.finish(), 0);
     EXPECT_EQ(script.last, "right");
   }
