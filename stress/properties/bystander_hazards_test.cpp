@@ -218,6 +218,14 @@ const bool registered = register_experiment("test/deaf-threads", &deaf_threads) 
                         register_experiment("test/no-stranger", &no_stranger) &&
                         register_experiment("test/x87-pointer", &x87_pointer);
 
+// Not the kernel's uprobes: on Linux 6.18 the pointer shows their out-of-line area.
+std::vector<std::string> all_but_the_peer() {
+  auto names = strategies_promising({Promise::ExactCounts});
+  std::erase_if(names, is_peer);
+  return names;
+}
+
+class X87 : public testing::TestWithParam<std::string> {};
 class Bystanders : public testing::TestWithParam<std::string> {};
 class ForkInside : public testing::TestWithParam<std::string> {};
 
@@ -235,7 +243,7 @@ TEST_P(Bystanders, H77_TheProgramsWaitSeesNoStranger) {
   PROBERACE_EXPECT_TEST_HELD("no-stranger", GetParam());
 }
 
-TEST_P(Bystanders, H78_TheX87InstructionPointerIsNeverASlots) {
+TEST_P(X87, H78_TheX87InstructionPointerIsNeverASlots) {
   PROBERACE_EXPECT_TEST_HELD("x87-pointer", GetParam());
 }
 
@@ -245,6 +253,7 @@ TEST_P(ForkInside, H27_AHitHandlerForks) {
 
 INSTANTIATE_TEST_SUITE_P(Strategies, Bystanders,
                          testing::ValuesIn(strategies_promising({Promise::ExactCounts})), test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, X87, testing::ValuesIn(all_but_the_peer()), test_name);
 INSTANTIATE_TEST_SUITE_P(Strategies, ForkInside, testing::ValuesIn(strategies_promising({Promise::ForkSafe})),
                          test_name);
 

@@ -129,19 +129,24 @@ Verdict parked_in_a_hit(const Json& parameters, Arena&) {
   std::thread worker([&] { result = (*code)->function<Increment>()(1); });
   wait_for(parked);
   std::atomic<int> removing{0};
+  std::atomic<int> gone{0};
   Status removed;
   std::thread remover([&] {
     removing.store(1, std::memory_order_release); // pairs with wait_for
     removed = (*code)->remove_all();              // must wait for the hit
+    gone.store(1, std::memory_order_release);     // pairs with the load below
   });
   wait_for(removing);
   ::usleep(3000);
+  const bool too_soon = gone.load(std::memory_order_acquire) != 0;
   const std::uint64_t meanwhile = (*code)->function<Increment>()(5); // armed or not, it runs
   release.store(1, std::memory_order_release);                       // pairs with wait_for
   worker.join();
   remover.join();
   if (!removed)
     return broken("operation", describe(removed.error()));
+  if (too_soon)
+    return broken("not-waited", "remove returned while a hit of the site was still in its handler");
   const std::uint64_t hits = (*code)->hits(0);
   if (result != 2 || meanwhile != 6 || (*code)->function<Increment>()(3) != 4)
     return broken("wrong-result", "wrong result around a hit that took long");

@@ -62,13 +62,17 @@ std::size_t first_number(const char* file) {
   return number;
 }
 
-void limit(int resource, rlim_t most) {
-  const rlimit wanted{most, most};
-  ::setrlimit(static_cast<__rlimit_resource_t>(resource), &wanted);
+// The soft limit: putting it back needs no privilege. Returns what was there.
+rlimit limit(__rlimit_resource resource, rlim_t most) {
+  rlimit before{};
+  ::getrlimit(resource, &before);
+  const rlimit wanted{most, before.rlim_max};
+  ::setrlimit(resource, &wanted);
+  return before;
 }
 
 // Room for a few allocations of the process' own, so that the limit meets the prober.
-void fill_the_heap_s_pockets() {
+void make_room_on_the_heap() {
   ::mallopt(M_TRIM_THRESHOLD, 1 << 30);
   ::mallopt(M_MMAP_THRESHOLD, 1 << 30);
   void* volatile room = std::malloc(std::size_t{8} << 20);
@@ -90,20 +94,16 @@ Verdict batch_under_limit(const Json& parameters, Arena&) {
   const std::string which = parameters.at("limit");
   SiteResults results;
   if (which == "address-space") {
-    fill_the_heap_s_pockets();
-    rlimit before{};
-    ::getrlimit(RLIMIT_AS, &before);
+    make_room_on_the_heap();
     constexpr std::size_t kSpare = 5;
-    limit(RLIMIT_AS, (first_number("/proc/self/statm") + kSpare) * kPageBytes);
+    const rlimit before = limit(RLIMIT_AS, (first_number("/proc/self/statm") + kSpare) * kPageBytes);
     results = (*probed)->prober().insert((*probed)->sites());
     ::setrlimit(RLIMIT_AS, &before);
   } else {
-    rlimit before{};
-    ::getrlimit(RLIMIT_NOFILE, &before);
     constexpr int kSpare = 4;
     const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC); // the lowest free descriptor
     ::close(next);
-    limit(RLIMIT_NOFILE, static_cast<rlim_t>(next + kSpare));
+    const rlimit before = limit(RLIMIT_NOFILE, static_cast<rlim_t>(next + kSpare));
     results = (*probed)->prober().insert((*probed)->sites());
     ::setrlimit(RLIMIT_NOFILE, &before);
   }
