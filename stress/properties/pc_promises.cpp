@@ -12,7 +12,7 @@ namespace {
 
 // ---- signals-see-original-pc: PCs that a storm of signals saw must all lie in code that was there before.
 
-constexpr int kSignals = 4000;
+constexpr int kSignals = 1000;
 std::atomic<int> signals_taken{0};
 std::uintptr_t signal_pcs[kSignals + 1];
 
@@ -41,7 +41,7 @@ Verdict signals_see_original_pc(const Json& parameters, Arena&) {
     });
     Mailbox mailbox;
     std::uint64_t executions = 0;
-    while (signals_taken.load(std::memory_order_relaxed) < kSignals && executions < 400'000) {
+    while (signals_taken.load(std::memory_order_relaxed) < kSignals && executions < 60'000) {
       probed.execute(executions++ % 2, mailbox);
     }
     storm.request_stop();
