@@ -20,6 +20,15 @@ bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) no
          static_cast<long>(out.size());
 }
 
+bool read_code(Address from, std::span<std::uint8_t> out) noexcept {
+  const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return false;
+  const long n = raw_syscall(SYS_pread64, fd, out.data(), out.size(), static_cast<long>(value(from)));
+  raw_syscall(SYS_close, fd);
+  return n == static_cast<long>(out.size());
+}
+
 int write_code(Address to, std::span<const std::uint8_t> bytes) noexcept {
   const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC);
   if (fd < 0)

@@ -19,6 +19,9 @@ bool read_memory(Address from, std::span<std::uint8_t> out) noexcept;
 // The same of another process, whose tracer this process is or may be.
 bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) noexcept;
 
+// signal-safe. The same past page permissions: also what the program has made unreadable for the moment.
+bool read_code(Address from, std::span<std::uint8_t> out) noexcept;
+
 // signal-safe. 0, or the errno of the first failing step. Bytes within one page are written by one copy; a
 // single byte is written whole. Does not serialise other cores: see membarrier.h.
 int write_code(Address to, std::span<const std::uint8_t> bytes) noexcept;

@@ -179,7 +179,7 @@ std::unique_ptr<Stepper> make_stepper(const std::string& name) {
 }
 
 std::unique_ptr<Armer> make_armer(const std::string& name) {
-  const auto it = tables().armers.find(name);
+  const auto it = tables().armers.find(full_name(name));
   return it != tables().armers.end() ? it->second.factory() : nullptr;
 }
 

@@ -1,7 +1,6 @@
 #include "harness/trap/departure.h"
 
 #include "harness/base/threads.h"
-#include "harness/trap/quiescence.h"
 #include "harness/trap/saved_pc.h"
 
 #include <csignal>
@@ -56,8 +55,9 @@ bool in_handler(const ThreadRecords& records, pid_t thread) {
 
 } // namespace
 
-Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours) {
-  const auto deadline = Clock::now() + kGraceTimeout;
+Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours,
+                          std::chrono::milliseconds timeout) {
+  const auto deadline = Clock::now() + timeout;
   std::map<pid_t, std::uint64_t> first_seen_running; // run time then
   for (;;) {
     pid_t waiting_for = 0;
@@ -79,7 +79,7 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
       return std::unexpected(
           Error{ErrorKind::NotQuiescent,
                 {},
-                fmt::format("thread {} has not left a hit within {} s", waiting_for, kGraceTimeout.count())});
+                fmt::format("thread {} has not left a hit within {} ms", waiting_for, timeout.count())});
     std::this_thread::sleep_for(kPollInterval);
   }
 }

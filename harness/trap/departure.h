@@ -10,7 +10,7 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/trap/thread_record.h"
+#include "harness/trap/quiescence.h"
 
 #include <functional>
 
@@ -18,7 +18,8 @@ namespace proberace {
 
 // Precondition: no probe's byte is in memory any more, cores are serialised, sites are dead. Returns when
 // every thread of the process but the caller has left traps, passages and the code that `ours` knows (slots).
-// NotQuiescent names one that has not in kGraceTimeout.
-Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours);
+// NotQuiescent names one that has not in that time.
+Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours,
+                          std::chrono::milliseconds timeout = kGraceTimeout);
 
 } // namespace proberace

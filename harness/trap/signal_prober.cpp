@@ -40,7 +40,7 @@ std::uint8_t original_byte(const SiteRecord& record) {
 
 bool byte_is(Address at, std::uint8_t wanted) {
   std::uint8_t byte = 0;
-  return read_memory(at, {&byte, 1}) && byte == wanted;
+  return read_code(at, {&byte, 1}) && byte == wanted;
 }
 
 } // namespace
@@ -99,7 +99,7 @@ Status SignalProber::close() {
   for (const Status& removed : removals)
     if (!removed && removed.error().kind != ErrorKind::StaleSite) // what is gone is removed
       return removed;
-  if (const Status left = wait_until_all_left(); !left)
+  if (const Status left = wait_until_all_left(kGraceTimeout); !left)
     return left;
   stepper_->give_back();
   uninstall_signal_session(*session_);
@@ -112,19 +112,19 @@ Status SignalProber::close() {
   return {};
 }
 
-Status SignalProber::wait_until_all_left() const {
-  return wait_for_departure(session_->threads,
-                            [this](Address pc) { return slots_.contains(pc) || stepper_->runs_at(pc); });
+Status SignalProber::wait_until_all_left(std::chrono::milliseconds timeout) const {
+  return wait_for_departure(
+      session_->threads, [this](Address pc) { return slots_.contains(pc) || stepper_->runs_at(pc); },
+      timeout);
 }
 
-// After the last removal: what hits changed in the target's own memory is again what it was.
-Status SignalProber::give_back_when_left() {
-  if (!armed_.empty() || !stepper_->holds_target_memory())
-    return {};
-  const Status left = wait_until_all_left();
-  if (left)
+// After the last removal: what hits changed in the target's own memory is again what it was, once every
+// thread has left it. One that does not come out soon leaves a residue, until a later removal or close finds
+// it gone.
+void SignalProber::give_back_when_left() {
+  constexpr std::chrono::milliseconds kPatience{100};
+  if (armed_.empty() && stepper_->holds_target_memory() && wait_until_all_left(kPatience))
     stepper_->give_back();
-  return left;
 }
 
 SiteRecord* SignalProber::live_record(const Site& site) const {
@@ -252,8 +252,8 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
       (*operation.record)->set_live(false);
       armed_.erase(site.address);
       target_->page_returned(page_of(site.address));
-      operation.record = std::unexpected(
-          Error{ErrorKind::StaleSite, site.address, "the page was unmapped or written since: the probe is gone"});
+      operation.record = std::unexpected(Error{ErrorKind::StaleSite, site.address,
+                                               "the page was unmapped or written since: the probe is gone"});
     } else {
       operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
       armed_.erase(site.address); // a site named twice in the batch is not armed the second time
@@ -293,10 +293,7 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
       if (operation.record)
         operation.record = std::unexpected(quiet.error());
   restore_until_quiet(batch);
-  if (const Status back = give_back_when_left(); !back)
-    for (Operation& operation : operations)
-      if (operation.record)
-        operation.record = std::unexpected(back.error());
+  give_back_when_left();
 }
 
 // A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence.

@@ -49,8 +49,8 @@ private:
   bool seen_armed(Address at) const;
   void disarm(std::vector<Operation>& operations);
   void restore_until_quiet(std::vector<ByteWrite>& batch);
-  Status give_back_when_left();
-  Status wait_until_all_left() const;
+  void give_back_when_left();
+  Status wait_until_all_left(std::chrono::milliseconds timeout) const;
   SiteResults remove_locked(std::span<const Site> sites);
 
   LocalCode code_;

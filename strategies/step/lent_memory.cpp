@@ -33,6 +33,11 @@ std::set<Address> pages_of(Address start, std::size_t bytes) {
 
 } // namespace
 
+std::uint64_t LentMemory::next_epoch() noexcept {
+  static std::atomic<std::uint64_t> next{1};
+  return next.fetch_add(1, std::memory_order_relaxed); // a number only
+}
+
 Status LentMemory::allowed() {
   void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED)
@@ -85,8 +90,8 @@ void LentMemory::give_back() noexcept {
     if (mapping != nullptr && mapping->writable && mapping->executable)
       ::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_WRITE);
   }
-  used_.store(0, std::memory_order_relaxed);      // nothing is armed: no thread lends
-  epoch_.fetch_add(1, std::memory_order_release); // pairs with epoch()
+  used_.store(0, std::memory_order_relaxed);             // nothing is armed: no thread lends
+  epoch_.store(next_epoch(), std::memory_order_release); // pairs with epoch()
 }
 
 Footprint LentMemory::footprint() const noexcept {

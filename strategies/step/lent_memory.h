@@ -25,7 +25,7 @@ public:
   // executable, and slots in it count as ours. Precondition: they are mapped and writable. Ends the process
   // with a message if the kernel refuses: the hit could not be completed.
   void lend(Address start, std::size_t bytes) noexcept;
-  // Changes with every give_back: what was lent before is no more. signal-safe.
+  // Changes with every give_back, and is no other object's: what was lent before is no more. signal-safe.
   std::uint64_t epoch() const noexcept {
     return epoch_.load(std::memory_order_acquire);
   } // pairs with give_back
@@ -54,7 +54,8 @@ private:
 
   std::unique_ptr<Range[]> ranges_ = std::make_unique<Range[]>(kCapacity);
   std::atomic<std::uint32_t> used_{0};
-  std::atomic<std::uint64_t> epoch_{1};
+  static std::uint64_t next_epoch() noexcept;
+  std::atomic<std::uint64_t> epoch_{next_epoch()};
 };
 
 } // namespace proberace

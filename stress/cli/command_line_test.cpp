@@ -68,8 +68,9 @@ TEST(CommandLine, ListSaysTheSameInJson) {
   const Json list = Json::parse(o.out);
   EXPECT_EQ(list["schema"], "proberace/list/1");
   const std::string text = run("list").out;
-  for (const Json& strategy : list["strategies"])
-    EXPECT_NE(text.find(strategy["name"].get<std::string>()), std::string::npos);
+  for (const Json& plug_in : list["plug_ins"])
+    EXPECT_NE(text.find(plug_in["name"].get<std::string>()), std::string::npos);
+  EXPECT_NE(text.find(fmt::format("{} combinations", list["strategies"].size())), std::string::npos);
 }
 
 TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndACellThatRunsAgain) {

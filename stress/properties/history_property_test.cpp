@@ -34,7 +34,8 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
   std::uint64_t must = 0;
   const auto result = rc::detail::checkTestable(
       [&] {
-        const History h = *history_generator(bounds);
+        History h = *history_generator(bounds);
+        h.bodies = probeable(h.strategy, std::move(h.bodies));
         // What the strategy does not promise of an instruction is a finding, not a failure (the table has
         // it).
         const Promises promised = (*make_prober(h.strategy))->promises();

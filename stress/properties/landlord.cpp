@@ -1,7 +1,6 @@
 #include "stress/properties/landlord.h"
 
 #include "harness/base/address_space.h"
-#include "harness/base/signal_action.h"
 #include "harness/base/threads.h"
 #include "stress/properties/own_helpers.h"
 
@@ -27,13 +26,11 @@ std::int64_t private_pages(int pagemap, const Mapping& m) {
   return count;
 }
 
-std::int64_t handlers() {
-  std::int64_t count = 0;
+std::vector<SignalAction> signal_actions() {
+  std::vector<SignalAction> actions;
   for (int signo = 1; signo <= SIGRTMAX; ++signo)
-    if (reinterpret_cast<std::uintptr_t>(current_signal_action(signo).handler) >
-        1) // not SIG_DFL, not SIG_IGN
-      ++count;
-  return count;
+    actions.push_back(current_signal_action(signo));
+  return actions;
 }
 
 } // namespace
@@ -52,7 +49,7 @@ Landlord Landlord::look() {
   }
   ::close(pagemap);
   l.writable_executable_bytes = static_cast<std::int64_t>(space.writable_executable_bytes());
-  l.signal_handlers = handlers();
+  l.actions = signal_actions();
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
     ++l.descriptors;
   l.processes = static_cast<std::int64_t>(own_helpers().size());
@@ -65,7 +62,8 @@ Landlord Landlord::operator-(const Landlord& before) const {
   d.executable_mappings -= before.executable_mappings;
   d.writable_executable_bytes -= before.writable_executable_bytes;
   d.private_text_pages -= before.private_text_pages;
-  d.signal_handlers -= before.signal_handlers;
+  for (std::size_t i = 0; i < actions.size(); ++i)
+    d.signal_handlers += actions[i] != before.actions[i] ? 1 : 0;
   d.descriptors -= before.descriptors;
   d.processes -= before.processes;
   return d;

@@ -2,9 +2,11 @@
 // after, it is the footprint as observed, beside the one a prober reports of itself.
 #pragma once
 
+#include "harness/base/signal_action.h"
 #include "harness/cell/verdict.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace proberace {
 
@@ -13,9 +15,11 @@ struct Landlord {
   std::int64_t executable_mappings = 0;
   std::int64_t writable_executable_bytes = 0;
   std::int64_t private_text_pages = 0; // of file-backed, executable mappings that are not writable
-  std::int64_t signal_handlers = 0;    // signals that have one
+  std::int64_t signal_handlers = 0;    // in a difference: signals whose action changed
   std::int64_t descriptors = 0;
   std::int64_t processes = 0; // children of this one, and processes that trace one of its threads
+
+  std::vector<SignalAction> actions; // by signal
 
   static Landlord look();
   Landlord operator-(const Landlord& before) const;

@@ -95,7 +95,8 @@ const bool registered = register_experiment("test/late-trap", &late_trap);
 
 // stop-world and the ptrace transport trace the threads themselves, and a thread has one tracer.
 std::vector<std::string> traceable_strategies() {
-  auto names = strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning});
+  auto names = strategies_promising(
+      {Promise::ExactCounts, Promise::RemovalWhileRunning, Promise::StackOperands}); // the body pops
   std::erase_if(names, [](const std::string& n) {
     return n.find("stop-world") != n.npos || n.starts_with("ptrace:") || is_peer(n) || takes_no_trap(n);
   });

@@ -102,12 +102,12 @@ Verdict parked_in_the_slot(const Json& parameters, Arena&) {
                   fmt::format("parked across a removal and an insertion, the load gave {:#x}", loaded));
   if ((*code)->hits(0) != 1 || (*code)->hits(1) != 1)
     return broken("wrong-count", fmt::format("{} and {} hits of 1 each", (*code)->hits(0), (*code)->hits(1)));
-  const bool at_the_site = (*code)->prober().promises().has(Promise::FaultsSeeOriginalPc);
-  if ((*code)->holds(parked_pc) != at_the_site)
-    return broken("path", fmt::format("the thread was parked at {:#x}, {} the text", value(parked_pc),
-                                      at_the_site ? "outside" : "in"));
+  if ((*code)->prober().promises().has(Promise::FaultsSeeOriginalPc) && !(*code)->holds(parked_pc))
+    return broken("path", fmt::format("the thread was parked at {:#x}, outside the text", value(parked_pc)));
   const Status closed = (*code)->prober().close();
-  return closed ? held() : broken("close", describe(closed.error()));
+  if (!closed)
+    return broken("close", describe(closed.error()));
+  return held((*code)->holds(parked_pc) ? "parked at the site" : "parked in the slot");
 }
 
 // ---- H37
@@ -198,7 +198,15 @@ const bool registered = register_experiment("test/stands-on-the-site", &stands_o
                         register_experiment("test/parked-in-a-hit", &parked_in_a_hit) &&
                         register_experiment("test/idle-threads", &idle_threads);
 
+// A thread in a hit holds signals back and would not come to a rendezvous: removal is refused, in words,
+// until the hit is over.
+std::vector<std::string> patient(std::vector<std::string> strategies) {
+  std::erase_if(strategies, [](const std::string& s) { return s.find("rendezvous") != s.npos; });
+  return strategies;
+}
+
 class Parked : public testing::TestWithParam<std::string> {};
+class ParkedInside : public testing::TestWithParam<std::string> {};
 
 } // namespace
 
@@ -206,9 +214,15 @@ TEST_P(Parked, H09_AThreadStoppedOnTheSiteIsHitWhenItGoesOn) {
   PROBERACE_EXPECT_TEST_HELD("stands-on-the-site", GetParam());
 }
 
-// Fails if a slot is given to another site, or emptied, at removal.
-TEST_P(Parked, H12_AThreadInsideAStepCompletesItsOwnInstruction) {
+// Fails if a slot is given to another site, or emptied, at removal. It is parked by a signal handler that
+// interrupts the displaced instruction, which only what is re-entrant need survive.
+TEST_P(ParkedInside, H12_AThreadInsideAStepCompletesItsOwnInstruction) {
   PROBERACE_EXPECT_TEST_HELD("parked-in-the-slot", GetParam());
+  const bool leaves_by_a_jump =
+      GetParam().ends_with("+xol-boost") || GetParam().ends_with("+tls-slot-nested");
+  if (leaves_by_a_jump && !GetParam().starts_with("ptrace:")) {
+    EXPECT_EQ(v.summary, "parked in the slot");
+  }
 }
 
 TEST_P(Parked, H37_AHitThatTakesLongIsWaitedFor) {
@@ -219,8 +233,13 @@ TEST_P(Parked, H37_ThreadsThatRunLastAreCountedExactly) {
   PROBERACE_EXPECT_TEST_HELD("idle-threads", GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Strategies, Parked,
-    testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning})), test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, Parked,
+                         testing::ValuesIn(patient(strategies_promising({Promise::ExactCounts,
+                                                                         Promise::RemovalWhileRunning}))),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, ParkedInside,
+                         testing::ValuesIn(patient(strategies_promising(
+                             {Promise::ExactCounts, Promise::RemovalWhileRunning, Promise::Reentrant}))),
+                         test_name);
 
 } // namespace proberace

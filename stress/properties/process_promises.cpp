@@ -21,7 +21,7 @@ namespace {
 
 Verdict fork_safe(const Json& parameters, Arena&) {
   static constexpr int kTimes = 100;
-  return with_probes(parameters, {"mov", "push"}, [](ProbedText& probed) {
+  return with_probes(parameters, {"mov", "add"}, [](ProbedText& probed) {
     const auto run = [&probed] {
       bool right = true;
       for (int i = 0; i < kTimes; ++i)

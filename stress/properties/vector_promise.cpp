@@ -110,7 +110,7 @@ void use_vector_units(Hit&, void*) {
 Verdict vector_state_intact(const Json& parameters, Arena&) {
   const std::uint64_t components = enabled_components();
   const auto try_it = [&](HitHandler handler) -> Verdict {
-    const Placement placements[] = {{body_named("lea-rip"), 0}, {body_named("nop5"), 0}};
+    const Placement placements[] = {{body_named("mov"), 0}, {body_named("nop5"), 0}};
     auto probed = ProbedText::open(parameters.at("strategy"), placements);
     if (!probed)
       return verdict_of(probed.error());
