@@ -88,9 +88,11 @@ bool on_debug_trap(const SignalSession& session, SignalContext& context, ThreadR
   const StepInProgress* const step = thread.innermost_step();
   if (step == nullptr)
     return false;
-  if (session.stepper.finish(context, step->site->displaced(), step->site->live()) == Stepped::Done)
-    thread.close_step();
-  return true;
+  if (session.stepper.finish(context, step->site->displaced(), step->site->live()) != Stepped::Done)
+    return true;
+  const bool also_the_programs = step->target_stepped_itself; // it had set the trap flag: its own trap too
+  thread.close_step();
+  return !also_the_programs;
 }
 
 } // namespace

@@ -39,12 +39,7 @@ class XolVma final : public Stepper {
 public:
   std::string_view name() const noexcept override { return "xol-vma"; }
   Promises promises() const noexcept override {
-    return Promises::all_but({
-        Promise::NoAddedMapping, Promise::FaultsSeeOriginalPc,
-        Promise::Reentrant,       // a thread has one step in progress: a hit inside it ends it (H25)
-        Promise::HandlersMayJump, // ... and leaving it by a jump never does (H26)
-        Promise::AnyFlags, // the step's trap is also the program's, if it steps itself, and is not passed on
-    });
+    return Promises::all_but({Promise::NoAddedMapping, Promise::FaultsSeeOriginalPc});
   }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
