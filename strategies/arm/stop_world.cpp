@@ -18,7 +18,8 @@ public:
   explicit StopWorld(std::string_view name) : name_(name) {}
 
   std::string_view name() const noexcept override { return name_; }
-  // SyscallsUndisturbed: a stop makes epoll_wait return EINTR. HelperMayDie: an insertion waits for its helper.
+  // SyscallsUndisturbed: a stop makes epoll_wait return EINTR. HelperMayDie: an insertion waits for its
+  // helper.
   Promises promises() const noexcept override {
     const Promises both = Promises::all_but({Promise::SyscallsUndisturbed});
     return std::is_same_v<Stopper, ThreadStopper> ? both & Promises::all_but({Promise::HelperMayDie}) : both;

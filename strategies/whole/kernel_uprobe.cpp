@@ -4,8 +4,8 @@
 // Idea: let the kernel do what the mail is about (kernel/events/uprobes.c, arch/x86/kernel/uprobes.c) and
 // read its count. Trade-off: a perf event counts one task or one CPU. An event that threads inherit stops
 // counting once one of them ends (seen on Linux 6.18: 9 of 12 hits, 3 of 12), so there is one event per CPU,
-// which counts whoever executes the mapped file there: the whole process tree, and any other process that maps
-// the file.
+// which counts whoever executes the mapped file there: the whole process tree, and any other process that
+// maps the file.
 //
 // A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte
 // in memory is read before a site is called armed (H64).
