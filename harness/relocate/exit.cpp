@@ -50,8 +50,10 @@ public:
     refer_to(word);
   }
 
-  // Appends the words and resolves the references to them.
+  // Appends the words, aligned (a program may have set AC), and resolves the references to them.
   ExitCode finish() {
+    while (references_ != 0 && value(here()) % sizeof(std::uint64_t) != 0)
+      emit({kInt3});
     for (std::size_t i = 0; i < references_; ++i) {
       const auto distance = static_cast<std::int32_t>(code_.length) - (reference_[i].at + 4);
       std::memcpy(code_.bytes.data() + reference_[i].at, &distance, sizeof distance);

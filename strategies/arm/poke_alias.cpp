@@ -26,7 +26,8 @@ public:
   std::string_view name() const noexcept override { return name_; }
   Promises promises() const noexcept override {
     const Promises alias =
-        Promises::all_but({Promise::FileBackedText, Promise::ForkSafe, Promise::NoAddedMapping});
+        Promises::all_but({Promise::FileBackedText, Promise::ForkSafe, Promise::NoAddedMapping,
+                           Promise::ProbesInOwnPath}); // which is file text
     return serialise_ == Serialise::Yes
                ? alias
                : alias & Promises::all_but({Promise::InsertionWhileRunning, Promise::RemovalWhileRunning});

@@ -117,7 +117,10 @@ public:
   explicit PteSwap(std::string_view name) : name_(name) {}
 
   std::string_view name() const noexcept override { return name_; }
-  Promises promises() const noexcept override { return Promises::all_but({Promise::NoAddedMapping}); }
+  Promises promises() const noexcept override {
+    return Promises::all_but(
+        {Promise::NoAddedMapping, Promise::ProbesInOwnPath}); // refuses pages written before
+  }
 
   Status open(TargetCode&) override { return placed_.open(); }
   void close() override {

@@ -28,7 +28,7 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
   }
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   if (std::getenv("RC_PARAMS") == nullptr)
-    params.maxSuccess = removal_is_dear(GetParam()) ? 4 : 20;
+    params.maxSuccess = is_peer(GetParam()) ? 4 : removal_is_dear(GetParam()) ? 12 : 20;
   if (long_run())
     params.maxSuccess *= 25;
   std::uint64_t must = 0;

@@ -2,6 +2,7 @@
 
 #include "harness/base/threads.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <dirent.h>
 #include <fmt/format.h>
@@ -37,6 +38,8 @@ std::vector<pid_t> own_helpers() {
       found.push_back(process);
   }
   ::closedir(processes);
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 

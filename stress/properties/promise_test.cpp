@@ -1,7 +1,10 @@
-// Every promise of every strategy is kept, and what is not promised is observed all the same.
+// Every promise of every strategy is kept; in long runs what is not promised is observed as well (`check
+// --all` always does), which costs a deadline for each that hangs.
 #include "stress/properties/promise_matrix.h"
 
 #include "stress/properties/expect_cell.h"
+
+#include <cstdlib>
 
 namespace proberace {
 
@@ -10,7 +13,10 @@ class EveryPromise : public testing::TestWithParam<std::string> {};
 } // namespace
 
 TEST_P(EveryPromise, IsKept) {
+  const Promises promised = (*make_prober(GetParam()))->promises();
   for (const PromiseText& text : all_promises()) {
+    if (!promised.has(text.promise) && std::getenv("PROBERACE_LONG") == nullptr)
+      continue;
     const PromiseRow row = try_promise(GetParam(), text.promise);
     EXPECT_NE(row.verdict, "broken") << text.name << ": " << row.observed << ": " << row.reason
                                      << "\ncell: " << row.cell;

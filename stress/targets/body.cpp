@@ -186,7 +186,7 @@ proberace_bodies_begin:
         SITE
         lock incq -16(%rsp)
         movq    -16(%rsp), %rax
-        END lock-inc, 48
+        END lock-inc, 16
 
         BODY
         movq    %rdi, %rax
