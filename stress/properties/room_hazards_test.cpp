@@ -268,6 +268,7 @@ TEST_P(Room, H66_SitesThatOverlapAreRefusedOrHarmless) {
   PROBERACE_EXPECT_TEST_HELD("crowded", GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, Room, testing::ValuesIn(strategies_promising({})), test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, Room, testing::ValuesIn(strategies_promising({Promise::FileBackedText})),
+                         test_name);
 
 } // namespace proberace
