@@ -25,8 +25,8 @@ struct ExitCode {
 // through rsp that cannot be mended; NoRoom if a RIP-relative operand is more than 2 GiB from `at`.
 std::expected<ExitCode, Error> relocate_with_exit(const Instruction& instruction, Address at);
 
-// The same for code that may be copied anywhere: every jump goes through an 8-byte address. An instruction with
-// a RIP-relative operand is refused: it can only be said from a known place.
+// The same for code that may be copied anywhere: every jump goes through an 8-byte address. An instruction
+// with a RIP-relative operand is refused: it can only be said from a known place.
 std::expected<ExitCode, Error> relocate_anywhere(const Instruction& instruction);
 
 } // namespace proberace
