@@ -53,6 +53,13 @@ inline void expect_paths(const std::string& strategy, const Verdict& v) {
     EXPECT_EQ(paths.at("slot-step"), v.data.at("hits"));
     EXPECT_EQ(paths.at("in-place-step"), 0);
   }
+  if (strategy.ends_with("+emulate")) {
+    EXPECT_EQ(paths.at("emulated"), v.data.at("hits"));
+  }
+  if (strategy.ends_with("+emulate|xol-vma")) {
+    EXPECT_EQ(paths.at("emulated").get<std::uint64_t>() + paths.at("slot-step").get<std::uint64_t>(),
+              v.data.at("hits"));
+  }
 }
 
 } // namespace proberace
