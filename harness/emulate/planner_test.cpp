@@ -1,0 +1,79 @@
+// What cannot be emulated is refused by name, never guessed: H44 to H47, H49, H51, H53, H54, H58.
+#include "harness/emulate/micro_plan.h"
+
+#include <gtest/gtest.h>
+
+namespace proberace {
+
+namespace {
+
+constexpr Abilities kInProcess{.atomic_access = true, .on_the_thread = true};
+constexpr Abilities kSupervisor{};
+
+struct Refused {
+  std::vector<std::uint8_t> bytes;
+  std::string_view named; // part of the message
+};
+
+void expect_refused(const Refused& refused, const Abilities& abilities) {
+  const auto instruction = decode(Address{0x400000}, refused.bytes);
+  ASSERT_TRUE(instruction) << refused.named;
+  const auto plan = plan_emulation(*instruction, abilities);
+  ASSERT_FALSE(plan) << refused.named << " was accepted";
+  EXPECT_EQ(plan.error().kind, ErrorKind::InstructionUnsupported);
+  EXPECT_EQ(plan.error().address, Address{0x400000});
+  EXPECT_NE(plan.error().message.find(refused.named), std::string::npos) << plan.error().message;
+}
+
+} // namespace
+
+TEST(EmulationPlan, H51_WhatIsNotCoveredIsRefusedByName) {
+  for (const Refused& r : std::initializer_list<Refused>{
+           {{0x0f, 0x28, 0xc1}, "movaps"},
+           {{0x0f, 0xa2}, "cpuid"},
+           {{0x0f, 0x31}, "rdtsc"},
+           {{0x0f, 0x0b}, "ud2"},
+           {{0xf4}, "hlt"},
+           {{0xf3, 0xaa}, "stosb"},
+           {{0x0f, 0x05}, "syscall"},
+           {{0x9c}, "pushf"},
+           {{0x9d}, "popf"},
+           {{0x8e, 0xd0}, "mov"},                         // mov %eax,%ss
+           {{0x0f, 0xa0}, "push"},                        // push %fs
+           {{0xf0, 0x48, 0x0f, 0xc7, 0x0f}, "cmpxchg16b"} // aligned, or #GP
+       })
+    expect_refused(r, kInProcess);
+}
+
+TEST(EmulationPlan, H53_ABitOffsetBeyondItsOperandIsRefused) {
+  expect_refused({{0x48, 0x0f, 0xa3, 0x07}, "bt: with a bit offset"}, kInProcess); // bt %rax,(%rdi)
+}
+
+// Prefixes that would make it another instruction for some processors.
+TEST(EmulationPlan, H54_H58_DoubtfulPrefixesAreRefused) {
+  expect_refused({{0xf3, 0x41, 0x90}, "pause: with further prefixes"}, kInProcess);
+  expect_refused({{0x66, 0xe9, 0, 0, 0, 0}, "jmp: with a 16-bit operand size"}, kInProcess);
+  expect_refused({{0x66, 0xc3}, "ret: with a 16-bit operand size"}, kInProcess);
+  expect_refused({{0xf2, 0xf0, 0x48, 0x01, 0x07}, "add: with a lock elision prefix"}, kInProcess); // xacquire
+  expect_refused({{0x0f, 0x0d, 0xc8}, "nop: reserved"}, kInProcess);
+}
+
+TEST(EmulationPlan, H54_LockOnARegisterIsNoInstruction) {
+  const std::vector<std::uint8_t> bytes{0xf0, 0x48, 0x01, 0xc0};
+  EXPECT_FALSE(decode(Address{0x400000}, bytes));
+}
+
+TEST(EmulationPlan, H49_AtomicFormsAreRefusedWhereTheyCannotBeAtomic) {
+  for (const Refused& r :
+       std::initializer_list<Refused>{{{0xf0, 0x48, 0x01, 0x07}, "add: is atomic"},
+                                      {{0xf0, 0xff, 0x07}, "inc: is atomic"},
+                                      {{0xf0, 0x48, 0x0f, 0xb1, 0x17}, "cmpxchg: is atomic"},
+                                      {{0x48, 0x87, 0x07}, "xchg: is atomic"}}) {
+    expect_refused(r, kSupervisor);
+    EXPECT_TRUE(plan_emulation(*decode(Address{0x400000}, r.bytes), kInProcess)) << r.named;
+  }
+  const std::vector<std::uint8_t> plain{0x48, 0x01, 0x07};
+  EXPECT_TRUE(plan_emulation(*decode(Address{0x400000}, plain), kSupervisor));
+}
+
+} // namespace proberace
