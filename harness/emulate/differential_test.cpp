@@ -128,6 +128,13 @@ rc::Gen<bool> one_in(int n) {
   return rc::gen::map(rc::gen::resize(100, rc::gen::inRange(0, n)), [n](int i) { return i == n - 1; });
 }
 
+// ModRM and SIB bytes; one in four times that of disp8(%rsp), which push, pop and call treat by rules of its
+// own.
+rc::Gen<std::uint8_t> often(std::uint8_t byte) {
+  return rc::gen::weightedOneOf<std::uint8_t>(
+      {{3, rc::gen::resize(100, rc::gen::arbitrary<std::uint8_t>())}, {1, rc::gen::just(byte)}});
+}
+
 rc::Gen<Where> where() {
   return rc::gen::weightedElement<Where>({{8, Where::Anywhere},
                                           {8, Where::Aligned},
@@ -149,8 +156,7 @@ rc::Gen<Background> background() {
       rc::gen::set(&B::rex, rc::gen::resize(100, rc::gen::inRange<std::uint8_t>(0x40, 0x50))),
       rc::gen::set(&B::segment,
                    rc::gen::weightedElement<std::uint8_t>({{9, 0}, {1, 0x64}, {1, 0x65}, {1, 0x2E}})),
-      rc::gen::set(&B::modrm, rc::gen::resize(100, rc::gen::arbitrary<std::uint8_t>())),
-      rc::gen::set(&B::sib, rc::gen::resize(100, rc::gen::arbitrary<std::uint8_t>())),
+      rc::gen::set(&B::modrm, often(0x44)), rc::gen::set(&B::sib, often(0x24)),
       rc::gen::set(&B::displacement), rc::gen::set(&B::immediate, word()),
       rc::gen::set(&B::registers, rc::gen::container<std::vector<std::uint64_t>>(16, word())),
       rc::gen::set(&B::memory, rc::gen::container<std::vector<std::uint64_t>>(16, word())),

@@ -1,5 +1,6 @@
 // What cannot be emulated is refused by name, never guessed: H44 to H47, H49, H51, H53, H54, H58.
 #include "harness/emulate/micro_plan.h"
+#include "harness/emulate/semantics.h"
 
 #include <gtest/gtest.h>
 
@@ -74,6 +75,31 @@ TEST(EmulationPlan, H49_AtomicFormsAreRefusedWhereTheyCannotBeAtomic) {
   }
   const std::vector<std::uint8_t> plain{0x48, 0x01, 0x07};
   EXPECT_TRUE(plan_emulation(*decode(Address{0x400000}, plain), kSupervisor));
+}
+
+// A missing lock prefix is all but invisible here: against a thread that increments the same word without
+// pause, none of 200,000 plain increments was lost. So the thunks are read.
+TEST(EmulationThunks, H49_EveryLockedThunkHoldsOneLockedInstruction) {
+  constexpr std::size_t kMostBytes = 64; // of one thunk
+  int read = 0;
+  for (const ComputeRow& row : compute_rows())
+    for (const std::size_t bytes : {1U, 2U, 4U, 8U}) {
+      const Thunk thunk = thunk_of(row.mnemonic, bytes, true);
+      if (thunk == nullptr)
+        continue;
+      ++read;
+      int atomic = 0;
+      Address at{reinterpret_cast<std::uintptr_t>(thunk)};
+      const Address end = at + kMostBytes;
+      for (auto i = decode(at, {bytes_at(at), kMaxInstructionBytes});
+           i && i->flow != Flow::Return && at < end; i = decode(at, {bytes_at(at), kMaxInstructionBytes})) {
+        if (mnemonic_name(*i) == row.mnemonic && (i->locked || row.mnemonic == "xchg"))
+          ++atomic;
+        at = i->next();
+      }
+      EXPECT_EQ(atomic, 1) << row.mnemonic << " of " << bytes << " bytes";
+    }
+  EXPECT_EQ(read, 65);
 }
 
 } // namespace proberace
