@@ -1,11 +1,8 @@
 #include "stress/properties/promise_matrix.h"
 
-#include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "stress/properties/history.h"
-
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -68,21 +65,6 @@ CellSpec own_experiment(const std::string& strategy, Promise promise) {
   return spec;
 }
 
-// What breaks a promise must do so again: rarely (some five of 1,200 cells, under load, whatever the
-// strategy, the kernel's own included) a cell ends as if it had run another cell's code at the same address.
-// The cause is not known; what was seen once is said on stderr, and is not a verdict on the strategy.
-Verdict run_repeatably(const CellSpec& spec, bool promised) {
-  constexpr int kTimes = 3;
-  Verdict verdict = run_cell(spec);
-  for (int again = 1; promised && again < kTimes; ++again) {
-    if (!verdict.is(Ending::Broken) && !verdict.is(Ending::Crashed) && !verdict.is(Ending::Hung))
-      return verdict;
-    fmt::print(stderr, "not repeated yet: {}: {}: {}\n", spec.line(), name(verdict.ending), verdict.summary);
-    verdict = run_cell(spec);
-  }
-  return verdict;
-}
-
 std::string verdict_word(const Verdict& v, bool promised) {
   if (v.is(Ending::Skipped))
     return "skipped";
@@ -104,13 +86,7 @@ CellSpec promise_cell(const std::string& strategy, Promise promise) {
 
 PromiseRow try_promise(const std::string& strategy, Promise promise) {
   const CellSpec spec = promise_cell(strategy, promise);
-  Verdict verdict;
-  if (find_experiment(spec.experiment) != nullptr) {
-    verdict = run_repeatably(spec, (*make_prober(strategy))->promises().has(promise));
-  } else {
-    verdict.ending = Ending::Skipped;
-    verdict.summary = "no experiment tries this promise yet";
-  }
+  Verdict verdict = run_cell(spec);
   // A site that is refused is not one the promise holds for.
   if (verdict.is(Ending::Held) && verdict.data.contains("first_refusal") &&
       verdict.data["first_refusal"].is_string()) {
