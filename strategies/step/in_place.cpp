@@ -16,13 +16,11 @@ class InPlace final : public Stepper {
 public:
   std::string_view name() const noexcept override { return "in-place"; }
   Promises promises() const noexcept override {
-    return Promises::all_but(
-        {Promise::ExactCounts, Promise::InsertionWhileRunning, Promise::RemovalWhileRunning,
-         Promise::Reentrant,
-         // the byte stays out when the thread does not come back from its step
-         Promise::HandlersMayJump, Promise::ThreadsMayEnd,
-         // the step's trap is also the program's, if it steps itself, and is not passed on
-         Promise::AnyFlags});
+    return Promises::all_but({Promise::ExactCounts, Promise::InsertionWhileRunning,
+                              Promise::RemovalWhileRunning, Promise::Reentrant,
+                              Promise::VforkSafe, // a child that shares the memory is a second thread
+                              // the byte stays out when the thread does not come back from its step
+                              Promise::HandlersMayJump, Promise::ThreadsMayEnd});
   }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,

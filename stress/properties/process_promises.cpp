@@ -138,7 +138,13 @@ Verdict helper_may_die(const Json& parameters, Arena&) {
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> executions{0};
   std::atomic<bool> wrong{false};
+  // What another promise is about is not tried here: who needs threads to hold still gets that.
+  const Promises promised = (*code)->prober().promises();
+  std::atomic<bool> may_run{promised.has(Promise::InsertionWhileRunning) &&
+                            promised.has(Promise::RemovalWhileRunning)};
   std::thread worker([&] {
+    while (!may_run.load(std::memory_order_acquire)) // pairs with the last insertion
+      std::this_thread::yield();
     while (!stop.load(std::memory_order_relaxed)) { // ends the loop, orders nothing
       wrong = (*code)->function<Increment>()(4) != 5 || (*code)->function<Load>(1)(&word) != word || wrong;
       executions.fetch_add(1, std::memory_order_relaxed); // progress only
@@ -157,6 +163,7 @@ Verdict helper_may_die(const Json& parameters, Arena&) {
     (void)(*code)->remove_all();
   }
   (void)(*code)->insert_all();
+  may_run.store(true, std::memory_order_release); // pairs with the worker
   const std::uint64_t until = executions.load(std::memory_order_relaxed) + kLeast;
   while (executions.load(std::memory_order_relaxed) < until)
     std::this_thread::yield();
