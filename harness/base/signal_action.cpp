@@ -1,6 +1,7 @@
 #include "harness/base/signal_action.h"
 
 #include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
 
 #include <sys/syscall.h>
 
@@ -35,6 +36,19 @@ std::expected<SignalAction, int> install_signal_action(int signo, SignalHandler 
 
 void restore_signal_action(int signo, const SignalAction& action) noexcept {
   raw_syscall(SYS_rt_sigaction, signo, &action, nullptr, sizeof action.mask);
+}
+
+void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) noexcept {
+  // libc's SIG_IGN and SIG_DFL, as the kernel stores them; a forced signal cannot be ignored
+  // (force_sig_info).
+  const auto kind = reinterpret_cast<std::uintptr_t>(previous.handler);
+  const bool forced = info->si_code == SI_KERNEL || info->si_code > 0;
+  if (kind > 1) {
+    previous.handler(signo, info, raw_context);
+  } else if (kind == 0 || forced) {
+    restore_signal_action(signo, SignalAction{});
+    raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), signo);
+  }
 }
 
 Address signal_restorer() noexcept {

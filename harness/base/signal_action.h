@@ -26,12 +26,20 @@ constexpr std::uint64_t signal_bit(int signo) noexcept {
   return std::uint64_t{1} << (signo - 1);
 }
 
+// Raised by an instruction itself: blocked, they are a forced kill (kernel/signal.c, force_sig_info).
+inline constexpr std::uint64_t kSynchronousSignals = signal_bit(SIGTRAP) | signal_bit(SIGSEGV) |
+                                                     signal_bit(SIGBUS) | signal_bit(SIGILL) |
+                                                     signal_bit(SIGFPE) | signal_bit(SIGSYS);
+
 // Installs `handler` (SA_SIGINFO is added) and returns what was there. signal-safe.
 std::expected<SignalAction, int> install_signal_action(int signo, SignalHandler handler, unsigned long flags,
                                                        std::uint64_t mask) noexcept;
 // Puts back what install_signal_action returned. signal-safe.
 void restore_signal_action(int signo, const SignalAction& action) noexcept;
 SignalAction current_signal_action(int signo) noexcept;
+// signal-safe, from a handler: the signal goes to who had it before, or to its default, which ends the
+// program.
+void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) noexcept;
 // Where a handler installed by us returns to: the first word of its frame.
 Address signal_restorer() noexcept;
 

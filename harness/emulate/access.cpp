@@ -71,7 +71,7 @@ bool read(TrapContext& context, const MicroPlan& plan, const Place& place, std::
 // A program that steps itself gets its debug trap behind this instruction, as from the hardware.
 void go_on(TrapContext& context, Address pc) noexcept {
   context.set_pc(pc);
-  if ((context.get(Register::Rflags) & kTrapFlagBit) != 0)
+  if ((context.get(Register::Rflags) & kTrapFlag) != 0)
     context.raise({SIGTRAP, TRAP_TRACE, pc});
 }
 

@@ -5,7 +5,6 @@
 
 namespace proberace::run {
 
-inline constexpr std::uint64_t kTrapFlagBit = 0x100;         // SDM vol. 1, 3.4.3.3
 inline constexpr std::uint64_t kAlignmentCheckBit = 0x40000; // the same
 inline constexpr std::uint64_t kLow32 = 0xFFFFFFFF;
 

@@ -12,7 +12,6 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTrapFlag = 0x100;
 constexpr std::uint64_t kResumeFlag = 0x10000; // set in the image a fault pushes (SDM vol. 3A, 17.3.1.1)
 constexpr int kSignals[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 constexpr int kIndex[kRegisterCount] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,

@@ -34,6 +34,7 @@ enum class Register : std::uint8_t {
 };
 
 inline constexpr std::size_t kRegisterCount = 18;
+inline constexpr std::uint64_t kTrapFlag = 0x100; // RFLAGS.TF, SDM vol. 1, 3.4.3.3
 
 enum class Segment : std::uint8_t { Fs, Gs };
 

@@ -10,12 +10,6 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTrapFlag = 0x100; // RFLAGS.TF, SDM vol. 1, 3.4.3.3
-
-// Raised by the instruction itself: blocked, they would be a forced kill.
-constexpr std::uint64_t kSynchronous = signal_bit(SIGTRAP) | signal_bit(SIGSEGV) | signal_bit(SIGBUS) |
-                                       signal_bit(SIGILL) | signal_bit(SIGFPE) | signal_bit(SIGSYS);
-
 using Member = unsigned long long user_regs_struct::*;
 using R = user_regs_struct;
 constexpr std::array<Member, kRegisterCount> kMembers{
@@ -90,7 +84,7 @@ void PtraceContext::start_single_step() noexcept {
   stepping_ = true;
   tracee_.steps_itself = (registers_.eflags & kTrapFlag) != 0;
   trace_request(PTRACE_GETSIGMASK, tracee_.thread, sizeof tracee_.held_mask, &tracee_.held_mask);
-  std::uint64_t mask = tracee_.held_mask | (kAllSignals & ~kSynchronous);
+  std::uint64_t mask = tracee_.held_mask | (kAllSignals & ~kSynchronousSignals);
   trace_request(PTRACE_SETSIGMASK, tracee_.thread, sizeof mask, &mask);
 }
 

@@ -17,8 +17,8 @@ namespace proberace {
 template <typename T, std::size_t kCapacity> class AddressTable {
 public:
   AddressTable() {
-    void* const memory = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE,
-                                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const memory =
+        ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
       throw std::bad_alloc();
     entries_ = static_cast<Entry*>(memory); // zero pages are an empty table

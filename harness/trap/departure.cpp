@@ -33,8 +33,8 @@ ThreadState look_at(pid_t thread) {
   std::ifstream status(fmt::format("/proc/self/task/{}/status", thread));
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("State:\t")) {
-      state.exists = true;
-      state.asleep = line[7] == 'S' || line[7] == 'Z' || line[7] == 'X' || line[7] == 'I';
+      state.exists = line[7] != 'Z' && line[7] != 'X';
+      state.asleep = line[7] == 'S' || line[7] == 'I';
     } else if (line.starts_with("SigPnd:\t")) {
       state.trap_pending = (std::stoull(line.substr(8), nullptr, 16) & (1ULL << (SIGTRAP - 1))) != 0;
     }

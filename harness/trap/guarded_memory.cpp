@@ -1,9 +1,11 @@
 #include "harness/trap/guarded_memory.h"
 
 #include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -76,6 +78,37 @@ bool writable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
     return false;
   }
   return true;
+}
+
+namespace {
+template <typename T> void one_access(std::uint8_t* to, const std::uint8_t* from) noexcept {
+  struct [[gnu::packed, gnu::may_alias]] Unaligned {
+    T word;
+  };
+  const T word = reinterpret_cast<const volatile Unaligned*>(from)->word;
+  reinterpret_cast<volatile Unaligned*>(to)->word = word;
+}
+} // namespace
+
+void copy_whole(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept {
+  switch (bytes) {
+  case 1: one_access<std::uint8_t>(to, from); break;
+  case 2: one_access<std::uint16_t>(to, from); break;
+  case 4: one_access<std::uint32_t>(to, from); break;
+  case 8: one_access<std::uint64_t>(to, from); break;
+  default:
+    for (std::size_t i = 0; i < bytes; ++i)
+      one_access<std::uint8_t>(to + i, from + i);
+  }
+}
+
+void queue_fault(const HardwareFault& fault) noexcept {
+  siginfo_t info;
+  std::memset(&info, 0, sizeof info);
+  info.si_signo = fault.signal;
+  info.si_code = fault.code;
+  info.si_addr = bytes_at(fault.address);
+  raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), current_thread(), fault.signal, &info);
 }
 
 } // namespace proberace

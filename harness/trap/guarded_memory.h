@@ -17,4 +17,13 @@ namespace proberace {
 bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept;
 bool writable(Address at, std::size_t bytes, HardwareFault& fault) noexcept;
 
+// signal-safe. Copies memory that may be touched: one access for the sizes the hardware has, so that other
+// threads never see it torn.
+void copy_whole(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept;
+
+// signal-safe. Queues the calling thread the signal of a fault, as the hardware would have reported it: it is
+// delivered when signals are let in. A thread may queue itself any si_code (kernel/signal.c,
+// do_rt_tgsigqueueinfo).
+void queue_fault(const HardwareFault& fault) noexcept;
+
 } // namespace proberace

@@ -17,8 +17,6 @@
 
 namespace proberace {
 
-inline constexpr std::uint64_t kTrapFlag = 0x100; // RFLAGS.TF, SDM vol. 1, 3.4.3.3
-
 class SignalContext final : public TrapContext {
 public:
   SignalContext(ucontext_t& context, ThreadRecord& thread) noexcept : context_(context), thread_(thread) {}
@@ -33,13 +31,13 @@ public:
   bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override {
     if (!on_this_stack(from, to.size()) && !readable(from, to.size(), fault))
       return false;
-    copy(to.data(), bytes_at(from), to.size());
+    copy_whole(to.data(), bytes_at(from), to.size());
     return true;
   }
   bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept override {
     if (!on_this_stack(to, from.size()) && !writable(to, from.size(), fault))
       return false;
-    copy(bytes_at(to), from.data(), from.size());
+    copy_whole(bytes_at(to), from.data(), from.size());
     return true;
   }
   void* in_place(Address at, std::size_t bytes, HardwareFault& fault) noexcept override {
@@ -51,9 +49,9 @@ public:
     return base;
   }
 
-  // The signal waits while the handler holds signals back, and is delivered on the way back, at the site. A
-  // thread may queue itself any si_code (kernel/signal.c, do_rt_tgsigqueueinfo). What the program blocks or
-  // ignores, the hardware's fault would have forced on it: by its default action (force_sig_info).
+  // The signal waits while the handler holds signals back, and is delivered on the way back, at the site.
+  // What the program blocks or ignores, the hardware's fault would have forced on it: by its default action
+  // (force_sig_info).
   void raise(const HardwareFault& fault) noexcept override {
     raised_ = true;
     std::uint64_t all = kAllSignals;
@@ -63,12 +61,7 @@ public:
       mask() &= ~signal_bit(fault.signal);
       restore_signal_action(fault.signal, SignalAction{});
     }
-    siginfo_t info;
-    std::memset(&info, 0, sizeof info);
-    info.si_signo = fault.signal;
-    info.si_code = fault.code;
-    info.si_addr = bytes_at(fault.address);
-    raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), current_thread(), fault.signal, &info);
+    queue_fault(fault);
   }
   bool write_code_byte(Address at, std::uint8_t byte) noexcept override {
     return write_code(at, {&byte, 1}) == 0;
@@ -80,7 +73,7 @@ public:
     step.held_mask = mask();
     step.target_stepped_itself = (get(Register::Rflags) & kTrapFlag) != 0;
     set(Register::Rflags, get(Register::Rflags) | kTrapFlag);
-    mask() |= kAllSignals & ~kSynchronous;
+    mask() |= kAllSignals & ~kSynchronousSignals;
   }
   void stop_single_step() noexcept override {
     const StepInProgress& step = *thread_.innermost_step();
@@ -97,37 +90,12 @@ public:
   void took(Path path) noexcept override { count_one(thread_.paths[static_cast<std::size_t>(path)]); }
 
 private:
-  // Raised by the instruction itself; blocked, they would be a forced kill.
-  static constexpr std::uint64_t kSynchronous = signal_bit(SIGTRAP) | signal_bit(SIGSEGV) |
-                                                signal_bit(SIGBUS) | signal_bit(SIGILL) | signal_bit(SIGFPE) |
-                                                signal_bit(SIGSYS);
-
   static constexpr int index(Register r) noexcept {
     constexpr std::array<int, kRegisterCount> kIndex{REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
                                                      REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                                      REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
     return kIndex[static_cast<std::size_t>(r)];
   }
-  // One access for the sizes the hardware has, so that other threads never see it torn.
-  static void copy(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept {
-    switch (bytes) {
-    case 1: one_access<std::uint8_t>(to, from); break;
-    case 2: one_access<std::uint16_t>(to, from); break;
-    case 4: one_access<std::uint32_t>(to, from); break;
-    case 8: one_access<std::uint64_t>(to, from); break;
-    default:
-      for (std::size_t i = 0; i < bytes; ++i)
-        one_access<std::uint8_t>(to + i, from + i);
-    }
-  }
-  template <typename T> static void one_access(std::uint8_t* to, const std::uint8_t* from) noexcept {
-    struct [[gnu::packed, gnu::may_alias]] Unaligned {
-      T word;
-    };
-    const T word = reinterpret_cast<const volatile Unaligned*>(from)->word;
-    reinterpret_cast<volatile Unaligned*>(to)->word = word;
-  }
-
   // Between the frame the kernel has just written and the interrupted stack pointer, to the end of its page:
   // there without asking. A frame on another stack says nothing of this one.
   bool on_this_stack(Address at, std::size_t bytes) const noexcept {

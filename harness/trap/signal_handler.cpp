@@ -1,8 +1,6 @@
 // The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates
 // nothing but a thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own
 // thread's lines.
-#include "harness/base/raw_syscall.h"
-#include "harness/base/threads.h"
 #include "harness/trap/iretq_exit.h"
 #include "harness/trap/quiescence.h"
 #include "harness/trap/signal_context.h"
@@ -15,20 +13,6 @@ namespace proberace {
 namespace {
 
 std::atomic<SignalSession*> the_session{nullptr};
-
-// A SIGTRAP that is not ours: to whoever had the signal before, or to its default, which ends the program.
-void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) {
-  // libc's SIG_IGN and SIG_DFL, as the kernel stores them; a forced SIGTRAP cannot be ignored
-  // (force_sig_info).
-  const auto kind = reinterpret_cast<std::uintptr_t>(previous.handler);
-  const bool forced = info->si_code == SI_KERNEL || info->si_code > 0;
-  if (kind > 1) {
-    previous.handler(signo, info, raw_context);
-  } else if (kind == 0 || forced) {
-    restore_signal_action(signo, SignalAction{});
-    raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), signo);
-  }
-}
 
 enum class Verdict { Ours, LostRace, Foreign };
 

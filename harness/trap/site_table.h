@@ -1,11 +1,8 @@
-// Sites by address, read without locks from the hit path.
-//
-// Open addressing in a table that never grows and entries that never go away before the table does: a reader
-// in a signal handler holds no reference and needs none (H36). Removal only marks a record dead. Look-up is
-// constant time at one site or a hundred thousand.
+// Sites by address, read without locks from the hit path (address_table.h). Removal only marks a record dead.
 #pragma once
 
 #include "harness/probe/stepper.h"
+#include "harness/trap/address_table.h"
 
 #include <atomic>
 #include <deque>
@@ -43,18 +40,8 @@ class SiteTable {
 public:
   static constexpr std::size_t kCapacity = std::size_t{1} << 17; // sites over the life of a table
 
-  SiteTable();
-
   // signal-safe, lock-free. The newest record at this address, live or dead; null if there never was one.
-  SiteRecord* find(Address a) const noexcept {
-    for (std::size_t i = bucket(a);; i = (i + 1) & kMask) {
-      const Address key{entries_[i].key.load(std::memory_order_acquire)}; // pairs with add
-      if (key == a)
-        return entries_[i].record.load(std::memory_order_acquire); // pairs with add
-      if (key == Address{})
-        return nullptr;
-    }
-  }
+  SiteRecord* find(Address a) const noexcept { return by_address_.find(a); }
 
   // By the controller only. Publishes a new, dead record; an older one at the address stays valid for those
   // who hold it. Null when the table is full.
@@ -64,20 +51,7 @@ public:
   std::deque<SiteRecord>& records() noexcept { return records_; }
 
 private:
-  struct Entry {
-    std::atomic<std::uintptr_t> key{0};
-    std::atomic<SiteRecord*> record{nullptr};
-  };
-  static constexpr std::size_t kBuckets = kCapacity * 2;
-  static constexpr std::size_t kMask = kBuckets - 1;
-
-  // Fibonacci hashing (Knuth, TAOCP vol. 3, 6.4): neighbouring addresses land far apart.
-  static constexpr std::size_t bucket(Address a) noexcept {
-    return static_cast<std::size_t>((value(a) * 0x9E3779B97F4A7C15U) >> 46);
-  }
-  static_assert(kBuckets == std::size_t{1} << (64 - 46));
-
-  std::unique_ptr<Entry[]> entries_;
+  AddressTable<SiteRecord, kCapacity> by_address_;
   std::deque<SiteRecord> records_; // addresses are stable
 };
 

@@ -16,11 +16,7 @@ namespace {
 std::atomic<std::uint64_t> next_session{1};
 
 // Initial-exec: a load relative to fs, never a call into the dynamic linker (no dynamic TLS on the hit path).
-struct Mine {
-  std::uint64_t session = 0;
-  ThreadRecord* record = nullptr;
-};
-[[gnu::tls_model("initial-exec")]] constinit thread_local Mine t_mine;
+[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadWords t_mine;
 
 [[noreturn]] void die_without_memory() noexcept {
   constexpr char kMessage[] =
@@ -75,6 +71,12 @@ ThreadRecords::~ThreadRecords() {
   ::munmap(departed_, departed_->mapped_bytes);
 }
 
+std::int32_t ThreadRecords::words_offset() noexcept {
+  std::uintptr_t fs_base = 0;
+  asm("movq %%fs:0, %0" : "=r"(fs_base)); // the thread pointer's own address (x86-64 psABI, 3.4.2)
+  return static_cast<std::int32_t>(reinterpret_cast<std::uintptr_t>(&t_mine) - fs_base);
+}
+
 ThreadRecord& ThreadRecords::mine() noexcept {
   if (t_mine.session == session_)
     return *t_mine.record;
@@ -85,6 +87,7 @@ ThreadRecord& ThreadRecords::mine() noexcept {
   // A signal between these two stores re-enters with the old session and claims another record, which stays
   // unused by this thread: counts are sums over records, so nothing is lost.
   t_mine.record = record;
+  std::atomic_signal_fence(std::memory_order_seq_cst); // in this order, for who interrupts
   t_mine.session = session_;
   return *record;
 }
@@ -126,12 +129,12 @@ ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
   return nullptr;
 }
 
-template <typename F> std::uint64_t ThreadRecords::settled(F&& sum) const noexcept {
+template <typename F> auto ThreadRecords::settled(F&& sum) const {
   for (;;) {
     const std::uint64_t ended = moves_ended_.load(std::memory_order_seq_cst); // pairs with take_over
     if (moves_begun_.load(std::memory_order_seq_cst) != ended)
       continue; // a new thread is moving counts in its handler; it takes no lock and will end
-    const std::uint64_t result = sum();
+    const auto result = sum();
     if (moves_begun_.load(std::memory_order_seq_cst) == ended) // pairs with take_over
       return result;
   }
@@ -153,6 +156,19 @@ std::uint64_t ThreadRecords::of_thread(std::uint32_t site_index, pid_t thread) c
         sum += read_counter(r.hits[site_index]);
     });
     return sum;
+  });
+}
+
+std::map<pid_t, std::uint64_t> ThreadRecords::by_thread(std::uint32_t site_index) const {
+  return settled([&] {
+    std::map<pid_t, std::uint64_t> counts;
+    if (const std::uint64_t folded = read_counter(departed_->hits[site_index]); folded != 0)
+      counts[0] = folded;
+    for_each([&](const ThreadRecord& r) {
+      if (const std::uint64_t hits = read_counter(r.hits[site_index]); hits != 0)
+        counts[r.owner.load(std::memory_order_relaxed)] += hits; // a thread id is only a label here
+    });
+    return counts;
   });
 }
 

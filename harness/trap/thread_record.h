@@ -3,13 +3,15 @@
 //
 // Records are mapped one by one at a thread's first hit (nothing is pooled, so nothing runs dry, H22) and
 // linked for ever; the record of a thread that ended is taken over by a later one, after its counts were
-// folded into the total of the departed (H23).
+// folded into the total of the departed (H23). They are private memory: a forked child counts in its own copy
+// (H72).
 #pragma once
 
 #include "harness/probe/paths.h"
 #include "harness/trap/site_table.h"
 
 #include <atomic>
+#include <map>
 #include <sys/types.h>
 
 namespace proberace {
@@ -66,6 +68,13 @@ inline std::uint64_t read_counter(const std::uint64_t& counter) noexcept {
   return __atomic_load_n(&counter, __ATOMIC_RELAXED); // a count only; ordered by quiescence where it matters
 }
 
+// Two words of every thread's static TLS, by which it finds its record: also code that is generated does
+// (`jump`). `session` says whose record it is, and is compared before `record` is used.
+struct ThreadWords {
+  std::uint64_t session = 0;
+  ThreadRecord* record = nullptr;
+};
+
 class ThreadRecords {
 public:
   ThreadRecords();
@@ -78,9 +87,16 @@ public:
   // no memory: a hit that cannot be counted must not pass unseen.
   ThreadRecord& mine() noexcept;
 
+  // What ThreadWords::session is on a thread that has its record; never 0, and below 2^32 - 1.
+  std::uint64_t session() const noexcept { return session_; }
+  // Distance of a thread's words from its fs base, in bytes; the same on every thread.
+  static std::int32_t words_offset() noexcept;
+
   // Any thread's view. `site_index` of SiteRecord::index.
   std::uint64_t total(std::uint32_t site_index) const noexcept;
   std::uint64_t of_thread(std::uint32_t site_index, pid_t thread) const noexcept;
+  // By thread id; of those whose record was taken over, under 0.
+  std::map<pid_t, std::uint64_t> by_thread(std::uint32_t site_index) const;
   std::uint64_t total(Path path) const noexcept;
 
   template <typename F> void for_each(F&& f) const {
@@ -98,7 +114,7 @@ public:
 
 private:
   // Sums without ever seeing a count twice, or not at all, while it moves to the departed.
-  template <typename F> std::uint64_t settled(F&& sum) const noexcept;
+  template <typename F> auto settled(F&& sum) const;
 
   ThreadRecord* take_over(pid_t thread) noexcept;
   ThreadRecord* map_new(pid_t thread) noexcept;

@@ -5,52 +5,34 @@
 // kprobes do the same (Documentation/trace/kprobes.rst, "How Does Jump Optimization Work?"). Trade-off: only
 // what a jump or a pun fits into, code in added mappings that signals and faults see as their PC, and SIGTRAP
 // is needed for the microseconds of an insertion or removal: a thread that meets the site just then with
-// SIGTRAP blocked is killed, so that is not promised. Read jump_patch.h, trampoline.h, jump_writer.h.
-//
-// A thread may have left the site before its removal and count after it. So the count is frozen at removal:
-// what comes late is left out, for good.
+// SIGTRAP blocked is killed, so that is not promised. Read jump_patch.h, trampoline.h, jump_writer.h,
+// jump_ledger.h.
 #include "harness/base/membarrier.h"
-#include "harness/base/process_memory.h"
 #include "harness/probe/admission.h"
 #include "harness/probe/registry.h"
-#include "strategies/whole/jump_departure.h"
-#include "strategies/whole/jump_patch.h"
+#include "harness/trap/departure.h"
+#include "strategies/whole/jump_ledger.h"
+#include "strategies/whole/jump_sites.h"
 #include "strategies/whole/jump_writer.h"
 #include "strategies/whole/trampoline.h"
-
-#include <chrono>
-#include <deque>
-#include <fmt/format.h>
-#include <numeric>
-#include <sched.h>
 
 namespace proberace {
 
 namespace {
 
-using Counts = std::map<pid_t, std::uint64_t>;
-
-std::uint64_t sum(const Counts& counts) {
-  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
-                         [](std::uint64_t all, const auto& c) { return all + c.second; });
-}
-
-std::uint64_t of(const Counts& counts, pid_t thread) {
-  const auto it = counts.find(thread);
-  return it != counts.end() ? it->second : 0;
-}
-
-// What a site's counters must not say: hits that came late.
-struct Ledger {
-  JumpSite* site = nullptr;
-  bool armed = false;
-  Counts frozen{}; // the raw counts at removal
-  Counts late{};
-  std::uint64_t late_sum = 0;
+// A site that was armed at least once.
+struct Probed {
+  JumpSite* site = nullptr; // the newest of its kind
+  JumpLedger ledger;
 };
 
 std::unexpected<Error> not_open() {
   return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+}
+
+// What a thread that has its record finds in a trampoline's mode word.
+std::uint32_t mode_of(const JumpSession& session) {
+  return static_cast<std::uint32_t>(session.threads.session());
 }
 
 class JumpProber final : public Prober {
@@ -59,8 +41,7 @@ public:
   ~JumpProber() override {
     if (session_ && !close()) {
       (void)session_.release();
-      trampolines_.abandon();
-      (void)new std::deque<JumpSite>(std::move(sites_)); // trampolines hold their addresses
+      sites_.abandon();
     }
   }
 
@@ -94,7 +75,7 @@ public:
     target_ = &target;
     admission_ = std::make_unique<Admission>(target);
     session_ = std::move(session);
-    return trampolines_.set_mode(session_->counters.epoch());
+    return sites_.trampolines().set_mode(mode_of(*session_));
   }
 
   Status close() override {
@@ -102,22 +83,18 @@ public:
     if (!session_)
       return not_open();
     std::vector<Site> armed;
-    for (const auto& [address, ledger] : armed_)
-      armed.push_back(ledger->site->site);
+    for (const auto& [address, probed] : armed_)
+      armed.push_back(probed->site->site);
     for (const Status& removed : remove_locked(armed))
       if (!removed)
         return removed;
-    const auto ours = [this](Address a) {
-      return trampolines_.contains(a) || springboards_.contains(a) || springboards_.contains(a - 1);
-    };
-    if (const Status left = wait_for_jump_departure(session_->counters, ours); !left)
+    const auto ours = [this](Address a) { return sites_.runs_at(a); };
+    if (const Status left = wait_for_departure(session_->threads, ours); !left)
       return left;
     give_sigtrap_back();
     end_jump_session();
-    trampolines_.release_all();
-    ledgers_.clear();
-    sites_.clear();
-    springboards_.clear();
+    sites_.release_all();
+    probed_.clear();
     touched_pages_.clear();
     session_.reset();
     admission_.reset();
@@ -132,15 +109,15 @@ public:
     if (const Status taken = take_sigtrap(); !taken)
       return SiteResults(sites.size(), taken);
     const AddressSpace space = target_->address_space();
-    std::vector<std::expected<Ledger*, Error>> operations;
+    std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     for (const Site& site : sites) {
-      auto ledger = prepare(space, site);
-      if (ledger) {
-        begin(space, **ledger);
-        batch.push_back({(*ledger)->site});
+      auto probed = prepare(space, site);
+      if (probed) {
+        begin(space, **probed);
+        batch.push_back({(*probed)->site});
       }
-      operations.push_back(std::move(ledger));
+      operations.push_back(std::move(probed));
     }
     if (!batch.empty())
       write_jumps(batch);
@@ -152,7 +129,7 @@ public:
         continue;
       }
       PatchWrite& done = *write++;
-      if (!done.error && !seen(*done.site))
+      if (!done.error && !jump_is_there(*done.site))
         done.error = Error{ErrorKind::NotTakingEffect, done.site->site.address,
                            "the jump was written but is not there"}; // H64
       results.push_back(done.error ? Status(std::unexpected(*done.error)) : Status{});
@@ -169,17 +146,14 @@ public:
 
   std::uint64_t hits(const Site& site) const override {
     const std::lock_guard lock(mutex_);
-    const auto it = ledgers_.find(site);
-    return it != ledgers_.end() ? total(it->second) : 0;
+    const auto it = probed_.find(site);
+    return it != probed_.end() ? total(it->second) : 0;
   }
 
   std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const override {
     const std::lock_guard lock(mutex_);
-    const auto it = ledgers_.find(site);
-    if (it == ledgers_.end())
-      return 0;
-    const std::uint64_t raw = of(raw_counts(it->second), thread);
-    return raw - std::min(raw, of(it->second.late, thread));
+    const auto it = probed_.find(site);
+    return it != probed_.end() ? it->second.ledger.of_thread(counters_of(it->second), thread) : 0;
   }
 
   Status set_handler(HitHandler handler, void* argument) override {
@@ -191,7 +165,7 @@ public:
           Error{ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first"});
     session_->handler = handler;
     session_->handler_argument = argument;
-    return trampolines_.set_mode(handler != nullptr ? kCallHandler : session_->counters.epoch());
+    return sites_.trampolines().set_mode(handler != nullptr ? kCallHandler : mode_of(*session_));
   }
 
   Footprint footprint() const override {
@@ -199,9 +173,9 @@ public:
     Footprint f;
     if (!session_)
       return f;
-    f.mappings = static_cast<std::int64_t>(trampolines_.pages() + session_->counters.blocks() + 1);
-    f.mapped_bytes =
-        static_cast<std::int64_t>(trampolines_.pages() * kPageBytes + session_->counters.mapped_bytes());
+    f.mappings = static_cast<std::int64_t>(sites_.trampolines().pages() + session_->threads.size() + 1);
+    f.mapped_bytes = static_cast<std::int64_t>(sites_.trampolines().pages() * kPageBytes +
+                                               session_->threads.mapped_bytes());
     f.private_pages = static_cast<std::int64_t>(touched_pages_.size());
     f.slots = static_cast<std::int64_t>(sites_.size());
     f.residue_slots = static_cast<std::int64_t>(sites_.size() - armed_.size());
@@ -215,14 +189,14 @@ public:
     if (!session_)
       return counts;
     for (std::size_t i = 0; i < kPathCount; ++i)
-      counts.taken[i] = session_->counters.total(static_cast<Path>(i));
-    for (const auto& [site, ledger] : ledgers_)
-      counts.taken[static_cast<std::size_t>(Path::Trampoline)] += total(ledger);
+      counts.taken[i] = session_->threads.total(static_cast<Path>(i));
+    for (const auto& [site, probed] : probed_)
+      counts.taken[static_cast<std::size_t>(Path::Trampoline)] += total(probed);
     return counts;
   }
 
 private:
-  std::expected<Ledger*, Error> prepare(const AddressSpace& space, const Site& site) {
+  std::expected<Probed*, Error> prepare(const AddressSpace& space, const Site& site) {
     const auto live = armed_.find(site.address);
     if (live != armed_.end() && live->second->site->site == site)
       return std::unexpected(
@@ -235,78 +209,19 @@ private:
       return std::unexpected(
           Error{ErrorKind::Conflict, site.address,
                 "a probe of the code that lay here before is still armed: remove it first"});
-    Ledger& ledger = ledgers_[site];
-    if (ledger.site != nullptr && ledger.site->instruction.bytes == instruction->bytes &&
-        still_spelled(*ledger.site)) {
-      const auto end =
-          site.address + std::max<std::ptrdiff_t>(ledger.site->patch.extent, instruction->length);
-      if (!patched_.overlaps(site.address, end))
-        return &ledger;
-    }
-    const auto made = make_site(space, site, *instruction);
+    Probed& probed = probed_[site];
+    if (probed.site != nullptr && probed.site->instruction.bytes == instruction->bytes &&
+        sites_.can_be_armed(*probed.site))
+      return &probed;
+    const auto index = probed.site != nullptr ? std::optional(probed.site->index) : std::nullopt;
+    const auto made = sites_.make(*session_, *target_, space, site, *instruction, index);
     if (!made) {
-      if (ledger.site == nullptr)
-        ledgers_.erase(site);
+      if (!index)
+        probed_.erase(site);
       return std::unexpected(made.error());
     }
-    if (ledger.site != nullptr)
-      (*made)->index = ledger.site->index;
-    ledger.site = *made;
-    return &ledger;
-  }
-
-  std::expected<JumpSite*, Error> make_site(const AddressSpace& space, const Site& site,
-                                            const Instruction& instruction) {
-    if (patched_.overlaps(site.address, site.address + instruction.length))
-      return std::unexpected(Error{ErrorKind::Conflict, site.address,
-                                   "these bytes are part of another site's jump: remove that probe first"});
-    if (sites_.size() == kMaxJumpSites)
-      return std::unexpected(
-          Error{ErrorKind::NoRoom, site.address,
-                fmt::format("a prober holds at most {} sites between open and close", kMaxJumpSites)});
-    JumpSite& made = sites_.emplace_back();
-    made.site = site;
-    made.instruction = instruction;
-    const auto known = ledgers_.find(site); // counts go on where they were
-    made.index = known != ledgers_.end() && known->second.site != nullptr
-                     ? known->second.site->index
-                     : static_cast<std::uint32_t>(sites_.size() - 1);
-    Status built = build_trampoline(trampolines_, made);
-    if (built) {
-      auto patch = choose_patch({*target_, space, patched_, trampolines_, springboards_}, made);
-      if (patch)
-        made.patch = *patch;
-      else
-        built = std::unexpected(patch.error());
-    }
-    if (!built) {
-      sites_.pop_back(); // nobody was ever sent to it
-      return std::unexpected(built.error());
-    }
-    session_->counters.sites_in_use(static_cast<std::uint32_t>(sites_.size()));
-    session_->table.add(site.address, &made);
-    if (made.patch.springboard != Address{}) {
-      springboards_.insert(made.patch.springboard);
-      session_->table.add(made.patch.springboard, &made);
-    }
-    return &made;
-  }
-
-  // Whether the bytes behind a pun still spell its landing.
-  static bool still_spelled(const JumpSite& s) {
-    if (s.patch.extent <= s.patch.written)
-      return true;
-    std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> now{};
-    const auto behind = std::span(now).first(static_cast<std::size_t>(s.patch.extent - s.patch.written));
-    return read_memory(s.site.address + s.patch.written, behind) &&
-           std::equal(behind.begin(), behind.end(), s.patch.bytes.begin() + s.patch.written);
-  }
-
-  static bool seen(const JumpSite& s) {
-    std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> now{};
-    const auto there = std::span(now).first(s.patch.written);
-    return read_memory(s.site.address, there) &&
-           std::equal(there.begin(), there.end(), s.patch.bytes.begin());
+    probed.site = *made;
+    return &probed;
   }
 
   void put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
@@ -322,18 +237,12 @@ private:
     }
   }
 
-  void begin(const AddressSpace& space, Ledger& ledger) {
-    JumpSite& s = *ledger.site;
-    // What came after the removal is left out.
-    const Counts raw = session_->counters.of_site(s.index);
-    for (const auto& [thread, count] : raw)
-      if (const std::uint64_t before = of(ledger.frozen, thread); thread != 0 && count > before)
-        ledger.late[thread] += count - before;
-    ledger.late_sum += sum(raw) - sum(ledger.frozen);
-    ledger.armed = true;
+  void begin(const AddressSpace& space, Probed& probed) {
+    JumpSite& s = *probed.site;
+    probed.ledger.begin(counters_of(probed));
     s.live.store(true, std::memory_order_release); // pairs with proberace_trampoline_hit
-    armed_[s.site.address] = &ledger;
-    patched_.add(s.site.address, s.site.address + s.patch.extent);
+    armed_[s.site.address] = &probed;
+    sites_.armed(s);
     target_->page_taken(page_of(s.site.address), *space.find(s.site.address));
     touched_pages_.insert(page_of(s.site.address));
     touched_pages_.insert(page_of(s.site.address + (s.patch.written - 1)));
@@ -342,18 +251,17 @@ private:
   }
 
   // Precondition: the original bytes are back and cores serialised, or the jump never was there.
-  void end(Ledger& ledger) {
-    JumpSite& s = *ledger.site;
+  void end(Probed& probed) {
+    JumpSite& s = *probed.site;
     s.live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
     armed_.erase(s.site.address);
-    patched_.remove(s.site.address);
+    sites_.disarmed(s);
     target_->page_returned(page_of(s.site.address));
-    ledger.frozen = session_->counters.of_site(s.index);
-    ledger.armed = false;
+    probed.ledger.end(counters_of(probed));
   }
 
   SiteResults remove_locked(std::span<const Site> sites) {
-    std::vector<std::expected<Ledger*, Error>> operations;
+    std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     std::set<Address> taken; // a site named twice is not armed the second time
     for (const Site& site : sites) {
@@ -373,7 +281,7 @@ private:
         if (!w.error)
           w.site->live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
     }
-    const Status quiet = batch.empty() ? Status{} : quiesce();
+    const Status quiet = batch.empty() ? Status{} : quiesce(session_->threads);
     SiteResults results;
     auto write = batch.begin();
     for (auto& operation : operations) {
@@ -392,41 +300,18 @@ private:
     return results;
   }
 
-  // Returns once every hit handler's call that began before has ended.
-  Status quiesce() const {
-    heavy_fence(); // pairs with Inside
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-    pid_t stuck = 0;
-    session_->counters.for_each([&](const CounterBlock& b) {
-      const std::uint32_t seen = b.passages.load(std::memory_order_relaxed); // the owner's; a change is all
-      while (stuck == 0 && b.depth.load(std::memory_order_acquire) != 0 &&   // pairs with ~Inside
-             b.passages.load(std::memory_order_relaxed) == seen) {           // as above
-        if (std::chrono::steady_clock::now() > deadline)
-          stuck = b.owner.load(std::memory_order_relaxed); // a label
-        ::sched_yield();
-      }
-    });
-    if (stuck == 0)
-      return {};
-    return std::unexpected(Error{
-        ErrorKind::NotQuiescent, {}, fmt::format("thread {} does not return from its hit handler", stuck)});
+  JumpLedger::Counts counters_of(const Probed& probed) const {
+    return session_->threads.by_thread(probed.site->index);
   }
-
-  Counts raw_counts(const Ledger& ledger) const {
-    return ledger.armed ? session_->counters.of_site(ledger.site->index) : ledger.frozen;
-  }
-  std::uint64_t total(const Ledger& ledger) const { return sum(raw_counts(ledger)) - ledger.late_sum; }
+  std::uint64_t total(const Probed& probed) const { return probed.ledger.total(counters_of(probed)); }
 
   mutable std::mutex mutex_; // control operations only; no hit takes it
   const Target* target_ = nullptr;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<JumpSession> session_;
-  TrampolineSpace trampolines_;
-  std::deque<JumpSite> sites_; // never moved: trampolines hold their addresses
-  std::map<Site, Ledger> ledgers_;
-  std::map<Address, Ledger*> armed_;
-  PatchedBytes patched_;
-  std::set<Address> springboards_;
+  JumpSites sites_;
+  std::map<Site, Probed> probed_;
+  std::map<Address, Probed*> armed_;
   std::set<Address> touched_pages_;
 };
 

@@ -4,9 +4,8 @@
 #include "harness/base/signal_action.h"
 #include "harness/probe/decode.h"
 #include "harness/probe/prober.h"
-#include "strategies/whole/jump_counters.h"
-
-#include <memory>
+#include "harness/trap/address_table.h"
+#include "harness/trap/thread_record.h"
 
 namespace proberace {
 
@@ -16,7 +15,8 @@ enum class PatchKind {
   Springboard, // jmp rel8 to a jmp rel32 in int3 padding
 };
 
-inline constexpr std::size_t kJumpBytes = 5; // jmp rel32
+inline constexpr std::size_t kJumpBytes = 5;                       // jmp rel32
+inline constexpr std::size_t kMaxJumpSites = SiteTable::kCapacity; // over the open time of a prober
 
 // What is written at a site. Every written byte lies in the displaced instruction, so that no thread can
 // stand, and no branch can lead, inside (H03, H04).
@@ -41,29 +41,10 @@ struct JumpSite {
   std::atomic<bool> live{false};
 };
 
-// Sites, and springboards, by address, for the SIGTRAP handler. Written under the prober's lock.
-class JumpTable {
-public:
-  // False if the table is full.
-  bool add(Address at, JumpSite* site) noexcept;
-  // signal-safe. Null if there is none.
-  JumpSite* find(Address at) const noexcept;
-
-private:
-  struct Entry {
-    std::atomic<std::uintptr_t> key{0};
-    std::atomic<JumpSite*> site{nullptr};
-  };
-  static constexpr std::size_t kBuckets = kMaxJumpSites * 4;
-  static std::size_t bucket(Address a) noexcept {
-    return static_cast<std::size_t>((value(a) * 0x9E3779B97F4A7C15ULL) >> 45) % kBuckets;
-  }
-  std::unique_ptr<Entry[]> entries_ = std::make_unique<Entry[]>(kBuckets);
-};
-
 struct JumpSession {
-  JumpCounters counters{};
-  JumpTable table{};
+  ThreadRecords threads{};
+  // Sites, and springboards, for the SIGTRAP handler; written under the prober's lock.
+  AddressTable<JumpSite, 2 * kMaxJumpSites> table{};
   HitHandler handler = nullptr; // set while nothing is armed
   void* handler_argument = nullptr;
 };

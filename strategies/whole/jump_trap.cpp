@@ -3,11 +3,8 @@
 // been there already (what Linux's text_poke_bp emulates, arch/x86/kernel/alternative.c). A thread that
 // trapped then and comes here later executes the site again.
 #include "harness/base/process_memory.h"
-#include "harness/base/raw_syscall.h"
-#include "harness/base/threads.h"
 #include "strategies/whole/jump_site.h"
 
-#include <sys/syscall.h>
 #include <ucontext.h>
 
 namespace proberace {
@@ -17,22 +14,10 @@ namespace {
 std::atomic<JumpSession*> the_session{nullptr};
 SignalAction previous{}; // whose SIGTRAP it was; kept when a later handler still refers to ours
 
-void pass_on(int signo, siginfo_t* info, void* raw_context) {
-  // libc's SIG_DFL and SIG_IGN, as the kernel stores them; a forced SIGTRAP cannot be ignored.
-  const auto kind = reinterpret_cast<std::uintptr_t>(previous.handler);
-  const bool forced = info->si_code == SI_KERNEL || info->si_code > 0;
-  if (kind > 1) {
-    previous.handler(signo, info, raw_context);
-  } else if (kind == 0 || forced) {
-    restore_signal_action(signo, SignalAction{});
-    raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), signo);
-  }
-}
-
 // Where the thread that trapped at `at` goes on, and which path that is; null if the trap is not ours.
-Address resume_at(const JumpTable& table, Address at, Path& path) {
+Address resume_at(const JumpSession& session, Address at, Path& path) {
   for (;;) {
-    const JumpSite* const site = table.find(at);
+    const JumpSite* const site = session.table.find(at);
     if (site == nullptr)
       return {};
     path = Path::Breakpoint;
@@ -55,42 +40,19 @@ void on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
   auto& rip = static_cast<ucontext_t*>(raw_context)->uc_mcontext.gregs[REG_RIP];
   if (session != nullptr && info->si_code == SI_KERNEL) {
     Path path{};
-    const Address to = resume_at(session->table, Address{static_cast<std::uintptr_t>(rip)} - 1, path);
+    const Address to = resume_at(*session, Address{static_cast<std::uintptr_t>(rip)} - 1, path);
     if (to != Address{}) {
-      add_one(session->counters.mine().paths[static_cast<std::size_t>(path)]);
+      count_one(session->threads.mine().paths[static_cast<std::size_t>(path)]);
       rip = static_cast<greg_t>(value(to));
       return;
     }
   }
   if (session != nullptr)
-    add_one(session->counters.mine().paths[static_cast<std::size_t>(Path::ForeignTrap)]);
-  pass_on(signo, info, raw_context);
+    count_one(session->threads.mine().paths[static_cast<std::size_t>(Path::ForeignTrap)]);
+  pass_on(previous, signo, info, raw_context);
 }
 
 } // namespace
-
-bool JumpTable::add(Address at, JumpSite* site) noexcept {
-  std::size_t i = bucket(at);
-  for (std::size_t looked = 0; looked < kBuckets; ++looked, i = (i + 1) % kBuckets) {
-    const std::uintptr_t key = entries_[i].key.load(std::memory_order_relaxed); // the only writer is here
-    if (key != 0 && key != value(at))
-      continue;
-    entries_[i].site.store(site, std::memory_order_release);     // pairs with find
-    entries_[i].key.store(value(at), std::memory_order_release); // pairs with find
-    return true;
-  }
-  return false;
-}
-
-JumpSite* JumpTable::find(Address at) const noexcept {
-  for (std::size_t i = bucket(at);; i = (i + 1) % kBuckets) {
-    const std::uintptr_t key = entries_[i].key.load(std::memory_order_acquire); // pairs with add
-    if (key == value(at))
-      return entries_[i].site.load(std::memory_order_acquire); // pairs with add
-    if (key == 0)
-      return nullptr;
-  }
-}
 
 JumpSession* jump_session() noexcept {
   return the_session.load(std::memory_order_acquire); // pairs with begin

@@ -27,24 +27,24 @@ struct Built {
 };
 
 std::expected<Built, Error> assemble(const JumpSite& site, Address at) {
-  const std::int32_t words = JumpCounters::words_offset();
+  const std::int32_t words = ThreadRecords::words_offset();
   const auto field = [words](std::size_t offset) { return words + static_cast<std::int32_t>(offset); };
   Built built;
   Code& code = built.code;
   emit(code, {0x48, 0x8D, 0x64, 0x24, 0x80});       // lea -128(%rsp),%rsp
   emit(code, {0x50, 0x51, 0x9F, 0x0F, 0x90, 0xC0}); // push %rax; push %rcx; lahf; seto %al
-  emit(code, {0x64, 0x8B, 0x0C, 0x25});             // mov %fs:epoch,%ecx
-  emit_word(code, field(offsetof(CounterWords, epoch)));
+  emit(code, {0x64, 0x8B, 0x0C, 0x25});             // mov %fs:session,%ecx
+  emit_word(code, field(offsetof(ThreadWords, session)));
   emit(code, {0x3B, 0x0D}); // cmp mode(%rip),%ecx
   const Address after_compare = at + static_cast<std::ptrdiff_t>(code.size() + 4);
   emit_word(code, static_cast<std::int32_t>(TrampolineSpace::mode_word(at) - after_compare));
   emit(code, {0x75, 0}); // jne slow
   const std::size_t to_slow = code.size();
-  emit(code, {0x64, 0x48, 0x8B, 0x0C, 0x25}); // mov %fs:block,%rcx
-  emit_word(code, field(offsetof(CounterWords, block)));
+  emit(code, {0x64, 0x48, 0x8B, 0x0C, 0x25}); // mov %fs:record,%rcx
+  emit_word(code, field(offsetof(ThreadWords, record)));
   emit(code, {0x48, 0x83, 0x81}); // addq $1,hits+8*index(%rcx)
   emit_word(code,
-            static_cast<std::int32_t>(offsetof(CounterBlock, hits) + site.index * sizeof(std::uint64_t)));
+            static_cast<std::int32_t>(offsetof(ThreadRecord, hits) + site.index * sizeof(std::uint64_t)));
   emit(code, {0x01});
   emit(code, {0x04, 0x7F, 0x9E, 0x59, 0x58});          // add $0x7f,%al; sahf; pop %rcx; pop %rax
   emit(code, {0x48, 0x8D, 0xA4, 0x24, 0x80, 0, 0, 0}); // lea 128(%rsp),%rsp

@@ -2,13 +2,14 @@
 //
 //   lea  -128(%rsp),%rsp     below the red zone (H33)
 //   push %rax; push %rcx; lahf; seto %al     status flags, without the slow popf (SDM vol. 2, LAHF, SETcc)
-//   mov  %fs:epoch,%ecx; cmp mode(%rip),%ecx; jne slow
-//   mov  %fs:block,%rcx; addq $1,hits+8*index(%rcx)
+//   mov  %fs:session,%ecx; cmp mode(%rip),%ecx; jne slow
+//   mov  %fs:record,%rcx; addq $1,hits+8*index(%rcx)
 //   add  $0x7f,%al; sahf; pop %rcx; pop %rax; lea 128(%rsp),%rsp
 //   <the displaced instruction, with its way back>
 //
-// The mode word is the session's epoch where hits are only counted, and kCallHandler where a hit handler is
-// set; a thread without a block has another epoch: both go the slow way (trampoline_entry.cpp). Nothing but
+// The mode word is the session's number (thread_record.h, ThreadWords) where hits are only counted, and
+// kCallHandler where a hit handler is set; a thread without a record has another session's: both go the slow
+// way (trampoline_entry.cpp). Nothing but
 // status flags is written, so DF, AC, NT and TF stay, and no vector state is touched.
 #pragma once
 

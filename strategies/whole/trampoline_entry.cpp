@@ -2,18 +2,15 @@
 // the general registers, the flags and, by XSAVE, whatever else the handler may use (SDM vol. 1, 13.7), and
 // leaves by one iretq, which sets PC, flags and stack pointer at once and needs no memory at the new stack
 // pointer: so a handler may change any of them (H39), and nothing is written near a red zone (H33).
-#include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/base/raw_syscall.h"
-#include "harness/base/threads.h"
-#include "harness/probe/trap_context.h"
+#include "harness/trap/guarded_memory.h"
+#include "harness/trap/quiescence.h"
 #include "strategies/whole/trampoline.h"
 
 #include <asm/prctl.h>
 #include <cpuid.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 
 // Frame: Register's order, 18 words. r12 keeps it while C code runs; it is saved in it.
 asm(R"(
@@ -109,31 +106,27 @@ namespace {
 // The registers as they were at the site. No step is ever taken here, and the instruction runs by itself.
 class TrampolineContext final : public TrapContext {
 public:
-  TrampolineContext(std::uint64_t* registers, CounterBlock& block) noexcept
-      : registers_(registers), block_(block) {}
+  TrampolineContext(std::uint64_t* registers, ThreadRecord& thread) noexcept
+      : registers_(registers), thread_(thread) {}
 
   std::uint64_t get(Register r) const noexcept override { return registers_[static_cast<std::size_t>(r)]; }
   void set(Register r, std::uint64_t word) noexcept override {
     registers_[static_cast<std::size_t>(r)] = word;
   }
   bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override {
-    return read_memory(from, to) || faults(from, fault);
+    if (!readable(from, to.size(), fault))
+      return false;
+    copy_whole(to.data(), bytes_at(from), to.size());
+    return true;
   }
   bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept override {
-    const iovec local{const_cast<std::uint8_t*>(from.data()), from.size()};
-    const iovec remote{bytes_at(to), from.size()};
-    return raw_syscall(SYS_process_vm_writev, raw_syscall(SYS_getpid), &local, 1, &remote, 1, 0) ==
-               static_cast<long>(from.size()) ||
-           faults(to, fault);
+    if (!writable(to, from.size(), fault))
+      return false;
+    copy_whole(bytes_at(to), from.data(), from.size());
+    return true;
   }
   void* in_place(Address at, std::size_t bytes, HardwareFault& fault) noexcept override {
-    constexpr int kPopulateWrite = 23; // MADV_POPULATE_WRITE, Linux 5.14
-    const Address page = page_of(at);
-    const auto length = static_cast<std::size_t>(at - page) + bytes;
-    if (raw_syscall(SYS_madvise, bytes_at(page), length, kPopulateWrite) == 0)
-      return bytes_at(at);
-    faults(at, fault);
-    return nullptr;
+    return writable(at, bytes, fault) ? bytes_at(at) : nullptr;
   }
   std::uint64_t segment_base(Segment segment) const noexcept override {
     std::uint64_t base = 0;
@@ -141,46 +134,17 @@ public:
     return base;
   }
   // Sent when signals are let in again, on the way back: the displaced instruction raises its own faults.
-  void raise(const HardwareFault& fault) noexcept override {
-    raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), fault.signal);
-  }
+  void raise(const HardwareFault& fault) noexcept override { queue_fault(fault); }
   bool write_code_byte(Address at, std::uint8_t byte) noexcept override {
     return write_code(at, {&byte, 1}) == 0;
   }
   void start_single_step() noexcept override {}
   void stop_single_step() noexcept override {}
-  void took(Path path) noexcept override { add_one(block_.paths[static_cast<std::size_t>(path)]); }
+  void took(Path path) noexcept override { count_one(thread_.paths[static_cast<std::size_t>(path)]); }
 
 private:
-  static bool faults(Address at, HardwareFault& fault) noexcept {
-    fault = {SIGSEGV, SEGV_MAPERR, at};
-    return false;
-  }
   std::uint64_t* registers_;
-  CounterBlock& block_;
-};
-
-// What hits of sites read lies between the two; a controller marks a site dead, runs heavy_fence, and waits
-// for whoever is inside.
-class Inside {
-public:
-  explicit Inside(CounterBlock& block) noexcept : block_(block) {
-    // Only this thread writes the word; relaxed, ordered by the controller's heavy_fence.
-    block_.depth.store(block_.depth.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-  }
-  ~Inside() {
-    const std::uint32_t depth = block_.depth.load(std::memory_order_relaxed) - 1;
-    if (depth == 0)
-      block_.passages.store(block_.passages.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    block_.depth.store(depth, std::memory_order_release); // pairs with the controller's wait
-  }
-  Inside(const Inside&) = delete;
-  Inside& operator=(const Inside&) = delete;
-  bool nested() const noexcept { return block_.depth.load(std::memory_order_relaxed) > 1; } // own word
-
-private:
-  CounterBlock& block_;
+  ThreadRecord& thread_;
 };
 
 } // namespace
@@ -208,19 +172,19 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   JumpSession* const session = jump_session();
   if (session == nullptr)
     return;
-  CounterBlock& block = session->counters.mine();
+  ThreadRecord& thread = session->threads.mine();
   // The contract of a hit handler: other signals are held back (prober.h).
   const bool calls = session->handler != nullptr;
   std::uint64_t mask = kAllSignals;
   if (calls)
     raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &mask, sizeof mask);
   {
-    const Inside inside(block);
+    const Passage passage(thread);
     if (site->live.load(std::memory_order_acquire)) { // pairs with the controller's store
-      add_one(block.hits[site->index]);
-      if (calls && !inside.nested()) {
+      count_one(thread.hits[site->index]);
+      if (calls && !passage.nested()) {
         registers[kPc] = value(site->site.address);
-        TrampolineContext context(registers, block);
+        TrampolineContext context(registers, thread);
         Hit hit{site->site, context};
         session->handler(hit, session->handler_argument);
         if (context.pc() == site->site.address)

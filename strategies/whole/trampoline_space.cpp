@@ -1,8 +1,7 @@
 #include "strategies/whole/trampoline_space.h"
 
-#include "harness/base/address_space.h"
 #include "harness/base/process_memory.h"
-#include "harness/probe/stepper.h" // kSlotReach
+#include "harness/trap/paged_slots.h"
 
 #include <algorithm>
 #include <array>
@@ -16,28 +15,6 @@ namespace proberace {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 16;
-
-bool in_reach(Address page, Address near) noexcept {
-  return std::abs(page - near) < kSlotReach - static_cast<std::ptrdiff_t>(kPageBytes);
-}
-
-// Free pages next to mappings, nearest first.
-std::vector<Address> candidates(Address near) {
-  std::vector<Address> found;
-  const AddressSpace space = AddressSpace::read();
-  const auto& all = space.mappings();
-  for (std::size_t i = 0; i + 1 < all.size(); ++i) {
-    const Address gap = all[i].end;
-    if (all[i + 1].start - gap < static_cast<std::ptrdiff_t>(kPageBytes))
-      continue;
-    found.push_back(gap);
-    found.push_back(all[i + 1].start - static_cast<std::ptrdiff_t>(kPageBytes));
-  }
-  std::erase_if(found, [&](Address a) { return !in_reach(a, near); });
-  std::sort(found.begin(), found.end(),
-            [&](Address a, Address b) { return std::abs(a - near) < std::abs(b - near); });
-  return found;
-}
 
 } // namespace
 
@@ -82,7 +59,7 @@ void TrampolineSpace::take(Address page, std::size_t begin, std::size_t end) {
 std::expected<Address, Error> TrampolineSpace::reserve(Address near, std::size_t bytes) {
   const auto fits = [&](Address page) {
     const auto it = pages_.find(page);
-    return it != pages_.end() && in_reach(page, near) &&
+    return it != pages_.end() && in_slot_reach(page, near) &&
            ((it->second.tail + 15) & ~std::size_t{15}) + bytes <= kPageBytes;
   };
   if (!fits(last_)) {
@@ -90,7 +67,7 @@ std::expected<Address, Error> TrampolineSpace::reserve(Address near, std::size_t
     last_ = there != pages_.end() ? there->first : Address{};
   }
   if (last_ == Address{}) {
-    for (const Address candidate : candidates(near)) {
+    for (const Address candidate : free_pages_near(AddressSpace::read(), near)) {
       int error = 0;
       if (map_page(candidate, error)) {
         last_ = candidate;

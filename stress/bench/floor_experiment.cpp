@@ -3,6 +3,7 @@
 #include "harness/base/signal_action.h"
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
+#include "harness/probe/trap_context.h"
 #include "harness/result/statistics.h"
 
 #include <atomic>
@@ -29,8 +30,6 @@ namespace proberace {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr std::uint64_t kTrapFlag = 0x100;
 
 // int3 alone: returns at once. A debug trap: the trap flag is cleared, so that a pair of traps is one step.
 void on_trap(int, siginfo_t* info, void* raw) {

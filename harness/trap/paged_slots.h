@@ -1,0 +1,52 @@
+// Out-of-line slots in pages within reach of the sites they serve, shared by neighbouring sites: what is the
+// same whether the pages lie in this process or in a traced one.
+//
+// The pages are readable and executable, never writable; slots are written past their permissions. A slot is
+// written once and never given out again; all pages go together (H12).
+#pragma once
+
+#include "harness/base/address_space.h"
+#include "harness/probe/stepper.h"
+
+#include <vector>
+
+namespace proberace {
+
+// Free pages of an address space next to its mappings, within a slot's reach of `near`, nearest first: the
+// ends of gaps are where a page fits whatever the gap's size.
+std::vector<Address> free_pages_near(const AddressSpace& space, Address near);
+bool in_slot_reach(Address page, Address near) noexcept;
+
+class PagedSlots : public SlotSpace {
+public:
+  std::expected<Address, Error> reserve(Address near, std::size_t bytes) final;
+  bool contains(Address a) const noexcept;
+  std::size_t slots() const noexcept { return slots_; }
+  std::size_t pages() const noexcept { return pages_.size(); }
+
+protected:
+  // The space as it is now.
+  virtual AddressSpace space() const = 0;
+  // Maps the page, or says why not: an errno. Error if nothing can be mapped there at all.
+  virtual std::expected<int, Error> map(Address page) = 0;
+
+  // The pages are gone, or nobody's any more.
+  void forget_pages() noexcept {
+    pages_.clear();
+    slots_ = 0;
+  }
+  Address last_page() const noexcept { return pages_.back().start; }
+  void drop_last_page() noexcept { pages_.pop_back(); }
+
+private:
+  struct Page {
+    Address start{};
+    std::size_t used = 0; // bytes
+  };
+  Status add_page(Address near);
+
+  std::vector<Page> pages_;
+  std::size_t slots_ = 0;
+};
+
+} // namespace proberace

@@ -1,0 +1,84 @@
+#include "strategies/whole/jump_sites.h"
+
+#include "harness/base/process_memory.h"
+#include "strategies/whole/trampoline.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+// Whether memory at the site holds the patch's bytes from `begin` up to `end`.
+bool holds(const JumpSite& s, std::size_t begin, std::size_t end) {
+  std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> now{};
+  const auto there = std::span(now).first(end - begin);
+  return read_memory(s.site.address + static_cast<std::ptrdiff_t>(begin), there) &&
+         std::equal(there.begin(), there.end(), s.patch.bytes.begin() + static_cast<std::ptrdiff_t>(begin));
+}
+
+} // namespace
+
+bool jump_is_there(const JumpSite& site) {
+  return holds(site, 0, site.patch.written);
+}
+
+bool JumpSites::can_be_armed(const JumpSite& s) const {
+  const auto taken = std::max<std::ptrdiff_t>(s.patch.extent, s.instruction.length);
+  return !patched_.overlaps(s.site.address, s.site.address + taken) &&
+         (s.patch.extent <= s.patch.written || holds(s, s.patch.written, s.patch.extent));
+}
+
+void JumpSites::armed(const JumpSite& s) {
+  patched_.add(s.site.address, s.site.address + s.patch.extent);
+}
+
+std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Target& target,
+                                                const AddressSpace& space, const Site& site,
+                                                const Instruction& instruction,
+                                                std::optional<std::uint32_t> index) {
+  if (patched_.overlaps(site.address, site.address + instruction.length))
+    return std::unexpected(Error{ErrorKind::Conflict, site.address,
+                                 "these bytes are part of another site's jump: remove that probe first"});
+  if (sites_.size() == kMaxJumpSites)
+    return std::unexpected(
+        Error{ErrorKind::NoRoom, site.address,
+              fmt::format("a prober holds at most {} sites between open and close", kMaxJumpSites)});
+  JumpSite& made = sites_.emplace_back();
+  made.site = site;
+  made.instruction = instruction;
+  made.index = index.value_or(static_cast<std::uint32_t>(sites_.size() - 1));
+  Status built = build_trampoline(trampolines_, made);
+  if (built) {
+    auto patch = choose_patch({target, space, patched_, trampolines_, springboards_}, made);
+    if (patch)
+      made.patch = *patch;
+    else
+      built = std::unexpected(patch.error());
+  }
+  if (!built) {
+    sites_.pop_back(); // nobody was ever sent to it
+    return std::unexpected(built.error());
+  }
+  session.threads.sites_in_use(static_cast<std::uint32_t>(sites_.size()));
+  (void)session.table.add(site.address, &made); // holds two addresses for each of kMaxJumpSites
+  if (made.patch.springboard != Address{}) {
+    springboards_.insert(made.patch.springboard);
+    (void)session.table.add(made.patch.springboard, &made);
+  }
+  return &made;
+}
+
+void JumpSites::release_all() noexcept {
+  trampolines_.release_all();
+  sites_.clear();
+  springboards_.clear();
+}
+
+void JumpSites::abandon() {
+  trampolines_.abandon();
+  (void)new std::deque<JumpSite>(std::move(sites_)); // trampolines hold their addresses
+}
+
+} // namespace proberace

@@ -1,0 +1,50 @@
+// All sites a `jump` prober has made between open and close: their trampolines, patches and springboards.
+#pragma once
+
+#include "strategies/whole/jump_patch.h"
+#include "strategies/whole/trampoline_space.h"
+
+#include <deque>
+#include <optional>
+
+namespace proberace {
+
+class JumpSites {
+public:
+  // A site ready to be armed: with its trampoline, and known to the session's table. `index` is where its
+  // hits are counted, if it was armed before. Conflict, NoRoom, InstructionUnsupported.
+  std::expected<JumpSite*, Error> make(JumpSession& session, const Target& target, const AddressSpace& space,
+                                       const Site& site, const Instruction& instruction,
+                                       std::optional<std::uint32_t> index);
+
+  // Whether a site made earlier can be armed as it is: its bytes are free, and those behind a pun still spell
+  // its landing.
+  bool can_be_armed(const JumpSite& site) const;
+  void armed(const JumpSite& site);
+  void disarmed(const JumpSite& site) { patched_.remove(site.site.address); }
+
+  // Whether a thread at this address runs our code, or has just trapped in it. Thread-safe while nothing is
+  // made.
+  bool runs_at(Address a) const {
+    return trampolines_.contains(a) || springboards_.contains(a) || springboards_.contains(a - 1);
+  }
+  TrampolineSpace& trampolines() noexcept { return trampolines_; }
+  const TrampolineSpace& trampolines() const noexcept { return trampolines_; }
+  std::size_t size() const noexcept { return sites_.size(); }
+
+  // Precondition: no thread is in a trampoline, and none can be sent to one.
+  void release_all() noexcept;
+  // Leaves everything to whoever may still be inside, for ever.
+  void abandon();
+
+private:
+  TrampolineSpace trampolines_;
+  std::deque<JumpSite> sites_; // never moved: trampolines hold their addresses
+  PatchedBytes patched_;
+  std::set<Address> springboards_; // all that were ever given out
+};
+
+// Whether the jump is in memory.
+bool jump_is_there(const JumpSite& site);
+
+} // namespace proberace
