@@ -50,6 +50,7 @@ public:
   bool write_code_byte(Address, std::uint8_t) noexcept override { std::abort(); } // emulation needs none
   void start_single_step() noexcept override { std::abort(); }
   void stop_single_step() noexcept override { std::abort(); }
+  void move_x87_pointer(Address, Address) noexcept override { std::abort(); }
   void took(Path) noexcept override {}
 };
 

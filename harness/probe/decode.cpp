@@ -108,6 +108,7 @@ std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_
   i.hazard = hazard_of(raw, operands);
   i.repeats = (raw.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
   i.locked = (raw.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
+  i.x87 = raw.meta.isa_set == ZYDIS_ISA_SET_X87;
   i.uses_stack_pointer = uses(raw, operands, ZYDIS_REGISTER_RSP);
   i.eip_relative = has_base(raw, operands, ZYDIS_REGISTER_EIP);
   i.rip_relative = i.eip_relative || has_base(raw, operands, ZYDIS_REGISTER_RIP);

@@ -93,6 +93,9 @@ public:
   // Puts the trap flag and the signals back as start_single_step found them.
   virtual void stop_single_step() noexcept = 0;
 
+  // The x87 instruction pointer (SDM vol. 1, 8.1.8), if it shows `from`, shows `to` from here on.
+  virtual void move_x87_pointer(Address from, Address to) noexcept = 0;
+
   // Counts the path this hit took.
   virtual void took(Path path) noexcept = 0;
 

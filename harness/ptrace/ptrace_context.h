@@ -33,6 +33,7 @@ public:
   }
   void start_single_step() noexcept override;
   void stop_single_step() noexcept override;
+  void move_x87_pointer(Address from, Address to) noexcept override;
   void took(Path path) noexcept override { sites_.took(path); }
 
   bool stepping() const noexcept { return stepping_; }

@@ -82,6 +82,12 @@ public:
     mask() = step.held_mask;
   }
 
+  // The frame holds it where the processor saved it, and sigreturn restores it from there.
+  void move_x87_pointer(Address from, Address to) noexcept override {
+    if (context_.uc_mcontext.fpregs != nullptr && context_.uc_mcontext.fpregs->rip == value(from))
+      context_.uc_mcontext.fpregs->rip = value(to);
+  }
+
   // The site the next start_single_step is for.
   void at_site(const SiteRecord& site) noexcept { site_ = &site; }
   // Whether raise was called: only sigreturn, which restores the mask, delivers what waits.

@@ -74,6 +74,8 @@ public:
       context.set_pc(context.pc() + (displaced.site.address - slot));
     if (pushes_return_address(instruction.flow))
       context.write_word(Address{context.get(Register::Rsp)}, value(instruction.next()));
+    if (instruction.x87)
+      context.move_x87_pointer(slot, displaced.site.address);
     context.stop_single_step();
     return Stepped::Done;
   }
