@@ -70,7 +70,7 @@ struct MicroPlan final : StepPlan {
   bool divides_signed = false;
   bool operand_in_rcx = false; // where the thunk takes an operand in memory; else in rax
 
-  bool completes_at_once() const noexcept override { return true; }
+  PlanEnd end() const noexcept override { return PlanEnd::AtOnce; }
 };
 
 // InstructionUnsupported, by name and with the reason, for what cannot be emulated. Not for signal context.

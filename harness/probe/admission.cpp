@@ -5,22 +5,17 @@
 
 namespace proberace {
 
-const std::vector<bool>& Admission::boundaries(const FunctionRange& function, const OriginalBytes& original) {
+const std::vector<bool>& Admission::boundaries(const FunctionRange& function) {
   const auto [it, fresh] = boundaries_.try_emplace({function.start, function.generation});
   if (fresh) {
     std::vector<std::uint8_t> code(static_cast<std::size_t>(function.end - function.start));
-    if (target_.read(function.start, code)) {
-      original(function.start, code);
-      it->second = instruction_boundaries(code);
-    } else {
-      it->second.assign(code.size(), false);
-    }
+    it->second = target_.read(function.start, code) ? instruction_boundaries(code)
+                                                    : std::vector<bool>(code.size(), false);
   }
   return it->second;
 }
 
-std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, const Site& site,
-                                                   const OriginalBytes& original) {
+std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, const Site& site) {
   const auto now = target_.site_at(space, site.address);
   if (!now)
     return std::unexpected(now.error());
@@ -29,7 +24,7 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
                                  "another mapping or other code lies here since the site was made"});
   const FunctionRange function = *target_.functions().containing(space, site.address);
   const auto offset = static_cast<std::size_t>(site.address - function.start);
-  if (!boundaries(function, original)[offset])
+  if (!boundaries(function)[offset])
     return std::unexpected(Error{ErrorKind::NotABoundary, site.address,
                                  fmt::format("no instruction of {} begins here",
                                              function.name.empty() ? "the function" : function.name)});
@@ -38,10 +33,13 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
                        std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));
   if (!target_.read(site.address, code))
     return std::unexpected(Error{ErrorKind::NotMapped, site.address, "the code here cannot be read"});
-  original(site.address, code);
   if (code[0] == kInt3)
     return std::unexpected(Error{ErrorKind::AlreadyInt3, site.address,
                                  "an int3 is here already: the program's own, or another tool's probe"});
+  if (target_.holds_probe(site.address))
+    return std::unexpected(Error{ErrorKind::Conflict, site.address,
+                                 "a probe of another prober, or of the code that lay here before, is still "
+                                 "armed: remove it first"});
   return decode(site.address, code);
 }
 

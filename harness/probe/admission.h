@@ -5,13 +5,9 @@
 #include "harness/probe/decode.h"
 #include "harness/probe/target.h"
 
-#include <functional>
 #include <map>
 
 namespace proberace {
-
-// Replaces, in bytes read at an address, what the prober itself has armed by what was there before.
-using OriginalBytes = std::function<void(Address from, std::span<std::uint8_t> bytes)>;
 
 // Not thread-safe: one per prober, called under its lock.
 class Admission {
@@ -19,12 +15,11 @@ public:
   explicit Admission(const Target& target) : target_(target) {}
 
   // The instruction at the site. NotMapped, NotExecutable, OutsideFunction, StaleSite, NotABoundary,
-  // AlreadyInt3.
-  std::expected<Instruction, Error> admit(const AddressSpace& space, const Site& site,
-                                          const OriginalBytes& original);
+  // AlreadyInt3, Conflict.
+  std::expected<Instruction, Error> admit(const AddressSpace& space, const Site& site);
 
 private:
-  const std::vector<bool>& boundaries(const FunctionRange& function, const OriginalBytes& original);
+  const std::vector<bool>& boundaries(const FunctionRange& function);
 
   const Target& target_;
   std::map<std::pair<Address, std::uint64_t>, std::vector<bool>> boundaries_; // by function and generation

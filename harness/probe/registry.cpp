@@ -28,7 +28,7 @@ struct Tables {
   Table<ArmerFactory> armers;
   Table<StepperFactory> steppers;
   Table<Transport> transports;
-  Table<WholeFactory> wholes;
+  Table<ChoosingFactory> wholes; // those that do not choose take no promises
 };
 
 // A function's static: registrations run before main, in no known order.
@@ -96,6 +96,25 @@ std::unexpected<Error> no_such(const std::string& strategy) {
                   names_of(t.steppers))});
 }
 
+// What `name:PROMISE,...` names.
+std::expected<std::vector<Promise>, Error> promises_asked(const std::string& strategy) {
+  std::vector<Promise> asked;
+  const std::size_t colon = strategy.find(':');
+  for (std::size_t from = colon == std::string::npos ? strategy.size() : colon + 1; from < strategy.size();) {
+    const std::size_t end = std::min(strategy.find(',', from), strategy.size());
+    const std::string promise = strategy.substr(from, end - from);
+    const auto known = promise_named(promise);
+    if (!known)
+      return std::unexpected(Error{
+          ErrorKind::BadInput,
+          {},
+          fmt::format("no promise is called '{}' in '{}': see proberace list", promise, strategy)});
+    asked.push_back(*known);
+    from = end + 1;
+  }
+  return asked;
+}
+
 std::string spell(const std::string& transport, const std::string& armer, const std::string& stepper) {
   const std::string pair = plain_name(armer) + "+" + stepper;
   return transport == kDefaultTransport ? pair : transport + ":" + pair;
@@ -131,6 +150,16 @@ bool register_transport(std::string name, std::string summary, TransportFactory 
              Transport{std::move(factory), std::move(pairing)});
 }
 bool register_whole(std::string name, std::string summary, WholeFactory factory) {
+  auto takes_none = [name, make = std::move(factory)](
+                        std::span<const Promise> asked) -> std::expected<std::unique_ptr<Prober>, Error> {
+    if (!asked.empty())
+      return std::unexpected(Error{
+          ErrorKind::BadInput, {}, fmt::format("{} takes no promises: call it by its name alone", name)});
+    return make();
+  };
+  return add(tables().wholes, std::move(name), std::move(summary), ChoosingFactory(std::move(takes_none)));
+}
+bool register_chooser(std::string name, std::string summary, ChoosingFactory factory) {
   return add(tables().wholes, std::move(name), std::move(summary), std::move(factory));
 }
 
@@ -153,10 +182,11 @@ std::vector<std::string> covering_strategies() {
   std::vector<std::string> names;
   for_each_combination([&](std::string name, const std::string& transport, const std::string& armer,
                            const std::string& stepper) {
-    const bool covers =
-        transport == kDefaultTransport
-            ? armer == kReferenceArmer || stepper == kReferenceStepper
-            : armer == kReferenceArmer || (armer == kStoppingArmer && stepper == kReferenceStepper);
+    const bool composed = stepper.find('|') != std::string::npos; // its parts are there by themselves
+    const bool covers = transport == kDefaultTransport
+                            ? armer == kReferenceArmer || stepper == kReferenceStepper
+                            : (armer == kReferenceArmer && !composed) ||
+                                  (armer == kStoppingArmer && stepper == kReferenceStepper);
     if (covers)
       names.push_back(std::move(name));
   });
@@ -167,7 +197,7 @@ std::optional<Promises> promises_of(const PlugIn& plug_in) {
   switch (plug_in.kind) {
   case PlugInKind::Armer: return tables().armers.at(plug_in.name).factory()->promises();
   case PlugInKind::Stepper: return tables().steppers.at(plug_in.name).factory()->promises();
-  case PlugInKind::Whole: return tables().wholes.at(plug_in.name).factory()->promises();
+  case PlugInKind::Whole: return (*tables().wholes.at(plug_in.name).factory({}))->promises();
   case PlugInKind::Transport: return std::nullopt;
   }
   return std::nullopt;
@@ -184,8 +214,11 @@ std::unique_ptr<Armer> make_armer(const std::string& name) {
 }
 
 std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& strategy) {
-  if (const auto whole = tables().wholes.find(strategy); whole != tables().wholes.end())
-    return whole->second.factory();
+  if (const auto whole = tables().wholes.find(strategy.substr(0, strategy.find(':')));
+      whole != tables().wholes.end()) {
+    const auto asked = promises_asked(strategy);
+    return asked ? whole->second.factory(*asked) : std::unexpected(asked.error());
+  }
   const std::size_t colon = strategy.find(':');
   const std::size_t plus = strategy.find('+');
   if (plus == std::string::npos || (colon != std::string::npos && colon > plus))

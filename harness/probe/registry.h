@@ -25,6 +25,9 @@ using StepperFactory = std::function<std::unique_ptr<Stepper>()>;
 using TransportFactory =
     std::function<std::unique_ptr<Prober>(std::unique_ptr<Armer>, std::unique_ptr<Stepper>)>;
 using WholeFactory = std::function<std::unique_ptr<Prober>()>;
+// One that goes by what the caller asks of it: `name:PROMISE,...`, or nothing beyond exact counts: `name`.
+using ChoosingFactory =
+    std::function<std::expected<std::unique_ptr<Prober>, Error>(std::span<const Promise> asked)>;
 // Whether a transport can work with these two.
 using Pairing = std::function<bool(const Armer&, const Stepper&)>;
 
@@ -35,6 +38,7 @@ bool register_stepper(std::string name, std::string summary, StepperFactory fact
 bool register_transport(std::string name, std::string summary, TransportFactory factory,
                         Pairing pairing = nullptr);
 bool register_whole(std::string name, std::string summary, WholeFactory factory);
+bool register_chooser(std::string name, std::string summary, ChoosingFactory factory);
 
 enum class PlugInKind { Armer, Stepper, Transport, Whole };
 
@@ -51,8 +55,8 @@ std::vector<PlugIn> plug_ins();
 std::vector<std::string> strategy_names();
 
 // Few strategies that have every plug-in among them: each armer beside the reference stepper `xol-vma`, each
-// stepper beside the reference armer `poke`; under the other transports each stepper, and the armer that
-// stops threads; the whole ones; in the same order. What is tested, measured and drawn where all combinations
+// stepper beside the reference armer `poke`; under the other transports each stepper that is not composed of
+// others, and the armer that stops threads; the whole ones; in the same order. What is tested, measured and drawn where all combinations
 // would be too many.
 std::vector<std::string> covering_strategies();
 

@@ -35,13 +35,20 @@ inline constexpr std::size_t kMaxSlotBytes = 64;
 inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1}
                                              << 30; // leaves room to reach what the site reaches
 
+// How a thread gets to the end of its displaced instruction.
+enum class PlanEnd : std::uint8_t {
+  AfterSteps, // Stepper::begin starts a single step
+  AtOnce,     // Stepper::begin completes the instruction
+  ByJump,     // Stepper::begin sends the thread to code that jumps back
+};
+inline constexpr std::size_t kPlanEnds = 3;
+
 // What a stepper prepared for one site; immutable once the site is armed.
 class StepPlan {
 public:
   virtual ~StepPlan() = default;
-  // signal-safe. Whether Stepper::begin completes the instruction, so that no step follows: what a stepper
-  // composed of two tells their plans apart by.
-  virtual bool completes_at_once() const noexcept { return false; }
+  // signal-safe. What a stepper composed of several tells their plans apart by.
+  virtual PlanEnd end() const noexcept { return PlanEnd::AfterSteps; }
 };
 
 struct Displaced {

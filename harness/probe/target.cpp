@@ -2,6 +2,7 @@
 
 #include "harness/base/process_memory.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace proberace {
@@ -15,7 +16,29 @@ AddressSpace Target::address_space() const {
 }
 
 bool Target::read(Address from, std::span<std::uint8_t> out) const {
-  return process_ == 0 ? read_memory(from, out) : read_memory_of(process_, from, out);
+  const bool whole = process_ == 0 ? read_memory(from, out) : read_memory_of(process_, from, out);
+  if (whole)
+    put_originals_back(from, out);
+  return whole;
+}
+
+// Only where what was written is still there, or the int3 that comes before it: the program may have mapped
+// something else here since.
+void Target::put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
+  const std::lock_guard lock(mutex_);
+  const auto size = static_cast<std::ptrdiff_t>(bytes.size());
+  for (auto it = patches_.lower_bound(from - static_cast<std::ptrdiff_t>(kMaxInstructionBytes));
+       it != patches_.end() && it->first < from + size; ++it) {
+    const Patch& patch = it->second;
+    for (std::size_t i = 0; i < patch.bytes; ++i) {
+      const std::ptrdiff_t at = it->first + static_cast<std::ptrdiff_t>(i) - from;
+      if (at < 0 || at >= size)
+        continue;
+      std::uint8_t& byte = bytes[static_cast<std::size_t>(at)];
+      if (byte == patch.written[i] || (i == 0 && byte == kInt3))
+        byte = patch.original[i];
+    }
+  }
 }
 
 std::expected<Site, Error> Target::site_at(Address address) const {
@@ -41,18 +64,29 @@ std::expected<Site, Error> Target::site_at(const AddressSpace& space, Address ad
               function->generation};
 }
 
-void Target::page_taken(Address page, const Mapping& original) const {
+void Target::site_taken(Address site, std::span<const std::uint8_t> original,
+                        std::span<const std::uint8_t> written, const Mapping& mapping) const {
   const std::lock_guard lock(mutex_);
-  Shadow& shadow = shadows_[page];
+  Patch& patch = patches_[site];
+  patch.bytes = original.size();
+  std::copy(original.begin(), original.end(), patch.original.begin());
+  std::copy(written.begin(), written.end(), patch.written.begin());
+  Shadow& shadow = shadows_[page_of(site)];
   if (shadow.sites++ == 0)
-    shadow.original = original;
+    shadow.original = mapping;
 }
 
-void Target::page_returned(Address page) const {
+void Target::site_returned(Address site) const {
   const std::lock_guard lock(mutex_);
-  const auto it = shadows_.find(page);
+  patches_.erase(site);
+  const auto it = shadows_.find(page_of(site));
   if (it != shadows_.end() && --it->second.sites == 0)
     shadows_.erase(it);
+}
+
+bool Target::holds_probe(Address site) const {
+  const std::lock_guard lock(mutex_);
+  return patches_.contains(site);
 }
 
 } // namespace proberace

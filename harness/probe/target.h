@@ -3,6 +3,7 @@
 #pragma once
 
 #include "harness/base/address_space.h"
+#include "harness/probe/decode.h"
 #include "harness/probe/function_index.h"
 #include "harness/probe/site.h"
 
@@ -22,7 +23,7 @@ public:
 
   // 0 for this process.
   pid_t process() const noexcept { return process_; }
-  // False if any byte is not readable.
+  // The target's own bytes: where a prober has written, what was there before. False if any is not readable.
   bool read(Address from, std::span<std::uint8_t> out) const;
 
   // Generated code: [start, start+bytes) is one function, called `name`.
@@ -38,20 +39,33 @@ public:
   std::expected<Site, Error> site_at(Address address) const;
   std::expected<Site, Error> site_at(const AddressSpace& space, Address address) const;
 
-  // Called by probers: the page of a site holds a probe (once per site), and holds it no longer.
-  void page_taken(Address page, const Mapping& original) const;
-  void page_returned(Address page) const;
+  // Called by probers. From before the first of `written` is in memory, over `original`, until after the last
+  // is gone, so that every prober of this target sees its own bytes and mappings. At most
+  // kMaxInstructionBytes, of one size; `mapping` is the site's.
+  void site_taken(Address site, std::span<const std::uint8_t> original, std::span<const std::uint8_t> written,
+                  const Mapping& mapping) const;
+  void site_returned(Address site) const;
+  // Whether a prober of this target has a probe here.
+  bool holds_probe(Address site) const;
 
 private:
   struct Shadow {
     Mapping original;
     int sites = 0;
   };
+  struct Patch {
+    std::array<std::uint8_t, kMaxInstructionBytes> original{};
+    std::array<std::uint8_t, kMaxInstructionBytes> written{};
+    std::size_t bytes = 0;
+  };
+
+  void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
 
   FunctionIndex functions_;
   const pid_t process_;
   mutable std::mutex mutex_;
   mutable std::map<Address, Shadow> shadows_; // by page
+  mutable std::map<Address, Patch> patches_;  // by site
 };
 
 } // namespace proberace

@@ -44,14 +44,40 @@ TEST(Target, AReplacedPageIsStillKnownAsItsFile) {
   const Site before = *target.site_at(code);
   Mapping original = *target.address_space().find(code);
   original.path = "what it was";
-  target.page_taken(page_of(code), original);
-  target.page_taken(page_of(code), original);
+  const std::uint8_t byte = 0;
+  target.site_taken(code, {&byte, 1}, {&kInt3, 1}, original);
+  target.site_taken(code + 1, {&byte, 1}, {&kInt3, 1}, original);
   EXPECT_EQ(target.address_space().find(code)->path, "what it was");
   EXPECT_EQ(*target.site_at(code), before);
-  target.page_returned(page_of(code));
+  target.site_returned(code);
   EXPECT_EQ(target.address_space().find(code)->path, "what it was") << "one of two sites is left";
-  target.page_returned(page_of(code));
+  target.site_returned(code + 1);
   EXPECT_NE(target.address_space().find(code)->path, "what it was");
+}
+
+TEST(Target, ReadsItsOwnBytesWhereProbersHaveWritten) {
+  const Target target;
+  std::array<std::uint8_t, 12> memory{0x10, 0x11, kInt3, 0x22, 0x23, 0x15, kInt3, kInt3, 0x99, 0x19, 0x1a, 0x1b};
+  const Address at = address_of(memory.data());
+  const Mapping mapping{};
+  const std::uint8_t jump[] = {0xe9, 0x22, 0x23};
+  const std::uint8_t displaced[] = {0x12, 0x13, 0x14};
+  target.site_taken(at + 2, displaced, jump, mapping); // half written: int3 first
+  const std::uint8_t original = 0x17;
+  target.site_taken(at + 7, {&original, 1}, {&kInt3, 1}, mapping);
+  target.site_taken(at + 8, {&original, 1}, {&kInt3, 1}, mapping); // overwritten since by the program
+  std::array<std::uint8_t, 12> read{};
+  ASSERT_TRUE(target.read(at, read));
+  EXPECT_EQ(read, (std::array<std::uint8_t, 12>{0x10, 0x11, 0x12, 0x13, 0x14, 0x15, kInt3, 0x17, 0x99, 0x19, 0x1a, 0x1b}));
+  std::array<std::uint8_t, 2> middle{};
+  ASSERT_TRUE(target.read(at + 3, middle)) << "from the middle of a patch";
+  EXPECT_EQ(middle, (std::array<std::uint8_t, 2>{0x13, 0x14}));
+  EXPECT_TRUE(target.holds_probe(at + 2));
+  for (const std::ptrdiff_t site : {2, 7, 8})
+    target.site_returned(at + site);
+  EXPECT_FALSE(target.holds_probe(at + 2));
+  ASSERT_TRUE(target.read(at, read));
+  EXPECT_EQ(read, memory);
 }
 
 } // namespace proberace

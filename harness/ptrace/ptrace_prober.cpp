@@ -87,8 +87,8 @@ Status PtraceProber::close() {
   if (!is_open())
     return not_open();
   std::vector<Site> armed;
-  for (const auto& [address, probe] : armed_)
-    armed.push_back(probe.site);
+  for (const auto& [address, site] : armed_)
+    armed.push_back(site);
   for (const Status& removed : remove_locked(armed))
     if (!removed)
       return removed;
@@ -102,23 +102,12 @@ Status PtraceProber::close() {
   return {};
 }
 
-void PtraceProber::put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
-  const Address end = from + static_cast<std::ptrdiff_t>(bytes.size());
-  for (auto it = armed_.lower_bound(from); it != armed_.end() && it->first < end; ++it)
-    bytes[static_cast<std::size_t>(it->first - from)] = it->second.original;
-}
-
 std::expected<Instruction, Error> PtraceProber::prepare(const AddressSpace& space, const Site& site) {
   const auto live = armed_.find(site.address);
-  if (live != armed_.end() && live->second.site == site)
+  if (live != armed_.end() && live->second == site)
     return std::unexpected(
         Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
-  auto instruction = admission_->admit(
-      space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
-  if (instruction && live != armed_.end())
-    return std::unexpected(Error{ErrorKind::Conflict, site.address,
-                                 "a probe of the code that lay here before is still armed: remove it first"});
-  return instruction;
+  return admission_->admit(space, site);
 }
 
 void PtraceProber::for_sites(Order order, std::span<const CommandSite> sites, SiteResults& results) {
@@ -153,13 +142,15 @@ SiteResults PtraceProber::insert(std::span<const Site> sites) {
       continue;
     }
     asked[i] = CommandSite{sites[i], instruction->bytes, instruction->length, {}};
-    armed_[sites[i].address] = Armed{sites[i], instruction->bytes[0]}; // for the rest of the batch
+    armed_[sites[i].address] = sites[i]; // for the rest of the batch
+    target_->site_taken(sites[i].address, instruction->code().first(1), {&kInt3, 1},
+                        *space.find(sites[i].address));
   }
   const SiteResults prepared = results;
   for_sites(Order::Arm, asked, results);
   for (std::size_t i = 0; i < sites.size(); ++i)
     if (prepared[i] && !results[i])
-      armed_.erase(sites[i].address);
+      forget(sites[i].address);
   return results;
 }
 
@@ -178,8 +169,13 @@ SiteResults PtraceProber::remove_locked(std::span<const Site> sites) {
   for_sites(Order::Disarm, asked, results);
   for (std::size_t i = 0; i < sites.size(); ++i)
     if (results[i])
-      armed_.erase(sites[i].address);
+      forget(sites[i].address);
   return results;
+}
+
+void PtraceProber::forget(Address site) {
+  armed_.erase(site);
+  target_->site_returned(site);
 }
 
 std::uint64_t PtraceProber::hits(const Site& site) const {

@@ -42,17 +42,12 @@ public:
   PathCounts paths() const override;
 
 private:
-  struct Armed {
-    Site site;
-    std::uint8_t original;
-  };
-
   bool is_open() const noexcept;
   Status ask(Order order) const;
   std::expected<Instruction, Error> prepare(const AddressSpace& space, const Site& site);
   // The order for the sites whose results are good so far, in portions; their results are filled in.
   void for_sites(Order order, std::span<const CommandSite> sites, SiteResults& results);
-  void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
+  void forget(Address site);
   SiteResults remove_locked(std::span<const Site> sites);
 
   const std::unique_ptr<Armer> armer_; // never opened here: each supervisor takes a copy with it
@@ -63,7 +58,7 @@ private:
   pid_t owner_ = 0; // a forked child has a copy of this object, but no supervisor
   const Target* target_ = nullptr;
   std::unique_ptr<Admission> admission_;
-  std::map<Address, Armed> armed_;
+  std::map<Address, Site> armed_;
 };
 
 } // namespace proberace

@@ -145,6 +145,13 @@ Status install_signal_session(SignalSession& session) {
   return {};
 }
 
+bool passes_traps_on_to(SignalHandler handler) noexcept {
+  const SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
+  const SignalHandler now = current_signal_action(SIGTRAP).handler;
+  return session != nullptr && session->previous.handler == handler &&
+         (now == &proberace_on_sigtrap || now == &proberace_on_sigtrap_iretq);
+}
+
 void uninstall_signal_session(SignalSession& session) {
   restore_signal_action(SIGTRAP, session.previous);
   the_session.store(nullptr, std::memory_order_release); // pairs with the handler

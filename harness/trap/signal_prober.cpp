@@ -134,25 +134,14 @@ SiteRecord* SignalProber::live_record(const Site& site) const {
   return it != armed_.end() ? it->second : nullptr;
 }
 
-void SignalProber::put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
-  const Address end = from + static_cast<std::ptrdiff_t>(bytes.size());
-  for (auto it = armed_.lower_bound(from); it != armed_.end() && it->first < end; ++it)
-    bytes[static_cast<std::size_t>(it->first - from)] = original_byte(*it->second);
-}
-
 std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
   const SiteRecord* const live = live_record(site);
   if (live != nullptr && live->displaced().site == site)
     return std::unexpected(
         Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
-  const auto instruction = admission_->admit(
-      space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
+  const auto instruction = admission_->admit(space, site);
   if (!instruction)
     return std::unexpected(instruction.error());
-  if (live != nullptr)
-    return std::unexpected(Error{ErrorKind::Conflict, site.address,
-                                 "a probe of the code that lay here before is still "
-                                 "armed: remove it first"});
   return record_for(site, *instruction);
 }
 
@@ -187,7 +176,8 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
     if (operation.record) {
       operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
       armed_[site.address] = *operation.record;
-      target_->page_taken(page_of(site.address), *space.find(site.address));
+      target_->site_taken(site.address, {&operation.write.original, 1}, {&kInt3, 1},
+                          *space.find(site.address));
       (*operation.record)->set_live(true); // before its int3 can be seen (H18)
     }
     operations.push_back(std::move(operation));
@@ -231,7 +221,7 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
       continue;
     (*operation.record)->set_live(false);
     armed_.erase(done.address);
-    target_->page_returned(page_of(done.address));
+    target_->site_returned(done.address);
     operation.record = std::unexpected(*error);
   }
 }
@@ -253,7 +243,7 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
     } else if (!seen_armed(site.address)) { // whatever lies here now is not ours to write to (H15)
       (*operation.record)->set_live(false);
       armed_.erase(site.address);
-      target_->page_returned(page_of(site.address));
+      target_->site_returned(site.address);
       operation.record = std::unexpected(Error{ErrorKind::StaleSite, site.address,
                                                "the page was unmapped or written since: the probe is gone"});
     } else {
@@ -287,7 +277,7 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
       operation.record = std::unexpected(*done.error);
     } else {
       (*operation.record)->set_live(false); // only now: the int3 cannot be seen any more (H18)
-      target_->page_returned(page_of(done.address));
+      target_->site_returned(done.address);
     }
   }
   if (const Status quiet = quiesce(session_->threads); !quiet)

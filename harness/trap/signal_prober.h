@@ -44,7 +44,6 @@ private:
   std::expected<SiteRecord*, Error> prepare(const AddressSpace& space, const Site& site);
   std::expected<SiteRecord*, Error> record_for(const Site& site, const Instruction& instruction);
   SiteRecord* live_record(const Site& site) const;
-  void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
   void arm(const AddressSpace& space, std::vector<Operation>& operations);
   bool seen_armed(Address at) const;
   void disarm(std::vector<Operation>& operations);

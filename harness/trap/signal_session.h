@@ -26,6 +26,8 @@ struct SignalSession {
 
 // Installs the SIGTRAP handler for the session. AlreadyOpen if another session has it.
 Status install_signal_session(SignalSession& session);
+// Whether SIGTRAP is the open session's still, and traps that are not its own go to `handler`.
+bool passes_traps_on_to(SignalHandler handler) noexcept;
 // Precondition: wait_for_departure succeeded. Puts the previous action back.
 void uninstall_signal_session(SignalSession& session);
 

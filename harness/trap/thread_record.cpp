@@ -16,7 +16,7 @@ namespace {
 std::atomic<std::uint64_t> next_session{1};
 
 // Initial-exec: a load relative to fs, never a call into the dynamic linker (no dynamic TLS on the hit path).
-[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadWords t_mine;
+[[gnu::tls_model("initial-exec")]] constinit thread_local ThreadWords t_words[kWordsPerThread];
 
 [[noreturn]] void die_without_memory() noexcept {
   constexpr char kMessage[] =
@@ -58,9 +58,9 @@ StepInProgress& ThreadRecord::open_step() noexcept {
   return steps[open];
 }
 
-ThreadRecords::ThreadRecords()
+ThreadRecords::ThreadRecords(WordsOf place)
     : session_(next_session.fetch_add(1, std::memory_order_relaxed)), // a number only
-      departed_(map_record()) {}
+      place_(static_cast<std::size_t>(place)), departed_(map_record()) {}
 
 ThreadRecords::~ThreadRecords() {
   for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;) { // pairs with map_new
@@ -71,24 +71,25 @@ ThreadRecords::~ThreadRecords() {
   ::munmap(departed_, departed_->mapped_bytes);
 }
 
-std::int32_t ThreadRecords::words_offset() noexcept {
+std::int32_t ThreadRecords::words_offset() const noexcept {
   std::uintptr_t fs_base = 0;
   asm("movq %%fs:0, %0" : "=r"(fs_base)); // the thread pointer's own address (x86-64 psABI, 3.4.2)
-  return static_cast<std::int32_t>(reinterpret_cast<std::uintptr_t>(&t_mine) - fs_base);
+  return static_cast<std::int32_t>(reinterpret_cast<std::uintptr_t>(&t_words[place_]) - fs_base);
 }
 
 ThreadRecord& ThreadRecords::mine() noexcept {
-  if (t_mine.session == session_)
-    return *t_mine.record;
+  ThreadWords& words = t_words[place_];
+  if (words.session == session_)
+    return *words.record;
   const pid_t thread = current_thread();
   ThreadRecord* record = size() > kTakeOverAbove ? take_over(thread) : nullptr;
   if (record == nullptr)
     record = map_new(thread);
   // A signal between these two stores re-enters with the old session and claims another record, which stays
   // unused by this thread: counts are sums over records, so nothing is lost.
-  t_mine.record = record;
+  words.record = record;
   std::atomic_signal_fence(std::memory_order_seq_cst); // in this order, for who interrupts
-  t_mine.session = session_;
+  words.session = session_;
   return *record;
 }
 

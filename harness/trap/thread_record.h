@@ -75,9 +75,14 @@ struct ThreadWords {
   ThreadRecord* record = nullptr;
 };
 
+// Whose words: a session that takes traps and one of trampolines may be open at once (`auto`).
+enum class WordsOf : std::uint8_t { Traps, Trampolines };
+inline constexpr std::size_t kWordsPerThread = 2;
+
 class ThreadRecords {
 public:
-  ThreadRecords();
+  // Precondition: no other records of the same kind are in use.
+  explicit ThreadRecords(WordsOf place = WordsOf::Traps);
   ThreadRecords(const ThreadRecords&) = delete;
   ThreadRecords& operator=(const ThreadRecords&) = delete;
   // Precondition: no thread can enter the hit path any more.
@@ -90,7 +95,7 @@ public:
   // What ThreadWords::session is on a thread that has its record; never 0, and below 2^32 - 1.
   std::uint64_t session() const noexcept { return session_; }
   // Distance of a thread's words from its fs base, in bytes; the same on every thread.
-  static std::int32_t words_offset() noexcept;
+  std::int32_t words_offset() const noexcept;
 
   // Any thread's view. `site_index` of SiteRecord::index.
   std::uint64_t total(std::uint32_t site_index) const noexcept;
@@ -123,6 +128,7 @@ private:
   static constexpr std::size_t kTakeOverAbove = 256;
 
   const std::uint64_t session_;
+  const std::size_t place_; // of this session's words among the thread's
   std::atomic<ThreadRecord*> first_{nullptr};
   std::atomic<std::size_t> size_{0};
   std::atomic<std::uint32_t> sites_{0};

@@ -16,6 +16,7 @@ namespace {
 
 struct BoostPlan final : StepPlan {
   explicit BoostPlan(Address s) : slot(s) {}
+  PlanEnd end() const noexcept override { return PlanEnd::ByJump; }
   const Address slot;
 };
 

@@ -201,14 +201,9 @@ private:
     if (live != armed_.end() && live->second->site->site == site)
       return std::unexpected(
           Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
-    const auto instruction = admission_->admit(
-        space, site, [this](Address from, std::span<std::uint8_t> b) { put_originals_back(from, b); });
+    const auto instruction = admission_->admit(space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
-    if (live != armed_.end())
-      return std::unexpected(
-          Error{ErrorKind::Conflict, site.address,
-                "a probe of the code that lay here before is still armed: remove it first"});
     Probed& probed = probed_[site];
     if (probed.site != nullptr && probed.site->instruction.bytes == instruction->bytes &&
         sites_.can_be_armed(*probed.site))
@@ -224,26 +219,15 @@ private:
     return &probed;
   }
 
-  void put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
-    const Address end = from + static_cast<std::ptrdiff_t>(bytes.size());
-    for (auto it = armed_.lower_bound(from - static_cast<std::ptrdiff_t>(kMaxInstructionBytes));
-         it != armed_.end() && it->first < end; ++it) {
-      const JumpSite& s = *it->second->site;
-      for (std::size_t i = 0; i < s.patch.written; ++i) {
-        const std::ptrdiff_t at = s.site.address + static_cast<std::ptrdiff_t>(i) - from;
-        if (at >= 0 && static_cast<std::size_t>(at) < bytes.size())
-          bytes[static_cast<std::size_t>(at)] = s.instruction.bytes[i];
-      }
-    }
-  }
-
   void begin(const AddressSpace& space, Probed& probed) {
     JumpSite& s = *probed.site;
     probed.ledger.begin(counters_of(probed));
     s.live.store(true, std::memory_order_release); // pairs with proberace_trampoline_hit
     armed_[s.site.address] = &probed;
     sites_.armed(s);
-    target_->page_taken(page_of(s.site.address), *space.find(s.site.address));
+    const std::size_t written = s.patch.written;
+    target_->site_taken(s.site.address, s.instruction.code().first(written),
+                        std::span(s.patch.bytes).first(written), *space.find(s.site.address));
     touched_pages_.insert(page_of(s.site.address));
     touched_pages_.insert(page_of(s.site.address + (s.patch.written - 1)));
     if (s.patch.springboard != Address{})
@@ -256,7 +240,7 @@ private:
     s.live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
     armed_.erase(s.site.address);
     sites_.disarmed(s);
-    target_->page_returned(page_of(s.site.address));
+    target_->site_returned(s.site.address);
     probed.ledger.end(counters_of(probed));
   }
 

@@ -42,7 +42,7 @@ struct JumpSite {
 };
 
 struct JumpSession {
-  ThreadRecords threads{};
+  ThreadRecords threads{WordsOf::Trampolines};
   // Sites, and springboards, for the SIGTRAP handler; written under the prober's lock.
   AddressTable<JumpSite, 2 * kMaxJumpSites> table{};
   HitHandler handler = nullptr; // set while nothing is armed

@@ -3,6 +3,7 @@
 // been there already (what Linux's text_poke_bp emulates, arch/x86/kernel/alternative.c). A thread that
 // trapped then and comes here later executes the site again.
 #include "harness/base/process_memory.h"
+#include "harness/trap/signal_session.h"
 #include "strategies/whole/jump_site.h"
 
 #include <ucontext.h>
@@ -73,7 +74,7 @@ void end_jump_session() noexcept {
 
 Status take_sigtrap() {
   const SignalAction now = current_signal_action(SIGTRAP);
-  if (now.handler == &on_sigtrap)
+  if (now.handler == &on_sigtrap || passes_traps_on_to(&on_sigtrap))
     return {};
   previous = now;
   const auto old =

@@ -108,8 +108,11 @@ public:
     const std::lock_guard lock(mutex_);
     if (target_ == nullptr)
       return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
-    for (auto& [site, armed] : sites_)
+    for (auto& [site, armed] : sites_) {
+      if (!armed.events.empty())
+        target_->site_returned(site.address);
       close_all(armed.events);
+    }
     sites_.clear();
     if (rlimit files{}; soft_limit_before_ != 0 && ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
       files.rlim_cur = soft_limit_before_;
@@ -144,6 +147,7 @@ public:
         continue;
       }
       remove_one(it->second);
+      target_->site_returned(site.address);
       results.push_back({});
     }
     return results;
@@ -183,7 +187,7 @@ private:
     if (!known.events.empty())
       return std::unexpected(
           Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
-    const auto instruction = admission_->admit(space, site, [](Address, std::span<std::uint8_t>) {});
+    const auto instruction = admission_->admit(space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
     if (site.inode == 0)
@@ -214,6 +218,7 @@ private:
                                    "the kernel accepted the uprobe but did not arm it here"});
     }
     armed.events = std::move(events);
+    target_->site_taken(site.address, {instruction.bytes.data(), 1}, {&kInt3, 1}, mapping);
     return {};
   }
 

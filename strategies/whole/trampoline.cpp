@@ -27,7 +27,7 @@ struct Built {
 };
 
 std::expected<Built, Error> assemble(const JumpSite& site, Address at) {
-  const std::int32_t words = ThreadRecords::words_offset();
+  const std::int32_t words = jump_session()->threads.words_offset();
   const auto field = [words](std::size_t offset) { return words + static_cast<std::int32_t>(offset); };
   Built built;
   Code& code = built.code;

@@ -140,6 +140,7 @@ public:
   }
   void start_single_step() noexcept override {}
   void stop_single_step() noexcept override {}
+  void move_x87_pointer(Address, Address) noexcept override {}
   void took(Path path) noexcept override { count_one(thread_.paths[static_cast<std::size_t>(path)]); }
 
 private:

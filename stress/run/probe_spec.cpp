@@ -42,7 +42,7 @@ std::expected<ProbePlace, Error> locate(const ProbeSpec& spec, const Target& tar
   const auto site = target.site_at(space, *function + spec.offset);
   if (!site)
     return with_name(site.error());
-  const auto instruction = Admission(target).admit(space, *site, [](Address, std::span<std::uint8_t>) {});
+  const auto instruction = Admission(target).admit(space, *site);
   if (!instruction)
     return with_name(instruction.error());
   return ProbePlace{spec, *site, *instruction};

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 #include <utility>
 
@@ -11,6 +12,17 @@ namespace proberace {
 
 namespace {
 constexpr std::size_t kSpacing = 64;
+
+// A place in the file that no earlier text had. Linux 6.18 can keep a uprobe that was closed, under the address
+// of its inode and its place in the file; a new file that gets the same inode has it too, and takes its
+// instruction for its own (results/findings/stale-uprobe.md).
+off_t fresh_place() {
+  std::uint32_t random = 0;
+  if (::getrandom(&random, sizeof random, 0) != sizeof random)
+    return 0;
+  constexpr std::uint32_t kPlaces = 1U << 20; // a file without the pages before it: 4 GiB at most, none used
+  return static_cast<off_t>(random % kPlaces) * static_cast<off_t>(kPageBytes);
+}
 } // namespace
 
 std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, TextMemory memory_kind) {
@@ -18,11 +30,12 @@ std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, Te
   const int file = ::memfd_create("proberace-text", MFD_CLOEXEC);
   if (file < 0)
     return std::unexpected(system_error("memfd_create", errno));
+  const off_t place = fresh_place();
   void* memory = MAP_FAILED;
-  if (::ftruncate(file, static_cast<off_t>(bytes)) == 0 &&
-      ::pwrite(file, code.data(), code.size(), 0) == static_cast<ssize_t>(code.size()))
+  if (::ftruncate(file, place + static_cast<off_t>(bytes)) == 0 &&
+      ::pwrite(file, code.data(), code.size(), place) == static_cast<ssize_t>(code.size()))
     memory = ::mmap(nullptr, bytes, PROT_READ | PROT_EXEC,
-                    memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE, file, 0);
+                    memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE, file, place);
   const int error = errno;
   ::close(file);
   if (memory == MAP_FAILED)

@@ -1,0 +1,233 @@
+// auto: per site the fastest strategy whose promises cover what the caller asks.
+//
+// Idea: a jump where one fits, a trap where none does; and among the traps, emulation before a copy that jumps
+// back before a single step. That order is what `proberace bench` measures. `auto` asks for nothing beyond what
+// all of them promise; `auto:PROMISE,...` leaves out every strategy that does not promise what is named, and
+// where none is left in the process, the kernel's uprobes are asked. Trade-off: what two strategies change in a
+// process is what auto changes, and it promises only what both do.
+#include "harness/probe/registry.h"
+
+#include <algorithm>
+#include <fmt/format.h>
+#include <map>
+#include <mutex>
+
+namespace proberace {
+
+namespace {
+
+// Fastest first. At most one of the second row, as each takes SIGTRAP.
+constexpr const char* kWithoutTrap = "jump";
+constexpr const char* kByTrap[] = {"poke+emulate|xol-boost|xol-vma", "poke+emulate|xol-vma", "poke+emulate"};
+constexpr const char* kInTheKernel = "kernel-uprobe";
+
+bool covers(const Promises& promises, std::span<const Promise> asked) {
+  return std::all_of(asked.begin(), asked.end(), [&](Promise p) { return promises.has(p); });
+}
+
+// Set while the hit handler runs: neither member knows of hits that the other takes inside it.
+[[gnu::tls_model("initial-exec")]] constinit thread_local bool t_in_handler = false;
+
+// Refusals that say nothing against another strategy at the same site.
+bool another_may_take_it(const Error& error) {
+  return error.kind == ErrorKind::InstructionUnsupported || error.kind == ErrorKind::MemoryUnsupported ||
+         error.kind == ErrorKind::NoRoom || error.kind == ErrorKind::MappingLimit;
+}
+
+std::unexpected<Error> not_open() {
+  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+}
+
+class Auto final : public Prober {
+public:
+  Auto(std::string name, std::vector<std::unique_ptr<Prober>> members)
+      : name_(std::move(name)), members_(std::move(members)) {}
+  ~Auto() override {
+    while (!members_.empty()) // the last to take SIGTRAP gives it back first
+      members_.pop_back();
+  }
+
+  std::string name() const override { return name_; }
+  Promises promises() const override {
+    Promises all = Promises::all();
+    for (const auto& member : members_)
+      all = all & member->promises();
+    return all;
+  }
+
+  Status open(const Target& target) override {
+    const std::lock_guard lock(mutex_);
+    for (auto member = members_.begin(); member != members_.end(); ++member)
+      if (Status opened = (*member)->open(target); !opened) {
+        while (member != members_.begin())
+          (void)(*--member)->close();
+        return opened;
+      }
+    return {};
+  }
+
+  Status close() override {
+    const std::lock_guard lock(mutex_);
+    for (auto member = members_.rbegin(); member != members_.rend(); ++member)
+      // One that is closed already was closed by an earlier call, which another member's threads held up.
+      if (Status closed = (*member)->close();
+          !closed && (closed.error().kind != ErrorKind::NotOpen || member + 1 == members_.rend()))
+        return closed;
+    armed_.clear();
+    return {};
+  }
+
+  SiteResults insert(std::span<const Site> sites) override {
+    const std::lock_guard lock(mutex_);
+    SiteResults results(sites.size(), not_open());
+    std::vector<std::size_t> rest;
+    for (std::size_t i = 0; i < sites.size(); ++i)
+      if (armed_.contains(sites[i]))
+        results[i] = std::unexpected(
+            Error{ErrorKind::AlreadyArmed, sites[i].address, "a probe of this prober is here already"});
+      else
+        rest.push_back(i);
+    for (const auto& member : members_) {
+      const SiteResults tried = member->insert(chosen(sites, rest));
+      std::vector<std::size_t> refused;
+      for (std::size_t n = 0; n < rest.size(); ++n) {
+        results[rest[n]] = tried[n];
+        if (tried[n])
+          armed_[sites[rest[n]]] = member.get();
+        else if (another_may_take_it(tried[n].error()))
+          refused.push_back(rest[n]);
+      }
+      rest = std::move(refused);
+      if (rest.empty())
+        break;
+    }
+    return results;
+  }
+
+  SiteResults remove(std::span<const Site> sites) override {
+    const std::lock_guard lock(mutex_);
+    SiteResults results;
+    for (const Site& site : sites)
+      results.push_back(
+          std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"}));
+    for (const auto& member : members_) {
+      std::vector<std::size_t> its;
+      for (std::size_t i = 0; i < sites.size(); ++i)
+        if (const auto it = armed_.find(sites[i]); it != armed_.end() && it->second == member.get())
+          its.push_back(i);
+      const SiteResults removed = member->remove(chosen(sites, its));
+      for (std::size_t n = 0; n < its.size(); ++n)
+        results[its[n]] = removed[n];
+      for (std::size_t n = 0; n < its.size(); ++n)
+        if (removed[n] || removed[n].error().kind == ErrorKind::StaleSite)
+          armed_.erase(sites[its[n]]);
+    }
+    return results;
+  }
+
+  // A site may have been armed by one member, and later, its code rewritten, by another.
+  std::uint64_t hits(const Site& site) const override {
+    std::uint64_t sum = 0;
+    for (const auto& member : members_)
+      sum += member->hits(site);
+    return sum;
+  }
+
+  std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const override {
+    std::uint64_t sum = 0;
+    for (const auto& member : members_) {
+      const auto its = member->hits(site, thread);
+      if (!its)
+        return its;
+      sum += *its;
+    }
+    return sum;
+  }
+
+  Status set_handler(HitHandler handler, void* argument) override {
+    const std::lock_guard lock(mutex_);
+    if (!armed_.empty())
+      return std::unexpected(
+          Error{ErrorKind::AlreadyArmed, armed_.begin()->first.address, "remove every probe first"});
+    handler_ = handler;
+    handler_argument_ = argument;
+    for (const auto& member : members_)
+      if (Status set = member->set_handler(handler != nullptr ? &call_once : nullptr, this); !set)
+        return set;
+    return {};
+  }
+
+  Footprint footprint() const override {
+    Footprint all;
+    for (const auto& member : members_)
+      all += member->footprint();
+    all.signal_handlers = std::min<std::int64_t>(all.signal_handlers, 1); // SIGTRAP's, one behind the other
+    return all;
+  }
+
+  PathCounts paths() const override {
+    PathCounts all;
+    for (const auto& member : members_) {
+      const PathCounts its = member->paths();
+      for (std::size_t i = 0; i < kPathCount; ++i)
+        all.taken[i] += its.taken[i];
+    }
+    return all;
+  }
+
+private:
+  static std::vector<Site> chosen(std::span<const Site> sites, std::span<const std::size_t> which) {
+    std::vector<Site> these;
+    for (const std::size_t i : which)
+      these.push_back(sites[i]);
+    return these;
+  }
+
+  // signal-safe.
+  static void call_once(Hit& hit, void* argument) {
+    if (t_in_handler)
+      return;
+    const Auto& self = *static_cast<const Auto*>(argument);
+    t_in_handler = true;
+    self.handler_(hit, self.handler_argument_);
+    t_in_handler = false;
+  }
+
+  const std::string name_;
+  std::vector<std::unique_ptr<Prober>> members_; // fastest first; jump before the one that takes SIGTRAP
+  mutable std::mutex mutex_;                     // control operations only; no hit takes it
+  std::map<Site, Prober*> armed_;
+  HitHandler handler_ = nullptr; // set while nothing is armed
+  void* handler_argument_ = nullptr;
+};
+
+std::expected<std::unique_ptr<Prober>, Error> choose(std::span<const Promise> asked) {
+  std::vector<std::unique_ptr<Prober>> members;
+  const auto take = [&](const char* strategy) {
+    auto prober = make_prober(strategy);
+    const bool taken = prober && covers((*prober)->promises(), asked);
+    if (taken)
+      members.push_back(std::move(*prober));
+    return taken;
+  };
+  take(kWithoutTrap);
+  for (const char* strategy : kByTrap)
+    if (take(strategy))
+      break;
+  std::string spelled = "auto";
+  for (const Promise p : asked)
+    spelled += fmt::format("{}{}", spelled == "auto" ? ':' : ',', proberace::name(p));
+  if (members.empty() && !take(kInTheKernel))
+    return std::unexpected(
+        Error{ErrorKind::BadInput,
+              {},
+              fmt::format("{}: none of the strategies it chooses from promises all of that", spelled)});
+  return std::make_unique<Auto>(std::move(spelled), std::move(members));
+}
+
+const bool registered =
+    register_chooser("auto", "per site the fastest strategy that covers what is asked: auto:PROMISE,...", &choose);
+
+} // namespace
+
+} // namespace proberace
