@@ -11,11 +11,12 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from jinja2 import Template
 
-from run_data import PEER, in_order, load, one, select, time
+from run_data import in_order, load, one, select, time
 
 plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
                      "svg.fonttype": "none", "figure.constrained_layout.use": True})
 COLOURS = plt.get_cmap("tab10").colors
+MARKERS = "osD^vP*Xh<"
 
 
 def save(figure, directory, name):
@@ -26,60 +27,70 @@ def save(figure, directory, name):
     plt.close(figure)
 
 
-def with_interval(row):
-    """Distances from the median down and up to its interval, in the row's unit."""
-    return [[row["median"] - row["low"]], [row["high"] - row["median"]]]
+def rows_of_dots(strategies, panels):
+    """Axes with a row for each strategy, tall enough to read, and a log scale in microseconds."""
+    figure, axes = plt.subplots(1, panels, figsize=(7.2, 1.1 + 0.19 * len(strategies)), sharey=True, squeeze=False)
+    for panel in axes[0]:
+        panel.set_yticks(range(len(strategies)), strategies, fontsize=7)
+        panel.set_ylim(len(strategies) - 0.4, -0.6)  # the first on top
+        panel.set_xscale("log")
+        panel.grid(axis="both", color="0.92", linewidth=0.6)
+        panel.set_axisbelow(True)
+    return figure, axes[0]
+
+
+def dot(panel, row, y, colour, marker, label):
+    """A median and its interval, in microseconds."""
+    value = row["median"] / 1e3
+    panel.errorbar(value, y, xerr=[[(row["median"] - row["low"]) / 1e3], [(row["high"] - row["median"]) / 1e3]],
+                   marker=marker, markersize=4, capsize=1.5, linewidth=0.8, color=colour, label=label)
+
+
+def fastest_first(rows, **of):
+    """Strategies by the median of one kind of row; those without one last, the peer's row where it falls."""
+    medians = {row["strategy"]: row["median"] for row in select(rows, **of)}
+    return sorted(in_order(rows, "strategy"), key=lambda strategy: medians.get(strategy, float("inf")))
+
+
+def once(labels, label):
+    """The label the first time it is asked for, so that a legend names each thing once."""
+    return None if label in labels else labels.add(label) or label
 
 
 def draw_hits(measured, directory):
-    """What a hit costs: a group of bars for each instruction, floors as lines."""
-    rows = select(measured, suite="hit", metric="hit")
-    strategies, cases = in_order(rows, "strategy"), in_order(rows, "case")
-    figure, axes = plt.subplots(figsize=(7.2, 3.6))
-    width = 0.8 / max(len(strategies), 1)
-    for i, strategy in enumerate(strategies):
-        colour = "black" if strategy == PEER else COLOURS[i % len(COLOURS)]
+    """What a hit costs: a row for each strategy, a mark for each probed instruction, floors as lines."""
+    rows = [row for row in select(measured, suite="hit", metric="hit") if row["median"] > 0]
+    strategies, cases, labels = fastest_first(rows, case="mov"), in_order(rows, "case"), set()
+    figure, (axes,) = rows_of_dots(strategies, 1)
+    for y, strategy in enumerate(strategies):
         for j, case in enumerate(cases):
             row = one(rows, strategy=strategy, case=case)
             if row:
-                axes.bar(j + (i - (len(strategies) - 1) / 2) * width, row["median"] / 1e3, width * 0.9, color=colour,
-                         yerr=[[e / 1e3 for e in side] for side in with_interval(row)], ecolor="grey",
-                         label=strategy if j == 0 else None)
+                dot(axes, row, y + 0.12 * (j - (len(cases) - 1) / 2), COLOURS[j], MARKERS[j], once(labels, case))
     for name, style in (("trap", "--"), ("step", ":"), ("syscall", "-.")):
         floor = one(measured, suite="floors", case=name, metric="floor")
         if floor:
-            axes.axhline(floor["median"] / 1e3, linestyle=style, color="grey", linewidth=0.9,
+            axes.axvline(floor["median"] / 1e3, linestyle=style, color="grey", linewidth=0.9,
                          label=f"floor: {name}, {time(floor['median'])}")
-    axes.set_yscale("log")
-    axes.set_xticks(range(len(cases)), cases)
-    axes.set_xlabel("probed instruction")
-    axes.set_ylabel("one hit, µs (log)")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=7, frameon=False)
+    axes.set_xlabel("one hit, µs (log); the unprobed execution is subtracted")
+    figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncol=4, fontsize=7, frameon=False)
     save(figure, directory, "hits")
 
 
 def draw_insertion(measured, directory):
     """What arming and disarming one site costs, by the number of threads that execute it."""
     rows = select(measured, suite="insertion")
-    figure, panels = plt.subplots(1, 2, figsize=(7.2, 3.2), sharey=True)
+    strategies, counts, labels = fastest_first(rows, metric="insert"), in_order(rows, "threads"), set()
+    figure, panels = rows_of_dots(strategies, 2)
     for panel, metric in zip(panels, ("insert", "remove")):
-        for i, strategy in enumerate(in_order(rows, "strategy")):
-            points = sorted(select(rows, strategy=strategy, metric=metric), key=lambda row: row["threads"])
-            if not points:
-                continue
-            x = [row["threads"] for row in points]
-            y = [row["median"] / 1e3 for row in points]
-            down = [(row["median"] - row["low"]) / 1e3 for row in points]
-            up = [(row["high"] - row["median"]) / 1e3 for row in points]
-            panel.errorbar(x, y, yerr=[down, up], marker="o", markersize=3, capsize=2,
-                           color="black" if strategy == PEER else COLOURS[i % len(COLOURS)],
-                           linestyle=":" if strategy.endswith("in-place") else "-",
-                           label=strategy if metric == "insert" else None)
-        panel.set_title(f"{metric} one probe")
-        panel.set_xlabel("threads executing the site")
-        panel.set_yscale("log")
-    panels[0].set_ylabel("µs (log)")
-    figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncol=4, fontsize=7, frameon=False)
+        for y, strategy in enumerate(strategies):
+            for j, threads in enumerate(counts):
+                row = one(rows, strategy=strategy, metric=metric, threads=threads)
+                if row:
+                    dot(panel, row, y + 0.12 * (j - (len(counts) - 1) / 2), COLOURS[j], MARKERS[j],
+                        once(labels, f"{threads} threads execute the site"))
+        panel.set_xlabel(f"{metric} one probe, µs (log)")
+    figure.legend(loc="upper center", bbox_to_anchor=(0.5, 0), ncol=3, fontsize=7, frameon=False)
     save(figure, directory, "insertion")
 
 

@@ -15,6 +15,8 @@ CLAIMS = {  # of the mail, with the promise rows that judge them
     "C5": ("stepping out of line in an injected vma solves that", "pte-swap+xol-vma", "exact-counts"),
     "C6": ("out of line does not work for RIP-relative instructions", "pte-swap+xol-vma", "rip-relative"),
     "C7": ("inserting a vma is intrusive", "pte-swap+xol-vma", "no-added-mapping"),
+    "C8": ("one slot in a thread's TLS is enough", "poke+tls-slot", "reentrant"),
+    "C9": ("TLS must become executable while probed", "poke+tls-slot", "no-writable-executable"),
     "C11": ("today's uprobes keep all of it transparent", PEER, "red-zone-intact"),
 }
 

@@ -9,6 +9,30 @@
 
 namespace proberace {
 
+namespace {
+
+long open_code() noexcept {
+  return raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC);
+}
+
+struct Batch {
+  long file = -1;
+  long process = 0;
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local Batch t_batch;
+
+// This thread's batch's file, or one of its own.
+struct CodeFile {
+  const bool shared = t_batch.file >= 0 && t_batch.process == raw_syscall(SYS_getpid);
+  const long descriptor = shared ? t_batch.file : open_code(); // negative: -errno
+  ~CodeFile() {
+    if (!shared && descriptor >= 0)
+      raw_syscall(SYS_close, descriptor);
+  }
+};
+
+} // namespace
+
 bool read_memory(Address from, std::span<std::uint8_t> out) noexcept {
   return read_memory_of(static_cast<pid_t>(raw_syscall(SYS_getpid)), from, out);
 }
@@ -20,21 +44,30 @@ bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) no
          static_cast<long>(out.size());
 }
 
+CodeBatch::CodeBatch() noexcept {
+  t_batch.process = raw_syscall(SYS_getpid);
+  t_batch.file = open_code();
+}
+
+CodeBatch::~CodeBatch() {
+  const long file = t_batch.file;
+  t_batch.file = -1; // before it is closed: a handler may interrupt here
+  if (file >= 0)
+    raw_syscall(SYS_close, file);
+}
+
 bool read_code(Address from, std::span<std::uint8_t> out) noexcept {
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDONLY | O_CLOEXEC);
-  if (fd < 0)
-    return false;
-  const long n = raw_syscall(SYS_pread64, fd, out.data(), out.size(), static_cast<long>(value(from)));
-  raw_syscall(SYS_close, fd);
-  return n == static_cast<long>(out.size());
+  const CodeFile file;
+  return file.descriptor >= 0 && raw_syscall(SYS_pread64, file.descriptor, out.data(), out.size(),
+                                             static_cast<long>(value(from))) == static_cast<long>(out.size());
 }
 
 int write_code(Address to, std::span<const std::uint8_t> bytes) noexcept {
-  const long fd = raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC);
-  if (fd < 0)
-    return static_cast<int>(-fd);
-  const long n = raw_syscall(SYS_pwrite64, fd, bytes.data(), bytes.size(), static_cast<long>(value(to)));
-  raw_syscall(SYS_close, fd);
+  const CodeFile file;
+  if (file.descriptor < 0)
+    return static_cast<int>(-file.descriptor);
+  const long n =
+      raw_syscall(SYS_pwrite64, file.descriptor, bytes.data(), bytes.size(), static_cast<long>(value(to)));
   if (n < 0)
     return static_cast<int>(-n);
   return n == static_cast<long>(bytes.size()) ? 0 : EIO;

@@ -1,9 +1,9 @@
 // Reading and writing the memory of this process past its page permissions.
 //
 // Code is written through /proc/self/mem: the kernel breaks copy-on-write first (FOLL_FORCE, mm/gup.c), so
-// nothing ever becomes writable and executable and no mapping is added or split. The file is opened for each
-// write, because an open /proc/self/mem stays bound to the memory it was opened on: after fork it would write
-// to the parent (H27).
+// nothing ever becomes writable and executable and no mapping is added or split. An open /proc/self/mem stays
+// bound to the memory it was opened on: after fork it would write to the parent (H27). So it is opened for each
+// access, or for each batch (CodeBatch).
 #pragma once
 
 #include "harness/base/address.h"
@@ -25,5 +25,15 @@ bool read_code(Address from, std::span<std::uint8_t> out) noexcept;
 // signal-safe. 0, or the errno of the first failing step. Bytes within one page are written by one copy; a
 // single byte is written whole. Does not serialise other cores: see membarrier.h.
 int write_code(Address to, std::span<const std::uint8_t> bytes) noexcept;
+
+// While one exists, read_code and write_code of the thread that made it share one open file. Not in a signal
+// handler. A child forked meanwhile opens its own.
+class CodeBatch {
+public:
+  CodeBatch() noexcept;
+  ~CodeBatch();
+  CodeBatch(const CodeBatch&) = delete;
+  CodeBatch& operator=(const CodeBatch&) = delete;
+};
 
 } // namespace proberace

@@ -36,10 +36,10 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
   if (code[0] == kInt3)
     return std::unexpected(Error{ErrorKind::AlreadyInt3, site.address,
                                  "an int3 is here already: the program's own, or another tool's probe"});
-  if (target_.holds_probe(site.address))
+  if (target_.holds_probe(site.address, 1))
     return std::unexpected(Error{ErrorKind::Conflict, site.address,
-                                 "a probe of another prober, or of the code that lay here before, is still "
-                                 "armed: remove it first"});
+                                 "this byte is part of another probe, of the code that lies here or that "
+                                 "lay here before: remove that first"});
   return decode(site.address, code);
 }
 

@@ -123,13 +123,15 @@ void add_sections(const Bytes& file, const Elf64_Ehdr& header, ElfImage& image) 
 
 std::expected<ElfImage, Error> read_elf_functions(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
+  Elf64_Ehdr header{}; // first: what is no ELF file may be large
+  in.read(reinterpret_cast<char*>(&header), sizeof header);
+  if (!in || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
+      header.e_machine != EM_X86_64)
+    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{} is no x86-64 ELF file", path)});
+  in.seekg(0);
   const std::vector<std::uint8_t> content{std::istreambuf_iterator<char>(in),
                                           std::istreambuf_iterator<char>()};
   const Bytes file(content);
-  const auto header = file.at<Elf64_Ehdr>(0);
-  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
-      header.e_machine != EM_X86_64)
-    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{} is no x86-64 ELF file", path)});
   ElfImage image;
   for (std::uint64_t i = header.e_phnum; i-- > 0;) {
     const auto segment = file.at<Elf64_Phdr>(header.e_phoff + i * sizeof(Elf64_Phdr));

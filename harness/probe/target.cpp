@@ -26,19 +26,16 @@ bool Target::read(Address from, std::span<std::uint8_t> out) const {
 // something else here since.
 void Target::put_originals_back(Address from, std::span<std::uint8_t> bytes) const {
   const std::lock_guard lock(mutex_);
-  const auto size = static_cast<std::ptrdiff_t>(bytes.size());
-  for (auto it = patches_.lower_bound(from - static_cast<std::ptrdiff_t>(kMaxInstructionBytes));
-       it != patches_.end() && it->first < from + size; ++it) {
-    const Patch& patch = it->second;
+  for_each_near(from, bytes.size(), [&](Address site, const Patch& patch) {
     for (std::size_t i = 0; i < patch.bytes; ++i) {
-      const std::ptrdiff_t at = it->first + static_cast<std::ptrdiff_t>(i) - from;
-      if (at < 0 || at >= size)
+      const std::ptrdiff_t at = site + static_cast<std::ptrdiff_t>(i) - from;
+      if (at < 0 || at >= static_cast<std::ptrdiff_t>(bytes.size()))
         continue;
       std::uint8_t& byte = bytes[static_cast<std::size_t>(at)];
       if (byte == patch.written[i] || (i == 0 && byte == kInt3))
         byte = patch.original[i];
     }
-  }
+  });
 }
 
 std::expected<Site, Error> Target::site_at(Address address) const {
@@ -84,9 +81,13 @@ void Target::site_returned(Address site) const {
     shadows_.erase(it);
 }
 
-bool Target::holds_probe(Address site) const {
+bool Target::holds_probe(Address begin, std::size_t bytes) const {
   const std::lock_guard lock(mutex_);
-  return patches_.contains(site);
+  bool found = false;
+  for_each_near(begin, bytes, [&](Address site, const Patch& patch) {
+    found = found || site + static_cast<std::ptrdiff_t>(patch.bytes) > begin;
+  });
+  return found;
 }
 
 } // namespace proberace

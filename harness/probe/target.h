@@ -15,6 +15,8 @@
 
 namespace proberace {
 
+inline constexpr std::size_t kMaxPatchBytes = 24;
+
 // Thread-safe.
 class Target {
 public:
@@ -40,13 +42,14 @@ public:
   std::expected<Site, Error> site_at(const AddressSpace& space, Address address) const;
 
   // Called by probers. From before the first of `written` is in memory, over `original`, until after the last
-  // is gone, so that every prober of this target sees its own bytes and mappings. At most
-  // kMaxInstructionBytes, of one size; `mapping` is the site's.
+  // is gone, so that every prober of this target sees its own bytes and mappings, and none changes bytes that
+  // another's probe is made of. Those of a probe that it depends on without writing them are in both. At most
+  // kMaxPatchBytes, of one size; `mapping` is the site's. Two probers of one target take turns.
   void site_taken(Address site, std::span<const std::uint8_t> original, std::span<const std::uint8_t> written,
                   const Mapping& mapping) const;
   void site_returned(Address site) const;
-  // Whether a prober of this target has a probe here.
-  bool holds_probe(Address site) const;
+  // Whether any of these bytes is part of a probe.
+  bool holds_probe(Address begin, std::size_t bytes) const;
 
 private:
   struct Shadow {
@@ -54,11 +57,18 @@ private:
     int sites = 0;
   };
   struct Patch {
-    std::array<std::uint8_t, kMaxInstructionBytes> original{};
-    std::array<std::uint8_t, kMaxInstructionBytes> written{};
+    std::array<std::uint8_t, kMaxPatchBytes> original{};
+    std::array<std::uint8_t, kMaxPatchBytes> written{};
     std::size_t bytes = 0;
   };
 
+  // Calls f(site, patch) for each that may have bytes in [begin, begin + bytes). Under the lock.
+  template <typename F> void for_each_near(Address begin, std::size_t bytes, F&& f) const {
+    const Address end = begin + static_cast<std::ptrdiff_t>(bytes);
+    for (auto it = patches_.lower_bound(begin - static_cast<std::ptrdiff_t>(kMaxPatchBytes));
+         it != patches_.end() && it->first < end; ++it)
+      f(it->first, it->second);
+  }
   void put_originals_back(Address from, std::span<std::uint8_t> bytes) const;
 
   FunctionIndex functions_;

@@ -72,10 +72,13 @@ TEST(Target, ReadsItsOwnBytesWhereProbersHaveWritten) {
   std::array<std::uint8_t, 2> middle{};
   ASSERT_TRUE(target.read(at + 3, middle)) << "from the middle of a patch";
   EXPECT_EQ(middle, (std::array<std::uint8_t, 2>{0x13, 0x14}));
-  EXPECT_TRUE(target.holds_probe(at + 2));
+  EXPECT_TRUE(target.holds_probe(at, 3));
+  EXPECT_TRUE(target.holds_probe(at + 4, 1)) << "the last byte of a patch";
+  EXPECT_FALSE(target.holds_probe(at + 5, 2));
+  EXPECT_FALSE(target.holds_probe(at, 2));
   for (const std::ptrdiff_t site : {2, 7, 8})
     target.site_returned(at + site);
-  EXPECT_FALSE(target.holds_probe(at + 2));
+  EXPECT_FALSE(target.holds_probe(at, 12));
   ASSERT_TRUE(target.read(at, read));
   EXPECT_EQ(read, memory);
 }

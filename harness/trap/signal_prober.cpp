@@ -32,9 +32,8 @@ const Promises kTransport = Promises::all_but({
 
 // Signals land in the handler and see its PC, or leave it by siglongjmp before the hit is counted; the kernel
 // is never asked to put an SS_AUTODISARM alternate stack back.
-// OwnTrapsDelivered: seen broken (SIGSEGV, with tls-slot); the cause is not known.
-const Promises kByIretq = Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump,
-                                             Promise::AltstackKept, Promise::OwnTrapsDelivered});
+const Promises kByIretq = Promises::all_but(
+    {Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
 
 std::uint8_t original_byte(const SiteRecord& record) {
   return record.displaced().instruction.bytes[0];
@@ -168,6 +167,7 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
   const std::lock_guard lock(mutex_);
   if (!session_)
     return SiteResults(sites.size(), not_open());
+  const CodeBatch one_file;
   const AddressSpace space = target_->address_space();
   std::vector<Operation> operations;
   operations.reserve(sites.size());
@@ -234,6 +234,7 @@ SiteResults SignalProber::remove(std::span<const Site> sites) {
 }
 
 SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
+  const CodeBatch one_file;
   std::vector<Operation> operations;
   for (const Site& site : sites) {
     Operation operation{live_record(site)};

@@ -35,10 +35,19 @@ constexpr std::uint8_t kLea[] = {0x48, 0x8D, 0xA4, 0x24};
 constexpr std::uint8_t kJump[] = {0xFF, 0x25, 0x00, 0x00, 0x00, 0x00};
 
 struct StackPlan final : StepPlan {
-  ExitCode code;               // AsTheMail: all of it; Nested: the instruction alone
-  std::size_t instruction = 0; // bytes
-  Address next{};
+  std::array<std::uint8_t, kMaxSlotBytes> code{}; // whole, but for the lea's displacement
+  std::size_t displacement = 0;                   // its offset; Nested only
 };
+
+// The instruction, the lea whose displacement each hit fills in, the jump.
+void build_nested(StackPlan& plan, const Instruction& instruction, const ExitCode& code) {
+  auto out = std::copy_n(code.bytes.begin(), instruction.length, plan.code.begin());
+  out = std::copy(std::begin(kLea), std::end(kLea), out);
+  plan.displacement = static_cast<std::size_t>(out - plan.code.begin());
+  out = std::copy(std::begin(kJump), std::end(kJump), out + sizeof(std::int32_t));
+  const Address next = instruction.next();
+  std::memcpy(&*out, &next, sizeof next);
+}
 
 // The pages this thread was lent last, so that hits at changing depths ask the kernel rarely.
 struct Lent {
@@ -58,7 +67,7 @@ public:
     const Promises both = Promises::all_but(
         {Promise::NoAddedMapping, Promise::NoWritableExecutable, Promise::SignalsSeeOriginalPc,
          Promise::FaultsSeeOriginalPc, Promise::RipRelative, Promise::AnyThreadPointer,
-         Promise::ProbesInOwnPath /* seen to crash with libc probed; cause unknown */, Promise::SmallStacks});
+         Promise::SmallStacks});
     return both & (kKind == Kind::AsTheMail
                        ? Promises::all_but({Promise::Reentrant, Promise::HandlersMayJump})
                        : Promises::all_but({Promise::AllControlFlow, Promise::StackOperands,
@@ -80,9 +89,10 @@ public:
     if (!code)
       return std::unexpected(code.error());
     auto plan = std::make_unique<StackPlan>();
-    plan->code = *code;
-    plan->instruction = instruction.length;
-    plan->next = instruction.next();
+    if (kKind == Kind::Nested)
+      build_nested(*plan, instruction, *code);
+    else
+      std::copy(code->bytes.begin(), code->bytes.end(), plan->code.begin());
     return plan;
   }
 
@@ -106,20 +116,15 @@ public:
   Footprint footprint() const override { return lent_.footprint(); }
 
 private:
+  // Sizes are constants, so that no call of libc's memcpy, which may be probed, comes of it (H68).
   static void write(TrapContext& context, const StackPlan& plan, Address slot) noexcept {
-    std::uint8_t* out = bytes_at(slot);
-    if (kKind == Kind::AsTheMail) {
-      std::memcpy(out, plan.code.bytes.data(), kMaxSlotBytes);
+    std::memcpy(bytes_at(slot), plan.code.data(), kMaxSlotBytes);
+    if (kKind == Kind::AsTheMail)
       return;
-    }
     const Address pointer{context.get(Register::Rsp)};
     const Address lowered{value(slot - kRedZoneBytes) & ~std::uintptr_t{15}};
     const auto back = static_cast<std::int32_t>(pointer - lowered);
-    out = std::copy_n(plan.code.bytes.data(), plan.instruction, out);
-    out = std::copy_n(kLea, sizeof kLea, out);
-    std::memcpy(out, &back, sizeof back);
-    out = std::copy_n(kJump, sizeof kJump, out + sizeof back);
-    std::memcpy(out, &plan.next, sizeof plan.next);
+    std::memcpy(bytes_at(slot) + plan.displacement, &back, sizeof back);
     context.set(Register::Rsp, value(lowered));
   }
 

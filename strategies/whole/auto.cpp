@@ -172,6 +172,9 @@ public:
       for (std::size_t i = 0; i < kPathCount; ++i)
         all.taken[i] += its.taken[i];
     }
+    // What a trap's first handler takes for the program's own it passes on to the other member, who knows.
+    constexpr auto kForeign = static_cast<std::size_t>(Path::ForeignTrap);
+    all.taken[kForeign] = members_.front()->paths().taken[kForeign];
     return all;
   }
 

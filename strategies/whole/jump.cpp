@@ -8,6 +8,7 @@
 // SIGTRAP blocked is killed, so that is not promised. Read jump_patch.h, trampoline.h, jump_writer.h,
 // jump_ledger.h.
 #include "harness/base/membarrier.h"
+#include "harness/base/process_memory.h"
 #include "harness/probe/admission.h"
 #include "harness/probe/registry.h"
 #include "harness/trap/departure.h"
@@ -108,6 +109,7 @@ public:
       return SiteResults(sites.size(), not_open());
     if (const Status taken = take_sigtrap(); !taken)
       return SiteResults(sites.size(), taken);
+    const CodeBatch one_file;
     const AddressSpace space = target_->address_space();
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
@@ -206,7 +208,7 @@ private:
       return std::unexpected(instruction.error());
     Probed& probed = probed_[site];
     if (probed.site != nullptr && probed.site->instruction.bytes == instruction->bytes &&
-        sites_.can_be_armed(*probed.site))
+        can_be_armed(*target_, *probed.site))
       return &probed;
     const auto index = probed.site != nullptr ? std::optional(probed.site->index) : std::nullopt;
     const auto made = sites_.make(*session_, *target_, space, site, *instruction, index);
@@ -224,10 +226,12 @@ private:
     probed.ledger.begin(counters_of(probed));
     s.live.store(true, std::memory_order_release); // pairs with proberace_trampoline_hit
     armed_[s.site.address] = &probed;
-    sites_.armed(s);
-    const std::size_t written = s.patch.written;
-    target_->site_taken(s.site.address, s.instruction.code().first(written),
-                        std::span(s.patch.bytes).first(written), *space.find(s.site.address));
+    const std::span patched = std::span(s.patch.bytes).first(s.patch.extent);
+    std::array<std::uint8_t, kMaxPatchBytes> original{}; // behind what is written, the same
+    std::ranges::copy(patched, original.begin());
+    std::ranges::copy(s.instruction.code().first(s.patch.written), original.begin());
+    target_->site_taken(s.site.address, std::span(original).first(patched.size()), patched,
+                        *space.find(s.site.address));
     touched_pages_.insert(page_of(s.site.address));
     touched_pages_.insert(page_of(s.site.address + (s.patch.written - 1)));
     if (s.patch.springboard != Address{})
@@ -239,12 +243,12 @@ private:
     JumpSite& s = *probed.site;
     s.live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
     armed_.erase(s.site.address);
-    sites_.disarmed(s);
     target_->site_returned(s.site.address);
     probed.ledger.end(counters_of(probed));
   }
 
   SiteResults remove_locked(std::span<const Site> sites) {
+    const CodeBatch one_file;
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     std::set<Address> taken; // a site named twice is not armed the second time

@@ -49,7 +49,7 @@ std::optional<Patch> pun(const PatchPlace& place, const JumpSite& site, bool& co
     return std::nullopt;
   for (std::size_t prefixes = 0; prefixes < length; ++prefixes) {
     const std::size_t extent = prefixes + kJumpBytes;
-    if (place.patched.overlaps(at, at + signed_size(extent))) {
+    if (place.target.holds_probe(at, extent)) {
       conflict = true;
       continue;
     }
@@ -135,18 +135,11 @@ std::optional<Patch> springboard(const PatchPlace& place, const JumpSite& site) 
 
 } // namespace
 
-bool PatchedBytes::overlaps(Address begin, Address end) const {
-  const auto next = ranges_.lower_bound(begin);
-  if (next != ranges_.end() && next->first < end)
-    return true;
-  return next != ranges_.begin() && std::prev(next)->second > begin;
-}
-
 std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite& site) {
   const Address at = site.site.address;
-  if (place.patched.overlaps(at, at + site.instruction.length))
+  if (place.target.holds_probe(at, site.instruction.length))
     return std::unexpected(Error{ErrorKind::Conflict, at,
-                                 "these bytes are part of another site's jump: remove that probe first"});
+                                 "these bytes are part of another probe: remove that first"});
   if (site.instruction.length >= kJumpBytes) {
     const std::vector<std::uint8_t> jump = jump_code(at, site.trampoline);
     Patch patch;
@@ -162,8 +155,8 @@ std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite
     return *patch;
   if (conflict)
     return std::unexpected(Error{ErrorKind::Conflict, at,
-                                 "a jump here would need bytes that another site's jump changes: remove that "
-                                 "probe first"});
+                                 "a jump here would need bytes that are part of another probe: remove that "
+                                 "first"});
   return std::unexpected(
       Error{ErrorKind::InstructionUnsupported, at,
             fmt::format("{} has {} bytes: no address that a pun could lead to is free, and there is no int3 "

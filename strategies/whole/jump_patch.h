@@ -13,25 +13,14 @@
 #include "strategies/whole/jump_site.h"
 #include "strategies/whole/trampoline_space.h"
 
+#include <map>
 #include <set>
 
 namespace proberace {
 
-// Bytes that jumps are made of, and springboards, by address.
-class PatchedBytes {
-public:
-  bool overlaps(Address begin, Address end) const;
-  void add(Address begin, Address end) { ranges_[begin] = end; }
-  void remove(Address begin) { ranges_.erase(begin); }
-
-private:
-  std::map<Address, Address> ranges_; // begin to end
-};
-
 struct PatchPlace {
   const Target& target;
   const AddressSpace& space;
-  const PatchedBytes& patched;
   TrampolineSpace& trampolines;
   std::set<Address>& springboards; // all that were ever given out
 };

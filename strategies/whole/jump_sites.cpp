@@ -24,23 +24,15 @@ bool jump_is_there(const JumpSite& site) {
   return holds(site, 0, site.patch.written);
 }
 
-bool JumpSites::can_be_armed(const JumpSite& s) const {
-  const auto taken = std::max<std::ptrdiff_t>(s.patch.extent, s.instruction.length);
-  return !patched_.overlaps(s.site.address, s.site.address + taken) &&
+bool can_be_armed(const Target& target, const JumpSite& s) {
+  return !target.holds_probe(s.site.address, std::max(s.patch.extent, s.instruction.length)) &&
          (s.patch.extent <= s.patch.written || holds(s, s.patch.written, s.patch.extent));
-}
-
-void JumpSites::armed(const JumpSite& s) {
-  patched_.add(s.site.address, s.site.address + s.patch.extent);
 }
 
 std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Target& target,
                                                 const AddressSpace& space, const Site& site,
                                                 const Instruction& instruction,
                                                 std::optional<std::uint32_t> index) {
-  if (patched_.overlaps(site.address, site.address + instruction.length))
-    return std::unexpected(Error{ErrorKind::Conflict, site.address,
-                                 "these bytes are part of another site's jump: remove that probe first"});
   if (sites_.size() == kMaxJumpSites)
     return std::unexpected(
         Error{ErrorKind::NoRoom, site.address,
@@ -51,7 +43,7 @@ std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Targ
   made.index = index.value_or(static_cast<std::uint32_t>(sites_.size() - 1));
   Status built = build_trampoline(trampolines_, made);
   if (built) {
-    auto patch = choose_patch({target, space, patched_, trampolines_, springboards_}, made);
+    auto patch = choose_patch({target, space, trampolines_, springboards_}, made);
     if (patch)
       made.patch = *patch;
     else

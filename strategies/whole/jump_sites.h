@@ -17,12 +17,6 @@ public:
                                        const Site& site, const Instruction& instruction,
                                        std::optional<std::uint32_t> index);
 
-  // Whether a site made earlier can be armed as it is: its bytes are free, and those behind a pun still spell
-  // its landing.
-  bool can_be_armed(const JumpSite& site) const;
-  void armed(const JumpSite& site);
-  void disarmed(const JumpSite& site) { patched_.remove(site.site.address); }
-
   // Whether a thread at this address runs our code, or has just trapped in it. Thread-safe while nothing is
   // made.
   bool runs_at(Address a) const {
@@ -40,10 +34,12 @@ public:
 private:
   TrampolineSpace trampolines_;
   std::deque<JumpSite> sites_; // never moved: trampolines hold their addresses
-  PatchedBytes patched_;
   std::set<Address> springboards_; // all that were ever given out
 };
 
+// Whether a site made earlier can be armed as it is: its bytes are free, and those behind a pun still spell
+// its landing.
+bool can_be_armed(const Target& target, const JumpSite& site);
 // Whether the jump is in memory.
 bool jump_is_there(const JumpSite& site);
 

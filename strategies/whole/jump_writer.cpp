@@ -1,41 +1,13 @@
 #include "strategies/whole/jump_writer.h"
 
 #include "harness/base/membarrier.h"
-#include "harness/base/raw_syscall.h"
+#include "harness/base/process_memory.h"
 
 #include <cerrno>
-#include <fcntl.h>
-#include <sys/syscall.h>
 
 namespace proberace {
 
 namespace {
-
-// One open /proc/self/mem a batch; closed before the process could fork with it.
-class CodeFile {
-public:
-  CodeFile() : descriptor_(raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC)) {}
-  ~CodeFile() {
-    if (descriptor_ >= 0)
-      raw_syscall(SYS_close, descriptor_);
-  }
-  CodeFile(const CodeFile&) = delete;
-  CodeFile& operator=(const CodeFile&) = delete;
-
-  // 0, or an errno. Bytes within one page are written by one copy.
-  int write(Address to, std::span<const std::uint8_t> bytes) const noexcept {
-    if (descriptor_ < 0)
-      return static_cast<int>(-descriptor_);
-    const long n =
-        raw_syscall(SYS_pwrite64, descriptor_, bytes.data(), bytes.size(), static_cast<long>(value(to)));
-    if (n < 0)
-      return static_cast<int>(-n);
-    return n == static_cast<long>(bytes.size()) ? 0 : EIO;
-  }
-
-private:
-  const long descriptor_;
-};
 
 constexpr std::array<std::uint8_t, kJumpBytes> kPadding{kInt3, kInt3, kInt3, kInt3, kInt3};
 
@@ -52,12 +24,12 @@ void fail(PatchWrite& w, int error) {
 }
 
 // The three steps of one direction, for all whose error is as asked for.
-void write_first(const CodeFile& file, PatchWrite& w, std::uint8_t byte) {
-  fail(w, file.write(w.site->site.address, {&byte, 1}));
+void write_first(PatchWrite& w, std::uint8_t byte) {
+  fail(w, write_code(w.site->site.address, {&byte, 1}));
 }
-void write_tail(const CodeFile& file, PatchWrite& w, std::span<const std::uint8_t> bytes) {
+void write_tail(PatchWrite& w, std::span<const std::uint8_t> bytes) {
   if (bytes.size() > 1)
-    fail(w, file.write(w.site->site.address + 1, bytes.subspan(1)));
+    fail(w, write_code(w.site->site.address + 1, bytes.subspan(1)));
 }
 std::span<const std::uint8_t> jump_bytes(const JumpSite& s) {
   return std::span(s.patch.bytes).first(s.patch.written);
@@ -71,72 +43,70 @@ void set_patching(JumpSite& s, bool on) {
     s.patching.store(now + 1, std::memory_order_release); // pairs with the SIGTRAP handler
 }
 
-void undo(const CodeFile& file, std::span<PatchWrite> failed) {
+void undo(std::span<PatchWrite> failed) {
   bool any = false;
   for (PatchWrite& w : failed)
     if (w.error) {
       any = true;
-      (void)file.write(w.site->site.address + 1, original_bytes(*w.site).subspan(1));
+      (void)write_code(w.site->site.address + 1, original_bytes(*w.site).subspan(1));
     }
   if (!any)
     return;
   serialise_cores();
   for (PatchWrite& w : failed)
     if (w.error)
-      (void)file.write(w.site->site.address, original_bytes(*w.site).first(1));
+      (void)write_code(w.site->site.address, original_bytes(*w.site).first(1));
   serialise_cores();
 }
 
 } // namespace
 
 void write_jumps(std::span<PatchWrite> batch) {
-  const CodeFile file;
   for (PatchWrite& w : batch) {
     set_patching(*w.site, true);                // before its int3 can be seen (H18)
     if (w.site->patch.springboard != Address{}) // its first byte is an int3, as it was
       fail(w,
-           file.write(w.site->patch.springboard + 1, std::span(w.site->patch.springboard_bytes).subspan(1)));
+           write_code(w.site->patch.springboard + 1, std::span(w.site->patch.springboard_bytes).subspan(1)));
     if (!w.error)
-      write_first(file, w, kInt3);
+      write_first(w, kInt3);
   }
   serialise_cores();
   for (PatchWrite& w : batch) {
     if (w.error)
       continue;
-    write_tail(file, w, jump_bytes(*w.site));
+    write_tail(w, jump_bytes(*w.site));
     if (w.site->patch.springboard != Address{})
-      fail(w, file.write(w.site->patch.springboard, std::span(w.site->patch.springboard_bytes).first(1)));
+      fail(w, write_code(w.site->patch.springboard, std::span(w.site->patch.springboard_bytes).first(1)));
   }
   serialise_cores();
   for (PatchWrite& w : batch)
     if (!w.error)
-      write_first(file, w, jump_bytes(*w.site)[0]);
+      write_first(w, jump_bytes(*w.site)[0]);
   serialise_cores();
-  undo(file, batch);
+  undo(batch);
   for (PatchWrite& w : batch)
     set_patching(*w.site, false);
 }
 
 void write_originals(std::span<PatchWrite> batch) {
-  const CodeFile file;
   for (PatchWrite& w : batch) {
     set_patching(*w.site, true);
-    write_first(file, w, kInt3);
+    write_first(w, kInt3);
     if (!w.error && w.site->patch.springboard != Address{})
-      fail(w, file.write(w.site->patch.springboard, std::span(kPadding).first(1)));
+      fail(w, write_code(w.site->patch.springboard, std::span(kPadding).first(1)));
   }
   serialise_cores();
   for (PatchWrite& w : batch) {
     if (w.error)
       continue;
-    write_tail(file, w, original_bytes(*w.site));
+    write_tail(w, original_bytes(*w.site));
     if (w.site->patch.springboard != Address{})
-      fail(w, file.write(w.site->patch.springboard + 1, std::span(kPadding).subspan(1)));
+      fail(w, write_code(w.site->patch.springboard + 1, std::span(kPadding).subspan(1)));
   }
   serialise_cores();
   for (PatchWrite& w : batch)
     if (!w.error)
-      write_first(file, w, original_bytes(*w.site)[0]);
+      write_first(w, original_bytes(*w.site)[0]);
   serialise_cores();
   for (PatchWrite& w : batch)
     set_patching(*w.site, false);

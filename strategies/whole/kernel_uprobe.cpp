@@ -75,7 +75,6 @@ public:
         Promise::RedZoneIntact,     // the optimised five-byte nop writes a return address below rsp
         Promise::OwnTrapsDelivered, // behind a two-byte int 3 it steps back one byte, into its middle (H70)
         Promise::ChangesTakeEffect, // no handler
-        Promise::ThreadsMayEnd, // inherited events stop counting once a thread that inherited them has ended
         // VEX and EVEX instructions whose opcode is that of a short jump, call, push or nop are emulated as
         // such: the first instruction of libc's memset for AVX-512, vpbroadcastb (opcode 7a), as jp.
         Promise::ProbesInOwnPath,

@@ -1,37 +1,14 @@
 // What arming and disarming one site costs while threads execute it.
-#include "harness/machine/pin_plan.h"
 #include "harness/result/statistics.h"
-#include "stress/properties/probed_text.h"
+#include "stress/bench/runners.h"
 
-#include <atomic>
 #include <chrono>
-#include <thread>
 
 namespace proberace {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-struct Runners {
-  std::atomic<bool> stop{false};
-  std::atomic<std::size_t> started{0};
-  std::vector<std::thread> threads;
-
-  ~Runners() {
-    stop.store(true, std::memory_order_relaxed); // a flag; the join orders the rest
-    for (std::thread& t : threads)
-      t.join();
-  }
-};
-
-void execute_until_stopped(const ProbedText& probed, Runners& runners, int cpu) {
-  (void)pin_this_thread(cpu);
-  Mailbox mailbox;
-  runners.started.fetch_add(1, std::memory_order_release); // pairs with run_insertion
-  while (!runners.stop.load(std::memory_order_relaxed))
-    (void)probed.execute(0, mailbox);
-}
 
 double nanoseconds_since(Clock::time_point begin) {
   return std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
@@ -52,11 +29,7 @@ Verdict run_insertion(const Json& parameters, Arena&) {
   if (!opened)
     return verdict_of(opened.error());
   ProbedText& probed = **opened;
-  Runners runners;
-  for (std::size_t i = 0; i < threads; ++i)
-    runners.threads.emplace_back([&, i] { execute_until_stopped(probed, runners, plan->cpus[i]); });
-  while (runners.started.load(std::memory_order_acquire) < threads) // pairs with execute_until_stopped
-    std::this_thread::yield();
+  const Runners runners(probed, 0, std::span(plan->cpus).first(threads));
 
   std::vector<double> insert;
   std::vector<double> remove;

@@ -1,8 +1,7 @@
 // What grows: many sites armed at once, many sites armed in one batch, many threads on one site.
 #include "harness/base/signal_action.h"
-#include "harness/machine/pin_plan.h"
 #include "harness/result/statistics.h"
-#include "stress/properties/probed_text.h"
+#include "stress/bench/runners.h"
 
 #include <barrier>
 #include <chrono>
@@ -75,15 +74,20 @@ Verdict many_sites(const Json& parameters, Arena&) {
   return v;
 }
 
-// ---- batch: one site at a time, and all at once.
+// ---- batch: one site at a time, and all at once, while a thread on another core runs code beside them.
 
 Verdict batch(const Json& parameters, Arena&) {
   const std::size_t sites = parameters.at("sites");
-  auto opened = open_many(parameters, sites);
+  const auto plan = make_pin_plan("across-cores", 2);
+  if (!plan)
+    return verdict_of(plan.error());
+  (void)pin_this_thread(plan->cpus[0]);
+  auto opened = open_many(parameters, sites + 1);
   if (!opened)
     return verdict_of(opened.error());
   ProbedText& probed = **opened;
-  const std::span all(probed.sites());
+  const std::span all = std::span(probed.sites()).first(sites);
+  const Runners runner(probed, sites, std::span(plan->cpus).subspan(1, 1));
   std::vector<double> single_insert;
   std::vector<double> single_remove;
   for (std::size_t i = 0; i < 30; ++i) {

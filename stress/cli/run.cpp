@@ -3,13 +3,13 @@
 #include "harness/cli/command.h"
 #include "harness/cli/table.h"
 #include "harness/probe/registry.h"
+#include "harness/record/whole_file.h"
 #include "stress/run/launch.h"
 #include "stress/run/program_probes.h"
 #include "stress/run/program_watch.h"
 
 #include <cstring>
 #include <fmt/format.h>
-#include <fstream>
 #include <sys/wait.h>
 
 namespace proberace {
@@ -72,6 +72,13 @@ private:
       return std::unexpected(specs.error());
     if (const Status parts = make_parts(); !parts)
       return parts;
+    std::optional<WholeFile> out;
+    if (!out_.empty()) {
+      auto created = WholeFile::create(out_);
+      if (!created)
+        return std::unexpected(created.error());
+      out.emplace(std::move(*created));
+    }
     ProgramWatch watch; // from here on signals wait until the program can be left in order
     std::optional<Launch> launch;
     if (pid_ == 0) {
@@ -109,8 +116,11 @@ private:
     }
     const ProgramEnd end = watch.until_end(supervisor);
     const Status counted = way_->disarm();
-    print(process, places, end, supervisor.execs() - (launch ? 1 : 0));
-    return end.left ? counted : end.left;
+    const int execs = supervisor.execs() - (launch ? 1 : 0);
+    const Status printed = print(json_ ? as_json(process, places, end, execs).dump(2) + "\n"
+                                       : as_text(process, places, end, execs),
+                                 out);
+    return !end.left ? end.left : !counted ? counted : printed;
   }
 
   std::expected<std::vector<ProbeSpec>, Error> parse() const {
@@ -145,14 +155,12 @@ private:
     return {};
   }
 
-  void print(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end, int execs) const {
-    const std::string text =
-        json_ ? as_json(process, places, end, execs).dump(2) + "\n" : as_text(process, places, end, execs);
-    if (out_.empty())
-      fmt::print("{}", text);
-    else
-      std::ofstream(out_) << text;
+  static Status print(const std::string& text, std::optional<WholeFile>& out) {
+    if (out)
+      return out->write(text);
+    fmt::print("{}", text);
     std::fflush(stdout);
+    return {};
   }
 
   std::string as_text(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end,

@@ -1,0 +1,32 @@
+// A file that is there whole or not at all: written beside its place, and renamed.
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <cstdio>
+#include <memory>
+
+namespace proberace {
+
+class WholeFile {
+public:
+  // BadInput if nothing can be written there; asked before the work whose result it is for.
+  static std::expected<WholeFile, Error> create(const std::string& path);
+
+  WholeFile(WholeFile&&) noexcept = default;
+  ~WholeFile(); // leaves nothing, if write was not called
+
+  // Puts the text in place. System, and nothing is there, if not all of it could be written.
+  Status write(std::string_view text);
+
+private:
+  WholeFile() = default;
+
+  struct Close {
+    void operator()(std::FILE* file) const noexcept { std::fclose(file); }
+  };
+  std::string path_;
+  std::unique_ptr<std::FILE, Close> part_;
+};
+
+} // namespace proberace
