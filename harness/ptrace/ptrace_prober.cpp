@@ -133,6 +133,7 @@ SiteResults PtraceProber::insert(std::span<const Site> sites) {
   if (!is_open())
     return SiteResults(sites.size(), not_open());
   const AddressSpace space = target_->address_space();
+  admission_->begin_batch();
   std::vector<CommandSite> asked(sites.size());
   SiteResults results(sites.size());
   for (std::size_t i = 0; i < sites.size(); ++i) {

@@ -2,6 +2,7 @@
 
 #include "harness/base/process_memory.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <sys/mman.h>
 
@@ -14,13 +15,32 @@ std::expected<int, Error> NearSlots::map(Address page) {
 }
 
 Status NearSlots::write(Address slot, std::span<const std::uint8_t> code) {
-  if (const int error = write_code(slot, code); error != 0)
+  const std::ptrdiff_t offset = slot - run_start_;
+  const bool continues = !run_.empty() && offset >= 0 && offset <= static_cast<std::ptrdiff_t>(run_.size());
+  if (!continues) {
+    if (const Status flushed = flush(); !flushed)
+      return flushed;
+    run_start_ = slot;
+  }
+  const auto begin = static_cast<std::size_t>(continues ? offset : 0);
+  run_.resize(std::max(run_.size(), begin + code.size()));
+  std::ranges::copy(code, run_.begin() + static_cast<std::ptrdiff_t>(begin));
+  return {};
+}
+
+Status NearSlots::flush() {
+  if (run_.empty())
+    return {};
+  const int error = write_code(run_start_, run_);
+  run_.clear();
+  if (error != 0)
     return std::unexpected(
-        system_error("cannot write an out-of-line slot through /proc/self/mem", error, slot));
+        system_error("cannot write out-of-line slots through /proc/self/mem", error, run_start_));
   return {};
 }
 
 void NearSlots::release_all() noexcept {
+  run_.clear();
   for (; pages() != 0; drop_last_page())
     ::munmap(bytes_at(last_page()), kPageBytes);
   forget_pages();

@@ -10,13 +10,19 @@ class NearSlots final : public PagedSlots {
 public:
   ~NearSlots() override { release_all(); }
 
+  // Kept until `flush`, so that neighbouring slots of a batch are written by one call.
   Status write(Address slot, std::span<const std::uint8_t> code) override;
+  // On return what was written is in memory. Before any thread is sent to a slot.
+  Status flush();
   // Precondition: no thread is in a slot, and none can be sent to one.
   void release_all() noexcept;
 
 private:
   AddressSpace space() const override { return AddressSpace::read(); }
   std::expected<int, Error> map(Address page) override;
+
+  Address run_start_{}; // of what is not in memory yet
+  std::vector<std::uint8_t> run_;
 };
 
 } // namespace proberace

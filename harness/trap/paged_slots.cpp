@@ -28,21 +28,37 @@ std::vector<Address> free_pages_near(const AddressSpace& space, Address near) {
   return found;
 }
 
+std::expected<bool, Error> PagedSlots::try_page(Address page, Address near) {
+  const auto refused = map(page);
+  if (!refused)
+    return std::unexpected(refused.error());
+  if (*refused == ENOMEM)
+    return std::unexpected(Error{ErrorKind::MappingLimit, near,
+                                 "no out-of-line page: out of memory, or vm.max_map_count is reached"});
+  if (*refused != 0)
+    return false; // taken, or below vm.mmap_min_addr
+  pages_.push_back(Page{page, 0});
+  std::array<std::uint8_t, kPageBytes> traps; // a stray jump into an unused slot stops at once
+  traps.fill(kInt3);
+  if (const Status written = write(page, traps); !written)
+    return std::unexpected(written.error());
+  return true;
+}
+
+// Below the newest, where the next is most often free; only then by a look at all mappings.
 Status PagedSlots::add_page(Address near) {
-  for (const Address candidate : free_pages_near(space(), near)) {
-    const auto refused = map(candidate);
-    if (!refused)
-      return std::unexpected(refused.error());
-    if (*refused == ENOMEM)
-      return std::unexpected(Error{ErrorKind::MappingLimit, near,
-                                   "no out-of-line page: out of memory, or vm.max_map_count is reached"});
-    if (*refused != 0)
-      continue; // taken meanwhile, or below vm.mmap_min_addr
-    pages_.push_back(Page{candidate, 0});
-    std::array<std::uint8_t, kPageBytes> traps; // a stray jump into an unused slot stops at once
-    traps.fill(kInt3);
-    return write(candidate, traps);
-  }
+  constexpr auto kPage = static_cast<std::ptrdiff_t>(kPageBytes);
+  std::expected<bool, Error> mapped = false;
+  if (!pages_.empty() && in_slot_reach(last_page() - kPage, near))
+    mapped = try_page(last_page() - kPage, near);
+  if (mapped && !*mapped)
+    for (const Address candidate : free_pages_near(space(), near))
+      if (mapped = try_page(candidate, near); !mapped || *mapped)
+        break;
+  if (!mapped)
+    return std::unexpected(mapped.error());
+  if (*mapped)
+    return {};
   return std::unexpected(
       Error{ErrorKind::NoRoom, near,
             fmt::format("no free page within {} MiB for an out-of-line slot", kSlotReach >> 20)});

@@ -43,6 +43,8 @@ private:
     Address start{};
     std::size_t used = 0; // bytes
   };
+  // Whether the page is ours now.
+  std::expected<bool, Error> try_page(Address page, Address near);
   Status add_page(Address near);
 
   std::vector<Page> pages_;

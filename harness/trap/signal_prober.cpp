@@ -44,6 +44,23 @@ bool byte_is(Address at, std::uint8_t wanted) {
   return read_code(at, {&byte, 1}) && byte == wanted;
 }
 
+// Looks at code, each page once: for many sites at once, once nothing more is written.
+class CodeSeen {
+public:
+  bool byte_is(Address at, std::uint8_t wanted) {
+    if (page_ != page_of(at)) {
+      page_ = page_of(at);
+      readable_ = read_code(page_, bytes_);
+    }
+    return readable_ && bytes_[offset_in_page(at)] == wanted;
+  }
+
+private:
+  Address page_{}; // none
+  bool readable_ = false;
+  std::array<std::uint8_t, kPageBytes> bytes_{};
+};
+
 } // namespace
 
 struct SignalProber::Operation {
@@ -169,6 +186,7 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
     return SiteResults(sites.size(), not_open());
   const CodeBatch one_file;
   const AddressSpace space = target_->address_space();
+  admission_->begin_batch();
   std::vector<Operation> operations;
   operations.reserve(sites.size());
   for (const Site& site : sites) {
@@ -207,14 +225,17 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
       batch.push_back(operation.write);
   if (batch.empty())
     return;
-  armer_->arm(space, batch);
+  const Status slots_written = slots_.flush();
+  if (slots_written)
+    armer_->arm(space, batch);
+  CodeSeen seen;
   auto write = batch.begin();
   for (Operation& operation : operations) {
     if (!operation.record)
       continue;
     const ByteWrite& done = *write++;
-    std::optional<Error> error = done.error;
-    if (!error && !seen_armed(done.address))
+    std::optional<Error> error = slots_written ? done.error : slots_written.error();
+    if (!error && !seen.byte_is(done.address, kInt3) && !seen_armed(done.address))
       error = Error{ErrorKind::NotTakingEffect, done.address,
                     "the probe's byte was written but is not there"}; // H64
     if (!error)

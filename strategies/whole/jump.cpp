@@ -111,6 +111,7 @@ public:
       return SiteResults(sites.size(), taken);
     const CodeBatch one_file;
     const AddressSpace space = target_->address_space();
+    admission_->begin_batch();
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     for (const Site& site : sites) {

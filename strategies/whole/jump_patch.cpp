@@ -21,21 +21,22 @@ constexpr std::ptrdiff_t signed_size(std::size_t n) noexcept {
 }
 
 // A landing among the 256^free addresses from `first` on; writes its jump to the trampoline.
-std::optional<Address> land(TrampolineSpace& space, Address first, std::size_t free, Address trampoline) {
+std::optional<Address> land(const PatchPlace& place, Address first, std::size_t free, Address trampoline) {
+  TrampolineSpace& space = place.trampolines;
   const std::size_t window = std::size_t{1} << (8 * free);
   const std::size_t stride = std::max<std::size_t>(kPageBytes, window / kPagesToTry & ~(kPageBytes - 1));
   for (std::size_t page = 0; page < window; page += stride) {
     const Address begin = first + signed_size(page);
     const Address end = std::min(page_of(begin) + kPageBytes, first + signed_size(window));
-    int refused = 0;
-    for (Address at = begin; at < end && refused < 2; at = at + 16) {
+    const bool anothers = place.space.find(begin) != nullptr && !space.contains(begin);
+    for (Address at = begin; !anothers && at < end; at = at + 16) {
       const std::vector<std::uint8_t> code = jump_code(at, trampoline);
-      if (!space.reserve_at(at, code.size())) {
-        refused += !space.contains(at); // the page is another's
-        continue;
+      if (space.reserve_at(at, code.size())) {
+        if (space.write(at, code))
+          return at;
+      } else if (!space.contains(at)) {
+        break; // the page has become another's
       }
-      if (space.write(at, code))
-        return at;
     }
   }
   return std::nullopt;
@@ -59,7 +60,7 @@ std::optional<Patch> pun(const PatchPlace& place, const JumpSite& site, bool& co
     spelled &= ~static_cast<std::uint32_t>((std::uint64_t{1} << (8 * free)) - 1);
     const Address next = at + signed_size(extent);
     const auto landing =
-        land(place.trampolines, next + static_cast<std::int32_t>(spelled), free, site.trampoline);
+        land(place, next + static_cast<std::int32_t>(spelled), free, site.trampoline);
     if (!landing)
       continue;
     const auto distance = static_cast<std::int32_t>(*landing - next);
@@ -82,13 +83,16 @@ void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step,
                      std::set<Address>& padding) {
   constexpr std::ptrdiff_t kReach = 128 + kJumpBytes;
   std::set<Address> found;
+  std::array<std::uint8_t, kPageBytes> page{};
+  Address page_read{}; // none
   for (Address a = from; std::abs(a - site) <= kReach; a = a + step) {
     const Mapping* mapping = place.space.find(a);
     if (mapping == nullptr || !mapping->contains(site) || place.target.functions().containing(place.space, a))
       break;
-    std::uint8_t byte = 0;
-    if (!read_memory(a, {&byte, 1}))
+    if (page_read != page_of(a) && !read_memory(page_of(a), page))
       break;
+    page_read = page_of(a);
+    const std::uint8_t byte = page[offset_in_page(a)];
     const auto ours = place.springboards.upper_bound(a);
     const bool taken = ours != place.springboards.begin() && a - *std::prev(ours) < signed_size(kJumpBytes);
     if (!taken && byte != kInt3)

@@ -129,6 +129,7 @@ public:
       return SiteResults(sites.size(),
                          std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"}));
     const AddressSpace space = target_->address_space();
+    admission_->begin_batch();
     SiteResults results;
     for (const Site& site : sites)
       results.push_back(insert_one(space, site));

@@ -47,6 +47,10 @@ inline CellSpec test_cell(const std::string& experiment, const std::string& stra
 inline bool takes_no_trap(const std::string& strategy) {
   return strategy == "jump";
 }
+// Where a jump fits.
+inline bool may_take_no_trap(const std::string& strategy) {
+  return takes_no_trap(strategy) || strategy.starts_with("auto");
+}
 
 // Runs the cell. Skips the test, with the reason, where the machine lacks what it takes.
 #define PROBERACE_EXPECT_HELD(verdict, spec)                                                                 \

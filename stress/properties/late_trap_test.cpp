@@ -98,7 +98,7 @@ std::vector<std::string> traceable_strategies() {
   auto names = strategies_promising(
       {Promise::ExactCounts, Promise::RemovalWhileRunning, Promise::StackOperands}); // the body pops
   std::erase_if(names, [](const std::string& n) {
-    return n.find("stop-world") != n.npos || n.starts_with("ptrace:") || is_peer(n) || takes_no_trap(n);
+    return n.find("stop-world") != n.npos || n.starts_with("ptrace:") || is_peer(n) || may_take_no_trap(n);
   });
   return names;
 }

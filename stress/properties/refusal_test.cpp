@@ -103,7 +103,7 @@ Verdict refuses(const Json& parameters, Arena&) {
     return broken("refusal", "the same site twice in a batch");
   reinterpret_cast<void (*)()>(bytes_at(text->start() + 4))(); // the ret: the text is still whole
   // A jump covers more than the good site's first byte.
-  const bool jumps = takes_no_trap(parameters.at("strategy"));
+  const bool jumps = may_take_no_trap(parameters.at("strategy"));
   if (byte_at(at(3).address) != kInt3 || byte_at(at(4).address) != kCode[4] ||
       (!jumps && byte_at(at(1).address) != kCode[1]))
     return broken("bytes", "a refused site's bytes changed");
