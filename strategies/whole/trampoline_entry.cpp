@@ -174,9 +174,9 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   if (session == nullptr)
     return;
   ThreadRecord& thread = session->threads.mine();
-  // The contract of a hit handler: other signals are held back (prober.h).
+  // The contract of a hit handler: other signals are held back (prober.h); a probe inside it may trap.
   const bool calls = session->handler != nullptr;
-  std::uint64_t mask = kAllSignals;
+  std::uint64_t mask = kAllSignals & ~signal_bit(SIGTRAP);
   if (calls)
     raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &mask, sizeof mask);
   {
