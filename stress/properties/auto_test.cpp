@@ -39,10 +39,16 @@ Verdict chooses(const Json& parameters, Arena&) {
   auto code = ProbedCode::armed(parameters, {kIncrement, kCallThroughStack});
   if (!code)
     return verdict_of(code.error());
-  for (std::uint64_t i = 0; i < kTimes; ++i)
+  std::int64_t mapped_at_first = 0;
+  for (std::uint64_t i = 0; i < kTimes; ++i) {
     for (const std::size_t body : {0, 1})
       if ((*code)->function<Increment>(body)(i) != i + 1)
         return broken("wrong-result", fmt::format("body {} of {}", body, i));
+    if (i == 0)
+      mapped_at_first = (*code)->prober().footprint().mapped_bytes;
+  }
+  if ((*code)->prober().footprint().mapped_bytes != mapped_at_first)
+    return broken("footprint", "a thread's later hits map more records");
   const PathCounts paths = (*code)->prober().paths();
   const bool may_jump = parameters.at("jumps");
   const std::uint64_t jumped = may_jump ? kTimes : 0;
