@@ -183,6 +183,25 @@ Verdict private_page(const Json& parameters, Arena&) {
   return held();
 }
 
+// The same while a neighbour is armed.
+Verdict byte_written_later(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement, kLoad});
+  if (!code)
+    return verdict_of(code.error());
+  const std::uint64_t words[] = {10, 20};
+  const std::uint8_t displacement = 8;
+  constexpr std::ptrdiff_t kDisplacement = 3;
+  if (const Status inserted = first_error((*code)->prober().insert({{(*code)->site(0)}})); !inserted)
+    return verdict_of(inserted.error());
+  if (write_code((*code)->site(1).address + kDisplacement, {&displacement, 1}) != 0)
+    return broken("setup", "the other tool's byte cannot be written");
+  if (const Status removed = first_error((*code)->prober().remove({{(*code)->site(0)}})); !removed)
+    return broken("operation", describe(removed.error()));
+  return (*code)->function<Increment>()(1) == 2 && (*code)->function<Load>(1)(words) == words[1]
+             ? held()
+             : broken("other-bytes", "another tool's byte is lost after removal");
+}
+
 // ---- H66: three instructions within five bytes.
 
 PROBERACE_SNIPPET(Crowded, R"(
@@ -231,6 +250,7 @@ Verdict crowded(const Json& parameters, Arena&) {
 const bool registered = register_experiment("test/batch-under-limit", &batch_under_limit) &&
                         register_experiment("test/no-room-in-reach", &no_room_in_reach) &&
                         register_experiment("test/private-page", &private_page) &&
+                        register_experiment("test/byte-written-later", &byte_written_later) &&
                         register_experiment("test/crowded", &crowded);
 
 class Room : public testing::TestWithParam<std::string> {
@@ -262,6 +282,14 @@ TEST_P(Room, H38_WithoutRoomInReachASiteIsRefusedAndNotDropped) {
 
 TEST_P(Room, H63_AnotherToolsByteSurvivesRemoval) {
   PROBERACE_EXPECT_TEST_HELD("private-page", GetParam());
+}
+
+// The armers that write in place; a swapped page takes with it what others wrote to the copy.
+TEST(Poke, H63_AnotherToolsByteOfMeanwhileSurvivesRemoval) {
+  for (const char* strategy : {"poke+xol-vma", "poke/drop+xol-vma", "poke/raw+xol-vma"}) {
+    SCOPED_TRACE(strategy);
+    PROBERACE_EXPECT_TEST_HELD("byte-written-later", strategy);
+  }
 }
 
 TEST_P(Room, H66_SitesThatOverlapAreRefusedOrHarmless) {
