@@ -2,8 +2,8 @@
 //
 // Code is written through /proc/self/mem: the kernel breaks copy-on-write first (FOLL_FORCE, mm/gup.c), so
 // nothing ever becomes writable and executable and no mapping is added or split. An open /proc/self/mem stays
-// bound to the memory it was opened on: after fork it would write to the parent (H27). So it is opened for each
-// access, or for each batch (CodeBatch).
+// bound to the memory it was opened on: after fork it would write to the parent (H27). So it is opened for
+// each access, or for each batch (CodeBatch).
 #pragma once
 
 #include "harness/base/address.h"

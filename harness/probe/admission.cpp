@@ -25,8 +25,8 @@ const std::vector<bool>& Admission::boundaries(const FunctionRange& function) {
   const auto [it, fresh] = boundaries_.try_emplace({function.start, function.generation});
   if (fresh) {
     std::vector<std::uint8_t> code(static_cast<std::size_t>(function.end - function.start));
-    it->second = read(function.start, code) ? instruction_boundaries(code)
-                                                    : std::vector<bool>(code.size(), false);
+    it->second =
+        read(function.start, code) ? instruction_boundaries(code) : std::vector<bool>(code.size(), false);
   }
   return it->second;
 }

@@ -30,7 +30,7 @@ private:
 
   using Page = std::array<std::uint8_t, kPageBytes>;
   const Target& target_;
-  std::map<Address, std::optional<Page>> pages_; // none where it is not readable
+  std::map<Address, std::optional<Page>> pages_;                              // none where it is not readable
   std::map<std::pair<Address, std::uint64_t>, std::vector<bool>> boundaries_; // by function and generation
 };
 

@@ -105,10 +105,10 @@ std::expected<std::vector<Promise>, Error> promises_asked(const std::string& str
     const std::string promise = strategy.substr(from, end - from);
     const auto known = promise_named(promise);
     if (!known)
-      return std::unexpected(Error{
-          ErrorKind::BadInput,
-          {},
-          fmt::format("no promise is called '{}' in '{}': see proberace list", promise, strategy)});
+      return std::unexpected(
+          Error{ErrorKind::BadInput,
+                {},
+                fmt::format("no promise is called '{}' in '{}': see proberace list", promise, strategy)});
     asked.push_back(*known);
     from = end + 1;
   }

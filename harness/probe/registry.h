@@ -56,8 +56,8 @@ std::vector<std::string> strategy_names();
 
 // Few strategies that have every plug-in among them: each armer beside the reference stepper `xol-vma`, each
 // stepper beside the reference armer `poke`; under the other transports each stepper that is not composed of
-// others, and the armer that stops threads; the whole ones; in the same order. What is tested, measured and drawn where all combinations
-// would be too many.
+// others, and the armer that stops threads; the whole ones; in the same order. What is tested, measured and
+// drawn where all combinations would be too many.
 std::vector<std::string> covering_strategies();
 
 // What a plug-in itself promises: an armer, a stepper, or a whole strategy. Null for a transport.

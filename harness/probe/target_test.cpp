@@ -57,7 +57,8 @@ TEST(Target, AReplacedPageIsStillKnownAsItsFile) {
 
 TEST(Target, ReadsItsOwnBytesWhereProbersHaveWritten) {
   const Target target;
-  std::array<std::uint8_t, 12> memory{0x10, 0x11, kInt3, 0x22, 0x23, 0x15, kInt3, kInt3, 0x99, 0x19, 0x1a, 0x1b};
+  std::array<std::uint8_t, 12> memory{0x10,  0x11,  kInt3, 0x22, 0x23, 0x15,
+                                      kInt3, kInt3, 0x99,  0x19, 0x1a, 0x1b};
   const Address at = address_of(memory.data());
   const Mapping mapping{};
   const std::uint8_t jump[] = {0xe9, 0x22, 0x23};
@@ -68,7 +69,8 @@ TEST(Target, ReadsItsOwnBytesWhereProbersHaveWritten) {
   target.site_taken(at + 8, {&original, 1}, {&kInt3, 1}, mapping); // overwritten since by the program
   std::array<std::uint8_t, 12> read{};
   ASSERT_TRUE(target.read(at, read));
-  EXPECT_EQ(read, (std::array<std::uint8_t, 12>{0x10, 0x11, 0x12, 0x13, 0x14, 0x15, kInt3, 0x17, 0x99, 0x19, 0x1a, 0x1b}));
+  EXPECT_EQ(read, (std::array<std::uint8_t, 12>{0x10, 0x11, 0x12, 0x13, 0x14, 0x15, kInt3, 0x17, 0x99, 0x19,
+                                                0x1a, 0x1b}));
   std::array<std::uint8_t, 2> middle{};
   ASSERT_TRUE(target.read(at + 3, middle)) << "from the middle of a patch";
   EXPECT_EQ(middle, (std::array<std::uint8_t, 2>{0x13, 0x14}));

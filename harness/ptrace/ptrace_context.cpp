@@ -92,9 +92,9 @@ void PtraceContext::stop_single_step() noexcept {
   trace_request(PTRACE_SETSIGMASK, tracee_.thread, sizeof tracee_.held_mask, &tracee_.held_mask);
 }
 
-// Written back even if it shows neither: the kernel's copy of the state may have lost the pointer (AMD's processors
-// save it only while an exception is pending: arch/x86/kernel/fpu/core.c, restore_fpregs_from_fpstate), the
-// registers that the thread goes on with not.
+// Written back even if it shows neither: the kernel's copy of the state may have lost the pointer (AMD's
+// processors save it only while an exception is pending: arch/x86/kernel/fpu/core.c,
+// restore_fpregs_from_fpstate), the registers that the thread goes on with not.
 void PtraceContext::move_x87_pointer(Address from, Address to) noexcept {
   user_fpregs_struct state;
   if (trace_request(PTRACE_GETFPREGS, tracee_.thread, 0, &state) != 0)

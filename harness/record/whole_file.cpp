@@ -32,8 +32,8 @@ WholeFile::~WholeFile() {
 
 Status WholeFile::write(std::string_view text) {
   std::FILE* const file = part_.release();
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0 &&
-                       ::fsync(::fileno(file)) == 0;
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
+                       std::fflush(file) == 0 && ::fsync(::fileno(file)) == 0;
   int error = errno;
   if (std::fclose(file) == 0 && written && ::rename(part_of(path_).c_str(), path_.c_str()) == 0)
     return {};

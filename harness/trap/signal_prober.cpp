@@ -32,8 +32,8 @@ const Promises kTransport = Promises::all_but({
 
 // Signals land in the handler and see its PC, or leave it by siglongjmp before the hit is counted; the kernel
 // is never asked to put an SS_AUTODISARM alternate stack back.
-const Promises kByIretq = Promises::all_but(
-    {Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
+const Promises kByIretq =
+    Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
 
 std::uint8_t original_byte(const SiteRecord& record) {
   return record.displaced().instruction.bytes[0];

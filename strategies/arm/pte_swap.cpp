@@ -12,8 +12,8 @@
 // How the copy gets there has two variants. `pte-swap/mremap`: an anonymous page, filled through
 // /proc/self/mem, is moved over the site's with mremap(2). `pte-swap/memfd`: the copy is a page of a memfd,
 // mapped over the site's with MAP_FIXED; each swap takes a fresh page of the file, because a forked child may
-// still show the one before (H27), so the file grows until close. Neither is ever writable and executable. What
-// another tool writes to the page while it is swapped goes with the copy.
+// still show the one before (H27), so the file grows until close. Neither is ever writable and executable.
+// What another tool writes to the page while it is swapped goes with the copy.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"

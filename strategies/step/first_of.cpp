@@ -2,7 +2,8 @@
 // instruction, chosen once, before the site is armed. The first pair is the kernel's own choice
 // (arch/x86/kernel/uprobes.c, arch_uprobe_analyze_insn). What such a stepper promises, all of them do.
 //
-// Which of them a site's plan belongs to is told by how the plan ends (PlanEnd), so that a hit needs no table.
+// Which of them a site's plan belongs to is told by how the plan ends (PlanEnd), so that a hit needs no
+// table.
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 
@@ -61,18 +62,19 @@ private:
 const bool registered = register_stepper(
     "emulate|xol-vma", "emulate where possible, else single-step a copy in a mapping added to the process",
     [] {
-      return std::make_unique<FirstOf>("emulate|xol-vma",
-                                       std::initializer_list<FirstOf::Choice>{
-                                           {PlanEnd::AtOnce, "emulate"}, {PlanEnd::AfterSteps, "xol-vma"}});
-    });
-const bool registered_with_boost = register_stepper(
-    "emulate|xol-boost|xol-vma", "emulate where possible, else a copy that ends in a jump back, else a step",
-    [] {
       return std::make_unique<FirstOf>(
-          "emulate|xol-boost|xol-vma",
-          std::initializer_list<FirstOf::Choice>{
-              {PlanEnd::AtOnce, "emulate"}, {PlanEnd::ByJump, "xol-boost"}, {PlanEnd::AfterSteps, "xol-vma"}});
+          "emulate|xol-vma", std::initializer_list<FirstOf::Choice>{{PlanEnd::AtOnce, "emulate"},
+                                                                    {PlanEnd::AfterSteps, "xol-vma"}});
     });
+const bool registered_with_boost =
+    register_stepper("emulate|xol-boost|xol-vma",
+                     "emulate where possible, else a copy that ends in a jump back, else a step", [] {
+                       return std::make_unique<FirstOf>(
+                           "emulate|xol-boost|xol-vma",
+                           std::initializer_list<FirstOf::Choice>{{PlanEnd::AtOnce, "emulate"},
+                                                                  {PlanEnd::ByJump, "xol-boost"},
+                                                                  {PlanEnd::AfterSteps, "xol-vma"}});
+                     });
 
 } // namespace
 

@@ -64,10 +64,10 @@ public:
     return kKind == Kind::AsTheMail ? "stack-slot" : "stack-slot-nested";
   }
   Promises promises() const noexcept override {
-    const Promises both = Promises::all_but(
-        {Promise::NoAddedMapping, Promise::NoWritableExecutable, Promise::SignalsSeeOriginalPc,
-         Promise::FaultsSeeOriginalPc, Promise::RipRelative, Promise::AnyThreadPointer,
-         Promise::SmallStacks});
+    const Promises both =
+        Promises::all_but({Promise::NoAddedMapping, Promise::NoWritableExecutable,
+                           Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc, Promise::RipRelative,
+                           Promise::AnyThreadPointer, Promise::SmallStacks});
     return both & (kKind == Kind::AsTheMail
                        ? Promises::all_but({Promise::Reentrant, Promise::HandlersMayJump})
                        : Promises::all_but({Promise::AllControlFlow, Promise::StackOperands,

@@ -63,9 +63,9 @@ template <std::size_t kSlots> class TlsSlot final : public Stepper {
 public:
   std::string_view name() const noexcept override { return kSlots == 1 ? "tls-slot" : "tls-slot-nested"; }
   Promises promises() const noexcept override {
-    const Promises nested = Promises::all_but(
-        {Promise::NoAddedMapping, Promise::NoWritableExecutable, Promise::SignalsSeeOriginalPc,
-         Promise::FaultsSeeOriginalPc, Promise::RipRelative, Promise::AnyThreadPointer});
+    const Promises nested = Promises::all_but({Promise::NoAddedMapping, Promise::NoWritableExecutable,
+                                               Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc,
+                                               Promise::RipRelative, Promise::AnyThreadPointer});
     return kSlots == 1 ? nested & Promises::all_but({Promise::Reentrant}) : nested;
   }
   bool needs_the_thread() const noexcept override { return true; }

@@ -1,10 +1,10 @@
 // auto: per site the fastest strategy whose promises cover what the caller asks.
 //
-// Idea: a jump where one fits, a trap where none does; and among the traps, emulation before a copy that jumps
-// back before a single step. That order is what `proberace bench` measures. `auto` asks for nothing beyond what
-// all of them promise; `auto:PROMISE,...` leaves out every strategy that does not promise what is named, and
-// where none is left in the process, the kernel's uprobes are asked. Trade-off: what two strategies change in a
-// process is what auto changes, and it promises only what both do.
+// Idea: a jump where one fits, a trap where none does; and among the traps, emulation before a copy that
+// jumps back before a single step. That order is what `proberace bench` measures. `auto` asks for nothing
+// beyond what all of them promise; `auto:PROMISE,...` leaves out every strategy that does not promise what is
+// named, and where none is left in the process, the kernel's uprobes are asked. Trade-off: what two
+// strategies change in a process is what auto changes, and it promises only what both do.
 #include "harness/probe/registry.h"
 
 #include <algorithm>
@@ -228,8 +228,8 @@ std::expected<std::unique_ptr<Prober>, Error> choose(std::span<const Promise> as
   return std::make_unique<Auto>(std::move(spelled), std::move(members));
 }
 
-const bool registered =
-    register_chooser("auto", "per site the fastest strategy that covers what is asked: auto:PROMISE,...", &choose);
+const bool registered = register_chooser(
+    "auto", "per site the fastest strategy that covers what is asked: auto:PROMISE,...", &choose);
 
 } // namespace
 

@@ -59,8 +59,7 @@ std::optional<Patch> pun(const PatchPlace& place, const JumpSite& site, bool& co
     std::memcpy(&spelled, code.data() + prefixes + 1, sizeof spelled);
     spelled &= ~static_cast<std::uint32_t>((std::uint64_t{1} << (8 * free)) - 1);
     const Address next = at + signed_size(extent);
-    const auto landing =
-        land(place, next + static_cast<std::int32_t>(spelled), free, site.trampoline);
+    const auto landing = land(place, next + static_cast<std::int32_t>(spelled), free, site.trampoline);
     if (!landing)
       continue;
     const auto distance = static_cast<std::int32_t>(*landing - next);
@@ -142,8 +141,8 @@ std::optional<Patch> springboard(const PatchPlace& place, const JumpSite& site) 
 std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite& site) {
   const Address at = site.site.address;
   if (place.target.holds_probe(at, site.instruction.length))
-    return std::unexpected(Error{ErrorKind::Conflict, at,
-                                 "these bytes are part of another probe: remove that first"});
+    return std::unexpected(
+        Error{ErrorKind::Conflict, at, "these bytes are part of another probe: remove that first"});
   if (site.instruction.length >= kJumpBytes) {
     const std::vector<std::uint8_t> jump = jump_code(at, site.trampoline);
     Patch patch;

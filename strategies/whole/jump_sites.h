@@ -33,7 +33,7 @@ public:
 
 private:
   TrampolineSpace trampolines_;
-  std::deque<JumpSite> sites_; // never moved: trampolines hold their addresses
+  std::deque<JumpSite> sites_;     // never moved: trampolines hold their addresses
   std::set<Address> springboards_; // all that were ever given out
 };
 

@@ -1,14 +1,14 @@
 // Writing jumps over code that others may be executing: int3 first.
 //
 // The order is Linux's own (arch/x86/kernel/alternative.c, smp_text_poke_batch_finish, formerly
-// text_poke_bp_batch): int3 on the first byte; every core serialises; the other bytes; serialise; the first byte; serialise.
-// While the int3 is there no thread passes, so it does not matter that the tail is written under another core's
-// fetch, or in pieces where it crosses a cache line or a page (H17). What it rests on: one byte is fetched
-// whole, old or new, and a core that has executed a serialising instruction since fetches the new. The manuals
-// ask for more (SDM vol. 3A, 9.1.3, wants the executing cores to wait; AMD APM vol. 2, 7.6.1, allows it for one
-// aligned quadword); vendor assurance is what the kernel's comment on the second step reports: "According to
-// Intel, this core syncing is very likely not necessary and we'd be safe even without it." The three
-// serialisations are one each a batch.
+// text_poke_bp_batch): int3 on the first byte; every core serialises; the other bytes; serialise; the first
+// byte; serialise. While the int3 is there no thread passes, so it does not matter that the tail is written
+// under another core's fetch, or in pieces where it crosses a cache line or a page (H17). What it rests on:
+// one byte is fetched whole, old or new, and a core that has executed a serialising instruction since fetches
+// the new. The manuals ask for more (SDM vol. 3A, 9.1.3, wants the executing cores to wait; AMD APM vol.
+// 2, 7.6.1, allows it for one aligned quadword); vendor assurance is what the kernel's comment on the second
+// step reports: "According to Intel, this core syncing is very likely not necessary and we'd be safe even
+// without it." The three serialisations are one each a batch.
 #pragma once
 
 #include "strategies/whole/jump_site.h"
@@ -22,10 +22,11 @@ struct PatchWrite {
   std::optional<Error> error{};
 };
 
-// A write that fails says so in its `error` and leaves the others unaffected. On return the bytes are in memory
-// and cores have serialised. What fails is undone.
+// A write that fails says so in its `error` and leaves the others unaffected. On return the bytes are in
+// memory and cores have serialised. What fails is undone.
 void write_jumps(std::span<PatchWrite> batch);
-// What fails stays as far as it got, with the int3 in front: the site is still armed, and can be removed again.
+// What fails stays as far as it got, with the int3 in front: the site is still armed, and can be removed
+// again.
 void write_originals(std::span<PatchWrite> batch);
 
 } // namespace proberace

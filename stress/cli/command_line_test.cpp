@@ -34,8 +34,9 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
                   "libz has no function 'nosuch'");
   expect_one_line(run("report /nonexistent"), 2, "/nonexistent/summary.json");
   expect_one_line(run("bench --out /proc/nowhere"), 2, "cannot write results to '/proc/nowhere'");
-  expect_one_line(run("run --strategy ptrace:poke+xol-vma --probe libc.so.6:exit --out /proc/nowhere -- /bin/true"), 2,
-                  "cannot write '/proc/nowhere'");
+  expect_one_line(
+      run("run --strategy ptrace:poke+xol-vma --probe libc.so.6:exit --out /proc/nowhere -- /bin/true"), 2,
+      "cannot write '/proc/nowhere'");
   expect_one_line(run("check --strategy auto:haste"), 2, "no promise is called 'haste'");
   expect_one_line(run("check --strategy jump:exact-counts"), 2, "jump takes no promises");
   expect_one_line(run("frobnicate"), 2, "--help");

@@ -89,8 +89,9 @@ Verdict nested(const Json& parameters, Arena&) {
   const std::uint64_t executed = 2 * kTimes; // of each body: by the test, and by the handler
   return calls == executed && (*code)->hits(0) == executed && (*code)->hits(1) == executed
              ? held()
-             : broken("wrong-count", fmt::format("{} calls of the handler, {} and {} hits, {} executions of each",
-                                                 calls, (*code)->hits(0), (*code)->hits(1), executed));
+             : broken("wrong-count",
+                      fmt::format("{} calls of the handler, {} and {} hits, {} executions of each", calls,
+                                  (*code)->hits(0), (*code)->hits(1), executed));
 }
 
 // ---- every neighbour asked for, in every order of two batches: armed exactly, or refused as a conflict
@@ -156,7 +157,8 @@ TEST(Auto, LeavesOutWhatDoesNotPromiseWhatIsAsked) {
 }
 
 TEST(Auto, AsksTheKernelWhereNoneInTheProcessPromisesIt) {
-  EXPECT_EQ((*make_prober("auto:sigtrap-may-be-blocked"))->promises(), (*make_prober("kernel-uprobe"))->promises());
+  EXPECT_EQ((*make_prober("auto:sigtrap-may-be-blocked"))->promises(),
+            (*make_prober("kernel-uprobe"))->promises());
 }
 
 TEST(Auto, WhatNobodyPromisesIsBadInput) {

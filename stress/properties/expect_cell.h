@@ -94,8 +94,8 @@ inline void expect_paths(const std::string& strategy, const Verdict& v) {
       EXPECT_EQ(taken(path), hits) << path;
       return;
     }
-  EXPECT_TRUE(chooses || strategy.find('|') != std::string::npos) << "which path do hits of " << strategy
-                                                                  << " take?";
+  EXPECT_TRUE(chooses || strategy.find('|') != std::string::npos)
+      << "which path do hits of " << strategy << " take?";
   EXPECT_EQ(taken("emulated") + taken("slot-jump") + taken("slot-step") + (chooses ? taken("trampoline") : 0),
             hits);
 }

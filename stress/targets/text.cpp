@@ -13,9 +13,9 @@ namespace proberace {
 namespace {
 constexpr std::size_t kSpacing = 64;
 
-// A place in the file that no earlier text had. Linux 6.18 can keep a uprobe that was closed, under the address
-// of its inode and its place in the file; a new file that gets the same inode has it too, and takes its
-// instruction for its own (results/findings/stale-uprobe.md).
+// A place in the file that no earlier text had. Linux 6.18 can keep a uprobe that was closed, under the
+// address of its inode and its place in the file; a new file that gets the same inode has it too, and takes
+// its instruction for its own (results/findings/stale-uprobe.md).
 off_t fresh_place() {
   std::uint32_t random = 0;
   if (::getrandom(&random, sizeof random, 0) != sizeof random)
