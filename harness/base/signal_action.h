@@ -40,6 +40,15 @@ SignalAction current_signal_action(int signo) noexcept;
 // signal-safe, from a handler: the signal goes to who had it before, or to its default, which ends the
 // program.
 void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) noexcept;
+// signal-safe. First in a handler: the kernel leaves RFLAGS.AC (SDM vol. 1, 3.4.3.3) as the program had it,
+// and compiled code is not aligned for it. The way out of the handler puts it back.
+[[gnu::always_inline]] inline void clear_alignment_check() noexcept {
+  asm volatile(
+      "leaq -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x40000, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp"
+      :
+      :
+      : "memory", "cc");
+}
 // Where a handler installed by us returns to: the first word of its frame.
 Address signal_restorer() noexcept;
 

@@ -85,15 +85,9 @@ namespace {
 
 constexpr greg_t kAlignmentCheck = 0x40000; // RFLAGS.AC, SDM vol. 1, 3.4.3.3
 
-// signal-safe. The way out of the handler puts it back.
-void clear_alignment_check() noexcept {
-  asm volatile("pushfq\n\tandq $~0x40000, (%%rsp)\n\tpopfq" : : : "memory", "cc");
-}
-
 // Both ways out begin alike. True if the thread may go on without the kernel's help: nothing was raised and
 // nothing is passed on.
 [[gnu::always_inline]] inline bool handle(int signo, siginfo_t* info, ucontext_t& raw_context) {
-  // The kernel leaves AC as the program had it, and compiled code is not aligned for it.
   if ((raw_context.uc_mcontext.gregs[REG_EFL] & kAlignmentCheck) != 0)
     clear_alignment_check();
   SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
