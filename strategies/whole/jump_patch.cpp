@@ -29,13 +29,14 @@ std::optional<Address> land(const PatchPlace& place, Address first, std::size_t 
     const Address begin = first + signed_size(page);
     const Address end = std::min(page_of(begin) + kPageBytes, first + signed_size(window));
     const bool anothers = place.space.find(begin) != nullptr && !space.contains(begin);
-    for (Address at = begin; !anothers && at < end; at = at + 16) {
+    int refused = 0; // the page's header, or its end, refuses once
+    for (Address at = begin; !anothers && at < end && refused < 2; at = at + 16) {
       const std::vector<std::uint8_t> code = jump_code(at, trampoline);
       if (space.reserve_at(at, code.size())) {
         if (space.write(at, code))
           return at;
-      } else if (!space.contains(at)) {
-        break; // the page has become another's
+      } else {
+        refused += !space.contains(at);
       }
     }
   }
