@@ -44,12 +44,16 @@ bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) no
          static_cast<long>(out.size());
 }
 
-CodeBatch::CodeBatch() noexcept {
+CodeBatch::CodeBatch() noexcept : outermost_(t_batch.file < 0) {
+  if (!outermost_)
+    return;
   t_batch.process = raw_syscall(SYS_getpid);
   t_batch.file = open_code();
 }
 
 CodeBatch::~CodeBatch() {
+  if (!outermost_)
+    return;
   const long file = t_batch.file;
   t_batch.file = -1; // before it is closed: a handler may interrupt here
   if (file >= 0)

@@ -34,6 +34,9 @@ public:
   ~CodeBatch();
   CodeBatch(const CodeBatch&) = delete;
   CodeBatch& operator=(const CodeBatch&) = delete;
+
+private:
+  const bool outermost_; // the file is its
 };
 
 } // namespace proberace

@@ -31,11 +31,10 @@ Status NearSlots::write(Address slot, std::span<const std::uint8_t> code) {
 Status NearSlots::flush() {
   if (run_.empty())
     return {};
-  const int error = write_code(run_start_, run_);
-  run_.clear();
-  if (error != 0)
+  if (const int error = write_code(run_start_, run_); error != 0) // kept, and tried again by the next flush
     return std::unexpected(
         system_error("cannot write out-of-line slots through /proc/self/mem", error, run_start_));
+  run_.clear();
   return {};
 }
 

@@ -12,7 +12,7 @@ public:
 
   // Kept until `flush`, so that neighbouring slots of a batch are written by one call.
   Status write(Address slot, std::span<const std::uint8_t> code) override;
-  // On return what was written is in memory. Before any thread is sent to a slot.
+  // On success all that was ever written is in memory. Before any thread is sent to a slot.
   Status flush();
   // Precondition: no thread is in a slot, and none can be sent to one.
   void release_all() noexcept;

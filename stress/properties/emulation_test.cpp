@@ -1,7 +1,7 @@
 // The steppers that emulate, through a real transport and on real threads: atomicity (H49), faults (H32), the
 // program's own single steps (H31), branches to themselves (H55), and which path a hit took.
 #include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
+#include "stress/properties/probed_code.h"
 
 #include <atomic>
 #include <csignal>
@@ -13,46 +13,6 @@
 namespace proberace {
 
 namespace {
-
-// One function of the given bytes, with probes at some of its instructions.
-class ProbedCode {
-public:
-  static std::expected<std::unique_ptr<ProbedCode>, Error> open(const std::string& strategy,
-                                                                std::span<const std::uint8_t> code,
-                                                                std::initializer_list<std::ptrdiff_t> sites) {
-    auto text = Text::of_bytes(code);
-    auto prober = make_prober(strategy);
-    if (!text || !prober)
-      return std::unexpected(text ? prober.error() : text.error());
-    std::unique_ptr<ProbedCode> self(new ProbedCode(std::move(*text)));
-    self->target_.add_function(self->text_.start(), code.size(), "code");
-    for (const std::ptrdiff_t offset : sites) {
-      const auto site = self->target_.site_at(self->text_.start() + offset);
-      if (!site)
-        return std::unexpected(site.error());
-      self->sites_.push_back(*site);
-    }
-    self->prober_ = std::move(*prober);
-    if (const Status opened = self->prober_->open(self->target_); !opened)
-      return std::unexpected(opened.error());
-    return self;
-  }
-
-  Status insert() { return first_error(prober_->insert(sites_)); }
-  Address start() const { return text_.start(); }
-  const Site& site(std::size_t i) const { return sites_.at(i); }
-  std::uint64_t hits(std::size_t i) const { return prober_->hits(sites_.at(i)); }
-  std::uint64_t took(Path path) const { return prober_->paths()[path]; }
-  template <typename F> F* function() const { return reinterpret_cast<F*>(bytes_at(text_.start())); }
-
-private:
-  explicit ProbedCode(Text text) : text_(std::move(text)) {}
-
-  Text text_;
-  Target target_;
-  std::vector<Site> sites_;
-  std::unique_ptr<Prober> prober_; // before the text goes
-};
 
 // ---- H49
 
@@ -98,11 +58,11 @@ const std::vector<AtomicCode>& atomic_codes() {
 Verdict atomic_sums(const Json& parameters, Arena&) {
   constexpr std::uint64_t kTimes = 5'000;
   const AtomicCode& wanted = atomic_codes().at(parameters.at("code"));
-  auto code = ProbedCode::open(parameters.at("strategy"), wanted.code, {wanted.site});
+  auto code = ProbedCode::open_bytes(parameters.at("strategy"), wanted.code, {wanted.site});
   auto unprobed = Text::of_bytes(wanted.code);
   if (!code || !unprobed)
     return verdict_of(code ? unprobed.error() : code.error());
-  if (const Status inserted = (*code)->insert(); !inserted)
+  if (const Status inserted = (*code)->insert_all(); !inserted)
     return verdict_of(inserted.error());
   Counter counter;
   std::atomic<std::uint64_t> added{0};
@@ -132,9 +92,9 @@ Verdict atomic_sums(const Json& parameters, Arena&) {
     return broken("atomicity", fmt::format("{}: {} additions on two threads sum up to {}", wanted.name,
                                            added.load(std::memory_order_relaxed), sum));
   const std::uint64_t hits = (*code)->hits(0);
-  if (hits != 3 * kTimes || (*code)->took(Path::Emulated) != hits)
-    return broken("path",
-                  fmt::format("{}: {} hits, {} emulated", wanted.name, hits, (*code)->took(Path::Emulated)));
+  if (hits != 3 * kTimes || (*code)->prober().paths()[Path::Emulated] != hits)
+    return broken("path", fmt::format("{}: {} hits, {} emulated", wanted.name, hits,
+                                      (*code)->prober().paths()[Path::Emulated]));
   return held();
 }
 
@@ -204,7 +164,7 @@ void mend(int signo, siginfo_t* info, void* raw) {
 
 Verdict fault_mended(const Json& parameters, Arena&) {
   const FaultCode& wanted = fault_codes().at(parameters.at("code"));
-  auto code = ProbedCode::open(parameters.at("strategy"), wanted.code, {wanted.site});
+  auto code = ProbedCode::open_bytes(parameters.at("strategy"), wanted.code, {wanted.site});
   if (!code)
     return verdict_of(code.error());
   struct sigaction action {};
@@ -219,7 +179,7 @@ Verdict fault_mended(const Json& parameters, Arena&) {
   std::array<Seen, 2> runs;
   for (const bool probed : {false, true}) {
     if (probed)
-      if (const Status inserted = (*code)->insert(); !inserted)
+      if (const Status inserted = (*code)->insert_all(); !inserted)
         return verdict_of(inserted.error());
     *memory = 7;
     ::mprotect(faulting_page, kPageBytes, wanted.protection);
@@ -256,9 +216,10 @@ Verdict fault_mended(const Json& parameters, Arena&) {
                     fmt::format("{}: register {} of the signal's context is {:#x}, unprobed {:#x}",
                                 wanted.name, r, probed, unprobed));
   }
-  if ((*code)->hits(0) != 2 || (*code)->took(Path::Emulated) != 2)
-    return broken("path", fmt::format("{}: {} hits, {} emulated: one that faults and one that completes",
-                                      wanted.name, (*code)->hits(0), (*code)->took(Path::Emulated)));
+  if ((*code)->hits(0) != 2 || (*code)->prober().paths()[Path::Emulated] != 2)
+    return broken("path",
+                  fmt::format("{}: {} hits, {} emulated: one that faults and one that completes", wanted.name,
+                              (*code)->hits(0), (*code)->prober().paths()[Path::Emulated]));
   return held();
 }
 
@@ -299,12 +260,12 @@ Verdict steps_itself(const Json& parameters, Arena&) {
   action.sa_sigaction = &note_step;
   action.sa_flags = SA_SIGINFO;
   ::sigaction(SIGTRAP, &action, nullptr); // before the prober takes it over
-  auto code = ProbedCode::open(parameters.at("strategy"), kCode, {1, 3, 6, 9});
+  auto code = ProbedCode::open_bytes(parameters.at("strategy"), kCode, {1, 3, 6, 9});
   if (!code)
     return verdict_of(code.error());
   auto* const run = (*code)->function<void()>();
   const auto unprobed = stepped_by_itself(run);
-  if (const Status inserted = (*code)->insert(); !inserted)
+  if (const Status inserted = (*code)->insert_all(); !inserted)
     return verdict_of(inserted.error());
   const auto probed = stepped_by_itself(run);
   if (unprobed.size() != 7 || probed != unprobed)
@@ -320,10 +281,10 @@ Verdict steps_itself(const Json& parameters, Arena&) {
 Verdict branch_to_itself(const Json& parameters, Arena&) {
   constexpr std::uint64_t kTurns = 50;
   constexpr std::uint8_t kCode[] = {0x48, 0x89, 0xf9, 0xe2, 0xfe, 0xc3}; // mov %rdi,%rcx; loop .; ret
-  auto code = ProbedCode::open(parameters.at("strategy"), kCode, {3});
+  auto code = ProbedCode::open_bytes(parameters.at("strategy"), kCode, {3});
   if (!code)
     return verdict_of(code.error());
-  if (const Status inserted = (*code)->insert(); !inserted)
+  if (const Status inserted = (*code)->insert_all(); !inserted)
     return verdict_of(inserted.error());
   (*code)->function<void(std::uint64_t)>()(kTurns);
   if ((*code)->hits(0) != kTurns)

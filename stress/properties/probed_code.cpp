@@ -32,21 +32,45 @@ std::expected<std::unique_ptr<ProbedCode>, Error> ProbedCode::open(const std::st
   if (!text)
     return std::unexpected(text.error());
   std::unique_ptr<ProbedCode> self(new ProbedCode(std::move(*text)));
+  std::vector<Address> addresses;
   std::size_t i = 0;
   for (const Snippet& s : snippets) {
     const Address entry = self->text_.start() + static_cast<std::ptrdiff_t>(offsets[i++]);
     self->entries_.push_back(entry);
     self->target_.add_function(entry, static_cast<std::size_t>(s.end - s.begin), "snippet");
-    for (const std::uint8_t* const* at = s.sites; *at != nullptr; ++at) {
-      const auto site = self->target_.site_at(entry + (*at - s.begin));
-      if (!site)
-        return std::unexpected(site.error());
-      self->sites_.push_back(*site);
-    }
+    for (const std::uint8_t* const* at = s.sites; *at != nullptr; ++at)
+      addresses.push_back(entry + (*at - s.begin));
   }
-  self->prober_ = std::move(*prober);
-  if (const Status opened = self->prober_->open(self->target_); !opened)
-    return std::unexpected(opened.error());
+  return open_sites(std::move(self), std::move(*prober), addresses);
+}
+
+std::expected<std::unique_ptr<ProbedCode>, Error>
+ProbedCode::open_bytes(const std::string& strategy, std::span<const std::uint8_t> code,
+                       std::initializer_list<std::ptrdiff_t> sites) {
+  auto prober = make_prober(strategy);
+  if (!prober)
+    return std::unexpected(prober.error());
+  auto text = Text::of_bytes(code, text_memory_for(**prober));
+  if (!text)
+    return std::unexpected(text.error());
+  std::unique_ptr<ProbedCode> self(new ProbedCode(std::move(*text)));
+  const Address entry = self->text_.start();
+  self->entries_.push_back(entry);
+  self->target_.add_function(entry, code.size(), "code");
+  std::vector<Address> addresses;
+  for (const std::ptrdiff_t offset : sites)
+    addresses.push_back(entry + offset);
+  return open_sites(std::move(self), std::move(*prober), addresses);
+}
+
+std::expected<std::unique_ptr<ProbedCode>, Error> ProbedCode::open_sites(std::unique_ptr<ProbedCode> self,
+                                                                         std::unique_ptr<Prober> prober,
+                                                                         std::span<const Address> addresses) {
+  self->prober_ = std::move(prober);
+  auto sites = open_with_sites(*self->prober_, self->target_, addresses);
+  if (!sites)
+    return std::unexpected(sites.error());
+  self->sites_ = std::move(*sites);
   return self;
 }
 

@@ -51,6 +51,11 @@ public:
   static std::expected<std::unique_ptr<ProbedCode>, Error> open(const std::string& strategy,
                                                                 std::initializer_list<Snippet> snippets);
 
+  // The same with one function of these bytes, and sites at these offsets.
+  static std::expected<std::unique_ptr<ProbedCode>, Error>
+  open_bytes(const std::string& strategy, std::span<const std::uint8_t> code,
+             std::initializer_list<std::ptrdiff_t> sites);
+
   // The same with the strategy named in the parameters, every site armed.
   static std::expected<std::unique_ptr<ProbedCode>, Error> armed(const Json& parameters,
                                                                  std::initializer_list<Snippet> snippets);
@@ -76,6 +81,9 @@ public:
 
 private:
   explicit ProbedCode(Text text) : text_(std::move(text)) {}
+  static std::expected<std::unique_ptr<ProbedCode>, Error> open_sites(std::unique_ptr<ProbedCode> self,
+                                                                      std::unique_ptr<Prober> prober,
+                                                                      std::span<const Address> addresses);
 
   Text text_;
   Target target_;

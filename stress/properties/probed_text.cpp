@@ -6,6 +6,20 @@ TextMemory text_memory_for(const Prober& prober) {
   return prober.promises().has(Promise::FileBackedText) ? TextMemory::PrivateFile : TextMemory::SharedMemory;
 }
 
+std::expected<std::vector<Site>, Error> open_with_sites(Prober& prober, const Target& target,
+                                                        std::span<const Address> addresses) {
+  std::vector<Site> sites;
+  for (const Address address : addresses) {
+    const auto site = target.site_at(address);
+    if (!site)
+      return std::unexpected(site.error());
+    sites.push_back(*site);
+  }
+  if (const Status opened = prober.open(target); !opened)
+    return std::unexpected(opened.error());
+  return sites;
+}
+
 std::expected<std::unique_ptr<ProbedText>, Error> ProbedText::open(const std::string& strategy,
                                                                    std::span<const Placement> placements) {
   auto prober = make_prober(strategy);
@@ -16,15 +30,14 @@ std::expected<std::unique_ptr<ProbedText>, Error> ProbedText::open(const std::st
     return std::unexpected(text.error());
   std::unique_ptr<ProbedText> self(new ProbedText(std::move(*text)));
   self->text_.declare(self->target_);
-  for (const PlacedBody& body : self->text_.bodies()) {
-    const auto site = self->target_.site_at(body.site);
-    if (!site)
-      return std::unexpected(site.error());
-    self->sites_.push_back(*site);
-  }
+  std::vector<Address> addresses;
+  for (const PlacedBody& body : self->text_.bodies())
+    addresses.push_back(body.site);
   self->prober_ = std::move(*prober);
-  if (const Status opened = self->prober_->open(self->target_); !opened)
-    return std::unexpected(opened.error());
+  auto sites = open_with_sites(*self->prober_, self->target_, addresses);
+  if (!sites)
+    return std::unexpected(sites.error());
+  self->sites_ = std::move(*sites);
   return self;
 }
 

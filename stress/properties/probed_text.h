@@ -14,6 +14,10 @@ namespace proberace {
 // The memory a strategy's text must lie in: a library's, unless it does not promise to work there.
 TextMemory text_memory_for(const Prober& prober);
 
+// Opens the prober on the target and makes a site of each address.
+std::expected<std::vector<Site>, Error> open_with_sites(Prober& prober, const Target& target,
+                                                        std::span<const Address> addresses);
+
 class ProbedText {
 public:
   // Opens the strategy on a text of the bodies, each with one site.
