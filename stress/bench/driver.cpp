@@ -29,7 +29,8 @@ void take(const Measurement& m, const Verdict& v, Samples& samples) {
     return;
   }
   for (const Metric& metric : m.metrics)
-    samples.by_key[metric.key].push_back(v.data.at(metric.key));
+    if (const Json& value = v.data.at(metric.key); !value.is_null())
+      samples.by_key[metric.key].push_back(value);
 }
 
 void add_rows(const Measurement& m, const Samples& samples, BenchOutcome& outcome) {

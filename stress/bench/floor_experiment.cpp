@@ -1,10 +1,9 @@
 // Floors: what the machine charges at the least, measured like everything else in the same run.
 #include "harness/base/raw_syscall.h"
-#include "harness/base/signal_action.h"
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
-#include "harness/probe/trap_context.h"
 #include "harness/result/statistics.h"
+#include "stress/bench/bare_trap.h"
 
 #include <atomic>
 #include <chrono>
@@ -12,7 +11,6 @@
 #include <map>
 #include <sys/syscall.h>
 #include <thread>
-#include <ucontext.h>
 
 // A function that only returns, so that nothing of it is inlined away.
 asm(R"(
@@ -31,24 +29,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// int3 alone: returns at once. A debug trap: the trap flag is cleared, so that a pair of traps is one step.
-void on_trap(int, siginfo_t* info, void* raw) {
-  auto& flags = static_cast<ucontext_t*>(raw)->uc_mcontext.gregs[REG_EFL];
-  if (info->si_code == SI_KERNEL && static_cast<ucontext_t*>(raw)->uc_mcontext.gregs[REG_RAX] == 1)
-    flags |= static_cast<greg_t>(kTrapFlag);
-  else
-    flags &= ~static_cast<greg_t>(kTrapFlag);
-}
-
 void trap(int n) {
   for (int i = 0; i < n; ++i)
-    asm volatile("int3" : : "a"(0) : "memory");
+    bare_trap();
 }
 
-// int3, then a single-stepped nop: the two traps of a stepped hit. The figure is of both.
+// The figure is of both traps.
 void step(int n) {
   for (int i = 0; i < n; ++i)
-    asm volatile("int3\n\tnop" : : "a"(1) : "memory");
+    bare_step();
 }
 
 void call(int n) {
@@ -125,8 +114,7 @@ Verdict run_floor(const Json& parameters, Arena&) {
   const auto plan = make_pin_plan(threads == 1 ? "same-pu" : "across-cores", threads);
   if (!plan)
     return verdict_of(plan.error());
-  if (const auto installed = install_signal_action(SIGTRAP, &on_trap, 0, kAllSignals); !installed)
-    return verdict_of(system_error("cannot install a SIGTRAP handler", installed.error()));
+  const BareTraps traps;
   (void)pin_this_thread(plan->cpus[0]);
   Verdict v;
   v.summary = "measured";

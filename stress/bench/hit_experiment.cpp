@@ -1,12 +1,15 @@
 // What a hit costs: one thread executes one probed body; the same body unprobed is measured in the same cell
-// and subtracted.
+// and subtracted, and batches of bare traps are measured in turn with batches of hits.
 #include "harness/machine/pin_plan.h"
+#include "harness/ptrace/proc_status.h"
 #include "harness/result/statistics.h"
+#include "stress/bench/bare_trap.h"
 #include "stress/bench/cycle_clock.h"
 #include "stress/bench/histogram.h"
 #include "stress/properties/probed_text.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -26,6 +29,33 @@ double median_of_batches(const ProbedText& probed, Mailbox& mailbox, int batches
   for (int i = 0; i < batches; ++i)
     samples.push_back(nanoseconds_each(probed, mailbox, executions));
   return median_of(samples);
+}
+
+double bare_trap_nanoseconds(int traps) {
+  const BareTraps bare;
+  const auto begin = Clock::now();
+  for (int i = 0; i < traps; ++i)
+    bare_trap();
+  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / traps;
+}
+
+struct Hits {
+  std::vector<double> each;
+  // Over the bare trap's cost in the same millisecond, because a neighbour on the host slows both. Empty if
+  // this thread is traced: a bare trap would be its tracer's.
+  std::vector<double> to_trap;
+};
+
+Hits hits_beside_traps(const ProbedText& probed, Mailbox& mailbox, int batches, int executions,
+                       double baseline) {
+  const bool traced = tracer_of(::gettid()) != 0;
+  Hits hits;
+  for (int i = 0; i < batches; ++i) {
+    hits.each.push_back(nanoseconds_each(probed, mailbox, executions) - baseline);
+    if (!traced)
+      hits.to_trap.push_back(hits.each.back() / bare_trap_nanoseconds(executions));
+  }
+  return hits;
 }
 
 Verdict run_hit(const Json& parameters, Arena&) {
@@ -55,7 +85,7 @@ Verdict run_hit(const Json& parameters, Arena&) {
     return verdict_of(inserted.error());
   (void)nanoseconds_each(probed, mailbox,
                          kHitsPerBatch); // warm: caches, the thread's record, the kernel's nop5
-  const double probed_each = median_of_batches(probed, mailbox, batches, kHitsPerBatch);
+  const Hits measured = hits_beside_traps(probed, mailbox, batches, kHitsPerBatch, baseline);
   Histogram cycles;
   for (int i = 0; i < singles; ++i) {
     const std::uint64_t begin = cycles_now();
@@ -72,7 +102,8 @@ Verdict run_hit(const Json& parameters, Arena&) {
   const auto at = [&](double share) { return static_cast<double>(cycles.percentile(share)) * nanoseconds; };
   Verdict v;
   v.summary = "measured";
-  v.data = Json{{"hit_ns", probed_each - baseline},
+  v.data = Json{{"hit_ns", median_of(measured.each)},
+                {"to_trap", measured.to_trap.empty() ? Json() : Json(median_of(measured.to_trap))},
                 {"baseline_ns", baseline},
                 {"hits", hits},
                 {"hit_p50_ns", at(0.5)},

@@ -12,7 +12,7 @@ namespace proberace {
 struct Metric {
   std::string name; // metric in summary.json
   std::string unit;
-  std::string key; // of the cell's data
+  std::string key; // of the cell's data; null there if it could not be measured, which gives no row
 };
 
 struct Measurement {

@@ -38,7 +38,10 @@ Measurement hit(const std::string& strategy, const char* body, bool full) {
           strategy,
           1,
           "same-pu",
-          {{"hit", "ns", "hit_ns"}, {"hit-p99", "ns", "hit_p99_ns"}, {"baseline", "ns", "baseline_ns"}},
+          {{"hit", "ns", "hit_ns"},
+           {"hit-p99", "ns", "hit_p99_ns"},
+           {"hit-to-trap", "x", "to_trap"},
+           {"baseline", "ns", "baseline_ns"}},
           cell("bench/hit", Json{{"strategy", strategy}, {"body", body}, {"full", full}})};
 }
 

@@ -1,6 +1,6 @@
 // What grows: many sites armed at once, many sites armed in one batch, many threads on one site.
-#include "harness/base/signal_action.h"
 #include "harness/result/statistics.h"
+#include "stress/bench/bare_trap.h"
 #include "stress/bench/runners.h"
 
 #include <barrier>
@@ -121,10 +121,8 @@ Verdict batch(const Json& parameters, Arena&) {
 // ---- scaling: how much more N threads do than one, on one site; beside the same code unprobed, and beside
 // bare traps, in the same cell.
 
-void nothing(int, siginfo_t*, void*) {}
-
 void trap(const ProbedText&, Mailbox&) {
-  asm volatile("int3");
+  bare_trap();
 }
 void body(const ProbedText& probed, Mailbox& mailbox) {
   (void)probed.execute(0, mailbox);
@@ -181,11 +179,11 @@ Verdict scaling(const Json& parameters, Arena&) {
   for (int round = 0; round < kRounds; ++round) {
     code.one.push_back(throughput(probed, alone->cpus, 1000, &body));
     code.all.push_back(throughput(probed, together->cpus, 1000, &body));
-    const SignalAction before = current_signal_action(SIGTRAP);
-    (void)install_signal_action(SIGTRAP, &nothing, 0, 0);
-    traps.one.push_back(throughput(probed, alone->cpus, 20, &trap));
-    traps.all.push_back(throughput(probed, together->cpus, 20, &trap));
-    restore_signal_action(SIGTRAP, before);
+    {
+      const BareTraps bare;
+      traps.one.push_back(throughput(probed, alone->cpus, 20, &trap));
+      traps.all.push_back(throughput(probed, together->cpus, 20, &trap));
+    }
     if (const Status inserted = probed.insert_all(); !inserted)
       return verdict_of(inserted.error());
     hits.one.push_back(throughput(probed, alone->cpus, 20, &body));

@@ -1,6 +1,7 @@
 #include "stress/properties/own_helpers.h"
 
 #include "harness/base/threads.h"
+#include "harness/ptrace/proc_status.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -14,12 +15,13 @@ namespace proberace {
 
 namespace {
 
-// A number of a /proc status file; 0 if the line or the file is not there.
-pid_t status_number(const std::string& path, const std::string& key) {
-  std::ifstream status(path);
+// 0 if the process is gone.
+pid_t parent_of(pid_t process) {
+  constexpr std::string_view kKey = "PPid:\t";
+  std::ifstream status(fmt::format("/proc/{}/status", process));
   for (std::string line; std::getline(status, line);)
-    if (line.starts_with(key))
-      return static_cast<pid_t>(std::atol(line.c_str() + key.size()));
+    if (line.starts_with(kKey))
+      return static_cast<pid_t>(std::atol(line.c_str() + kKey.size()));
   return 0;
 }
 
@@ -28,13 +30,12 @@ pid_t status_number(const std::string& path, const std::string& key) {
 std::vector<pid_t> own_helpers() {
   std::vector<pid_t> found;
   for (const pid_t thread : threads_of_this_process())
-    if (const pid_t tracer = status_number(fmt::format("/proc/self/task/{}/status", thread), "TracerPid:\t");
-        tracer > 0)
+    if (const pid_t tracer = tracer_of(thread); tracer > 0)
       found.push_back(tracer);
   DIR* const processes = ::opendir("/proc");
   while (const dirent* entry = ::readdir(processes)) {
     const pid_t process = static_cast<pid_t>(std::atol(entry->d_name));
-    if (process > 0 && status_number(fmt::format("/proc/{}/status", process), "PPid:\t") == ::getpid())
+    if (process > 0 && parent_of(process) == ::getpid())
       found.push_back(process);
   }
   ::closedir(processes);
