@@ -2,8 +2,10 @@
 
 #include "harness/base/raw_syscall.h"
 
+#include <atomic>
 #include <cerrno>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -15,6 +17,28 @@ long open_code() noexcept {
   return raw_syscall(SYS_openat, AT_FDCWD, "/proc/self/mem", O_RDWR | O_CLOEXEC);
 }
 
+// The number of the process whose memory this is: the kernel wipes the page in a forked child (madvise(2),
+// MADV_WIPEONFORK), so that asking costs no system call in between.
+class ThisProcess {
+public:
+  ThisProcess() noexcept : wiped_(::madvise(page_, sizeof page_, MADV_WIPEONFORK) == 0) {}
+
+  // signal-safe. In a child that shares its parent's memory (vfork): the parent's.
+  long number() noexcept {
+    if (!wiped_)
+      return raw_syscall(SYS_getpid);
+    std::atomic_ref known(page_[0]);
+    if (known.load(std::memory_order_relaxed) == 0) // nothing else is published by it
+      known.store(raw_syscall(SYS_getpid), std::memory_order_relaxed);
+    return known.load(std::memory_order_relaxed);
+  }
+
+private:
+  alignas(kPageBytes) long page_[kPageBytes / sizeof(long)]{}; // no other data's page
+  alignas(kPageBytes) const bool wiped_;
+};
+ThisProcess g_this_process;
+
 struct Batch {
   long file = -1;
   long process = 0;
@@ -23,7 +47,7 @@ struct Batch {
 
 // This thread's batch's file, or one of its own.
 struct CodeFile {
-  const bool shared = t_batch.file >= 0 && t_batch.process == raw_syscall(SYS_getpid);
+  const bool shared = t_batch.file >= 0 && t_batch.process == g_this_process.number();
   const long descriptor = shared ? t_batch.file : open_code(); // negative: -errno
   ~CodeFile() {
     if (!shared && descriptor >= 0)
@@ -47,7 +71,7 @@ bool read_memory_of(pid_t process, Address from, std::span<std::uint8_t> out) no
 CodeBatch::CodeBatch() noexcept : outermost_(t_batch.file < 0) {
   if (!outermost_)
     return;
-  t_batch.process = raw_syscall(SYS_getpid);
+  t_batch.process = g_this_process.number();
   t_batch.file = open_code();
 }
 

@@ -1,32 +1,16 @@
 #include "harness/probe/admission.h"
 
 #include <algorithm>
-#include <cstring>
 #include <fmt/format.h>
 
 namespace proberace {
-
-bool Admission::read(Address from, std::span<std::uint8_t> out) {
-  for (std::size_t done = 0; done < out.size();) {
-    const Address at = from + static_cast<std::ptrdiff_t>(done);
-    const auto [it, fresh] = pages_.try_emplace(page_of(at));
-    if (fresh && !target_.read(page_of(at), it->second.emplace()))
-      it->second.reset();
-    if (!it->second)
-      return false;
-    const std::size_t bytes = std::min(out.size() - done, kPageBytes - offset_in_page(at));
-    std::memcpy(out.data() + done, it->second->data() + offset_in_page(at), bytes);
-    done += bytes;
-  }
-  return true;
-}
 
 const std::vector<bool>& Admission::boundaries(const FunctionRange& function) {
   const auto [it, fresh] = boundaries_.try_emplace({function.start, function.generation});
   if (fresh) {
     std::vector<std::uint8_t> code(static_cast<std::size_t>(function.end - function.start));
-    it->second =
-        read(function.start, code) ? instruction_boundaries(code) : std::vector<bool>(code.size(), false);
+    it->second = pages_.read(function.start, code) ? instruction_boundaries(code)
+                                                   : std::vector<bool>(code.size(), false);
   }
   return it->second;
 }
@@ -47,7 +31,7 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
   const std::span code(bytes.data(),
                        std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));
-  if (!read(site.address, code))
+  if (!pages_.read(site.address, code))
     return std::unexpected(Error{ErrorKind::NotMapped, site.address, "the code here cannot be read"});
   if (code[0] == kInt3)
     return std::unexpected(Error{ErrorKind::AlreadyInt3, site.address,

@@ -2,18 +2,21 @@
 // same words.
 #pragma once
 
+#include "harness/base/code_pages.h"
 #include "harness/probe/decode.h"
 #include "harness/probe/target.h"
 
 #include <map>
-#include <optional>
 
 namespace proberace {
 
 // Not thread-safe: one per prober, called under its lock.
 class Admission {
 public:
-  explicit Admission(const Target& target) : target_(target) {}
+  explicit Admission(const Target& target)
+      : target_(target), pages_([&target](Address from, std::span<std::uint8_t> out) {
+          return target.read(from, out); // the target's own bytes
+        }) {}
 
   // Before each batch: code is read page by page, and each page once a batch.
   void begin_batch() { pages_.clear(); }
@@ -25,12 +28,8 @@ public:
 private:
   const std::vector<bool>& boundaries(const FunctionRange& function);
 
-  // Of the target's own bytes; false if any is not readable.
-  bool read(Address from, std::span<std::uint8_t> out);
-
-  using Page = std::array<std::uint8_t, kPageBytes>;
   const Target& target_;
-  std::map<Address, std::optional<Page>> pages_;                              // none where it is not readable
+  CodePages pages_;
   std::map<std::pair<Address, std::uint64_t>, std::vector<bool>> boundaries_; // by function and generation
 };
 

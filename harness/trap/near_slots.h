@@ -2,6 +2,7 @@
 // executable, and a no-new-executable policy (PR_SET_MDWE) is no obstacle.
 #pragma once
 
+#include "harness/base/pending_code.h"
 #include "harness/trap/paged_slots.h"
 
 namespace proberace {
@@ -13,7 +14,7 @@ public:
   // Kept until `flush`, so that neighbouring slots of a batch are written by one call.
   Status write(Address slot, std::span<const std::uint8_t> code) override;
   // On success all that was ever written is in memory. Before any thread is sent to a slot.
-  Status flush();
+  Status flush() { return pending_.flush(); }
   // Precondition: no thread is in a slot, and none can be sent to one.
   void release_all() noexcept;
 
@@ -21,8 +22,7 @@ private:
   AddressSpace space() const override { return AddressSpace::read(); }
   std::expected<int, Error> map(Address page) override;
 
-  Address run_start_{}; // of what is not in memory yet
-  std::vector<std::uint8_t> run_;
+  PendingCode pending_;
 };
 
 } // namespace proberace

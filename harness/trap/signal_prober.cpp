@@ -1,5 +1,6 @@
 #include "harness/trap/signal_prober.h"
 
+#include "harness/base/code_pages.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -43,23 +44,6 @@ bool byte_is(Address at, std::uint8_t wanted) {
   std::uint8_t byte = 0;
   return read_code(at, {&byte, 1}) && byte == wanted;
 }
-
-// Looks at code, each page once: for many sites at once, once nothing more is written.
-class CodeSeen {
-public:
-  bool byte_is(Address at, std::uint8_t wanted) {
-    if (page_ != page_of(at)) {
-      page_ = page_of(at);
-      readable_ = read_code(page_, bytes_);
-    }
-    return readable_ && bytes_[offset_in_page(at)] == wanted;
-  }
-
-private:
-  Address page_{}; // none
-  bool readable_ = false;
-  std::array<std::uint8_t, kPageBytes> bytes_{};
-};
 
 } // namespace
 
@@ -228,14 +212,14 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
   const Status slots_written = slots_.flush();
   if (slots_written)
     armer_->arm(space, batch);
-  CodeSeen seen;
+  CodePages seen(&read_code);
   auto write = batch.begin();
   for (Operation& operation : operations) {
     if (!operation.record)
       continue;
     const ByteWrite& done = *write++;
     std::optional<Error> error = slots_written ? done.error : slots_written.error();
-    if (!error && !seen.byte_is(done.address, kInt3) && !seen_armed(done.address))
+    if (!error && !seen.holds(done.address, {&kInt3, 1}) && !seen_armed(done.address))
       error = Error{ErrorKind::NotTakingEffect, done.address,
                     "the probe's byte was written but is not there"}; // H64
     if (!error)
@@ -256,13 +240,15 @@ SiteResults SignalProber::remove(std::span<const Site> sites) {
 
 SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
   const CodeBatch one_file;
+  CodePages seen(&read_code);
   std::vector<Operation> operations;
   for (const Site& site : sites) {
     Operation operation{live_record(site)};
     if (*operation.record == nullptr || (*operation.record)->displaced().site != site) {
       operation.record =
           std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"});
-    } else if (!seen_armed(site.address)) { // whatever lies here now is not ours to write to (H15)
+    } else if (!seen.holds(site.address, {&kInt3, 1}) &&
+               !seen_armed(site.address)) { // whatever lies here now is not ours to write to (H15)
       (*operation.record)->set_live(false);
       armed_.erase(site.address);
       target_->site_returned(site.address);
@@ -314,8 +300,9 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
 // No passage that saw the site live is left now, so what is written here stays.
 void SignalProber::restore_until_quiet(std::vector<ByteWrite>& batch) {
   bool wrote = false;
+  CodePages seen(&read_code);
   for (const ByteWrite& write : batch)
-    if (!write.error && byte_is(write.address, kInt3))
+    if (!write.error && seen.holds(write.address, {&kInt3, 1}))
       wrote |= write_code(write.address, {&write.original, 1}) == 0;
   if (wrote)
     serialise_cores();

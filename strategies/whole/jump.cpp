@@ -112,18 +112,24 @@ public:
     const CodeBatch one_file;
     const AddressSpace space = target_->address_space();
     admission_->begin_batch();
+    CodePages before(&read_memory);
+    const CodeView view{*target_, space, before};
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     for (const Site& site : sites) {
-      auto probed = prepare(space, site);
+      auto probed = prepare(view, site);
       if (probed) {
         begin(space, **probed);
         batch.push_back({(*probed)->site});
       }
       operations.push_back(std::move(probed));
     }
-    if (!batch.empty())
+    if (const Status trampolines = sites_.trampolines().flush(); !trampolines)
+      for (PatchWrite& w : batch)
+        w.error = trampolines.error();
+    else if (!batch.empty())
       write_jumps(batch);
+    CodePages after(&read_memory);
     SiteResults results;
     auto write = batch.begin();
     for (auto& operation : operations) {
@@ -132,7 +138,7 @@ public:
         continue;
       }
       PatchWrite& done = *write++;
-      if (!done.error && !jump_is_there(*done.site))
+      if (!done.error && !jump_is_there(after, *done.site))
         done.error = Error{ErrorKind::NotTakingEffect, done.site->site.address,
                            "the jump was written but is not there"}; // H64
       results.push_back(done.error ? Status(std::unexpected(*done.error)) : Status{});
@@ -199,20 +205,20 @@ public:
   }
 
 private:
-  std::expected<Probed*, Error> prepare(const AddressSpace& space, const Site& site) {
+  std::expected<Probed*, Error> prepare(const CodeView& view, const Site& site) {
     const auto live = armed_.find(site.address);
     if (live != armed_.end() && live->second->site->site == site)
       return std::unexpected(
           Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
-    const auto instruction = admission_->admit(space, site);
+    const auto instruction = admission_->admit(view.space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
     Probed& probed = probed_[site];
     if (probed.site != nullptr && probed.site->instruction.bytes == instruction->bytes &&
-        can_be_armed(*target_, *probed.site))
+        can_be_armed(view, *probed.site))
       return &probed;
     const auto index = probed.site != nullptr ? std::optional(probed.site->index) : std::nullopt;
-    const auto made = sites_.make(*session_, *target_, space, site, *instruction, index);
+    const auto made = sites_.make(*session_, view, site, *instruction, index);
     if (!made) {
       if (!index)
         probed_.erase(site);

@@ -1,6 +1,5 @@
 #include "strategies/whole/jump_patch.h"
 
-#include "harness/base/process_memory.h"
 #include "strategies/whole/trampoline.h"
 
 #include <algorithm>
@@ -28,16 +27,15 @@ std::optional<Address> land(const PatchPlace& place, Address first, std::size_t 
   for (std::size_t page = 0; page < window; page += stride) {
     const Address begin = first + signed_size(page);
     const Address end = std::min(page_of(begin) + kPageBytes, first + signed_size(window));
-    const bool anothers = place.space.find(begin) != nullptr && !space.contains(begin);
+    const bool anothers = place.view.space.find(begin) != nullptr && !space.contains(begin);
     int refused = 0; // the page's header, or its end, refuses once
     for (Address at = begin; !anothers && at < end && refused < 2; at = at + 16) {
       const std::vector<std::uint8_t> code = jump_code(at, trampoline);
       if (space.reserve_at(at, code.size())) {
-        if (space.write(at, code))
-          return at;
-      } else {
-        refused += !space.contains(at);
+        space.write(at, code);
+        return at;
       }
+      refused += !space.contains(at);
     }
   }
   return std::nullopt;
@@ -47,11 +45,11 @@ std::optional<Patch> pun(const PatchPlace& place, const JumpSite& site, bool& co
   const Address at = site.site.address;
   const std::size_t length = site.instruction.length;
   std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> code{};
-  if (!read_memory(at, std::span(code).first(length - 1 + kJumpBytes)))
+  if (!place.view.code.read(at, std::span(code).first(length - 1 + kJumpBytes)))
     return std::nullopt;
   for (std::size_t prefixes = 0; prefixes < length; ++prefixes) {
     const std::size_t extent = prefixes + kJumpBytes;
-    if (place.target.holds_probe(at, extent)) {
+    if (place.view.target.holds_probe(at, extent)) {
       conflict = true;
       continue;
     }
@@ -83,19 +81,14 @@ void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step,
                      std::set<Address>& padding) {
   constexpr std::ptrdiff_t kReach = 128 + kJumpBytes;
   std::set<Address> found;
-  std::array<std::uint8_t, kPageBytes> page{};
-  Address page_read{}; // none
   for (Address a = from; std::abs(a - site) <= kReach; a = a + step) {
-    const Mapping* mapping = place.space.find(a);
-    if (mapping == nullptr || !mapping->contains(site) || place.target.functions().containing(place.space, a))
+    const Mapping* mapping = place.view.space.find(a);
+    if (mapping == nullptr || !mapping->contains(site) ||
+        place.view.target.functions().containing(place.view.space, a))
       break;
-    if (page_read != page_of(a) && !read_memory(page_of(a), page))
-      break;
-    page_read = page_of(a);
-    const std::uint8_t byte = page[offset_in_page(a)];
     const auto ours = place.springboards.upper_bound(a);
     const bool taken = ours != place.springboards.begin() && a - *std::prev(ours) < signed_size(kJumpBytes);
-    if (!taken && byte != kInt3)
+    if (!taken && !place.view.code.holds(a, {&kInt3, 1}))
       return; // not padding, or not to be told from data
     if (!taken)
       found.insert(a);
@@ -105,7 +98,7 @@ void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step,
 
 std::optional<Patch> springboard(const PatchPlace& place, const JumpSite& site) {
   const Address at = site.site.address;
-  const auto function = place.target.functions().containing(place.space, at);
+  const auto function = place.view.target.functions().containing(place.view.space, at);
   if (!function || site.instruction.length < 2)
     return std::nullopt;
   std::set<Address> padding;
@@ -141,7 +134,7 @@ std::optional<Patch> springboard(const PatchPlace& place, const JumpSite& site) 
 
 std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite& site) {
   const Address at = site.site.address;
-  if (place.target.holds_probe(at, site.instruction.length))
+  if (place.view.target.holds_probe(at, site.instruction.length))
     return std::unexpected(
         Error{ErrorKind::Conflict, at, "these bytes are part of another probe: remove that first"});
   if (site.instruction.length >= kJumpBytes) {

@@ -9,6 +9,7 @@
 // back would slide on; an int3 stops it. Trade-off: a pun breaks if another tool changes the bytes behind it.
 #pragma once
 
+#include "harness/base/code_pages.h"
 #include "harness/probe/target.h"
 #include "strategies/whole/jump_site.h"
 #include "strategies/whole/trampoline_space.h"
@@ -18,9 +19,15 @@
 
 namespace proberace {
 
-struct PatchPlace {
+// The target as a batch of insertions sees it: as it was before the batch.
+struct CodeView {
   const Target& target;
   const AddressSpace& space;
+  CodePages& code;
+};
+
+struct PatchPlace {
+  CodeView view;
   TrampolineSpace& trampolines;
   std::set<Address>& springboards; // all that were ever given out
 };

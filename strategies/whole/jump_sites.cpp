@@ -1,6 +1,5 @@
 #include "strategies/whole/jump_sites.h"
 
-#include "harness/base/process_memory.h"
 #include "strategies/whole/trampoline.h"
 
 #include <algorithm>
@@ -8,29 +7,18 @@
 
 namespace proberace {
 
-namespace {
-
-// Whether memory at the site holds the patch's bytes from `begin` up to `end`.
-bool holds(const JumpSite& s, std::size_t begin, std::size_t end) {
-  std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> now{};
-  const auto there = std::span(now).first(end - begin);
-  return read_memory(s.site.address + static_cast<std::ptrdiff_t>(begin), there) &&
-         std::equal(there.begin(), there.end(), s.patch.bytes.begin() + static_cast<std::ptrdiff_t>(begin));
+bool jump_is_there(CodePages& now, const JumpSite& s) {
+  return now.holds(s.site.address, std::span(s.patch.bytes).first(s.patch.written));
 }
 
-} // namespace
-
-bool jump_is_there(const JumpSite& site) {
-  return holds(site, 0, site.patch.written);
+bool can_be_armed(const CodeView& view, const JumpSite& s) {
+  const auto spelled =
+      std::span(s.patch.bytes).first(std::max(s.patch.extent, s.patch.written)).subspan(s.patch.written);
+  return !view.target.holds_probe(s.site.address, std::max(s.patch.extent, s.instruction.length)) &&
+         view.code.holds(s.site.address + s.patch.written, spelled);
 }
 
-bool can_be_armed(const Target& target, const JumpSite& s) {
-  return !target.holds_probe(s.site.address, std::max(s.patch.extent, s.instruction.length)) &&
-         (s.patch.extent <= s.patch.written || holds(s, s.patch.written, s.patch.extent));
-}
-
-std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Target& target,
-                                                const AddressSpace& space, const Site& site,
+std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const CodeView& view, const Site& site,
                                                 const Instruction& instruction,
                                                 std::optional<std::uint32_t> index) {
   if (sites_.size() == kMaxJumpSites)
@@ -43,7 +31,7 @@ std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Targ
   made.index = index.value_or(static_cast<std::uint32_t>(sites_.size() - 1));
   Status built = build_trampoline(trampolines_, made);
   if (built) {
-    auto patch = choose_patch({target, space, trampolines_, springboards_}, made);
+    auto patch = choose_patch({view, trampolines_, springboards_}, made);
     if (patch)
       made.patch = *patch;
     else

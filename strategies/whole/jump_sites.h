@@ -13,9 +13,8 @@ class JumpSites {
 public:
   // A site ready to be armed: with its trampoline, and known to the session's table. `index` is where its
   // hits are counted, if it was armed before. Conflict, NoRoom, InstructionUnsupported.
-  std::expected<JumpSite*, Error> make(JumpSession& session, const Target& target, const AddressSpace& space,
-                                       const Site& site, const Instruction& instruction,
-                                       std::optional<std::uint32_t> index);
+  std::expected<JumpSite*, Error> make(JumpSession& session, const CodeView& view, const Site& site,
+                                       const Instruction& instruction, std::optional<std::uint32_t> index);
 
   // Whether a thread at this address runs our code, or has just trapped in it. Thread-safe while nothing is
   // made.
@@ -39,8 +38,8 @@ private:
 
 // Whether a site made earlier can be armed as it is: its bytes are free, and those behind a pun still spell
 // its landing.
-bool can_be_armed(const Target& target, const JumpSite& site);
+bool can_be_armed(const CodeView& view, const JumpSite& site);
 // Whether the jump is in memory.
-bool jump_is_there(const JumpSite& site);
+bool jump_is_there(CodePages& now, const JumpSite& site);
 
 } // namespace proberace

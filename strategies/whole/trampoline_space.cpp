@@ -1,6 +1,5 @@
 #include "strategies/whole/trampoline_space.h"
 
-#include "harness/base/process_memory.h"
 #include "harness/trap/paged_slots.h"
 
 #include <algorithm>
@@ -28,11 +27,7 @@ bool TrampolineSpace::map_page(Address page, int& error) {
   std::array<std::uint8_t, kPageBytes> content; // a stray jump stops at once
   content.fill(kInt3);
   std::memcpy(content.data(), &mode_, sizeof mode_);
-  error = write_code(page, content);
-  if (error != 0) {
-    ::munmap(memory, kPageBytes);
-    return false;
-  }
+  pending_.add(page, content);
   pages_[page].tail = kHeaderBytes;
   return true;
 }
@@ -97,26 +92,20 @@ bool TrampolineSpace::reserve_at(Address at, std::size_t bytes) {
   return true;
 }
 
-Status TrampolineSpace::write(Address at, std::span<const std::uint8_t> code) const {
-  if (const int error = write_code(at, code); error != 0)
-    return std::unexpected(system_error("cannot write a trampoline through /proc/self/mem", error, at));
-  return {};
-}
-
 Status TrampolineSpace::set_mode(std::uint32_t mode) {
   mode_ = mode;
   std::array<std::uint8_t, sizeof mode> bytes{};
   std::memcpy(bytes.data(), &mode, sizeof mode);
   for (const auto& [page, content] : pages_)
-    if (const Status written = write(page, bytes); !written)
-      return written;
-  return {};
+    pending_.add(page, bytes);
+  return flush();
 }
 
 void TrampolineSpace::release_all() noexcept {
   for (const auto& [page, content] : pages_)
     ::munmap(bytes_at(page), kPageBytes);
   pages_.clear();
+  pending_.clear();
   last_ = Address{};
 }
 

@@ -5,11 +5,9 @@
 // switches them between counting inline and calling the hit handler (trampoline.h).
 #pragma once
 
-#include "harness/base/error.h"
+#include "harness/base/pending_code.h"
 
 #include <map>
-#include <span>
-#include <vector>
 
 namespace proberace {
 
@@ -21,9 +19,13 @@ public:
   std::expected<Address, Error> reserve(Address near, std::size_t bytes);
   // Exactly these, mapping what is missing; false, and nothing done, if they are not to be had.
   bool reserve_at(Address at, std::size_t bytes);
-  Status write(Address at, std::span<const std::uint8_t> code) const;
+  // Precondition: reserved. Kept until `flush`, so that what a batch adds to a page is written by one call.
+  void write(Address at, std::span<const std::uint8_t> code) { pending_.add(at, code); }
+  // On success all that was ever written is in memory. Before any thread is sent to it; the serialisation
+  // between the steps of write_jumps makes every core see it.
+  Status flush() { return pending_.flush(); }
 
-  // The mode word of pages mapped from now on, and of all there are.
+  // The mode word of pages mapped from now on, and of all there are. Flushes.
   Status set_mode(std::uint32_t mode);
   static Address mode_word(Address trampoline) noexcept { return page_of(trampoline); }
 
@@ -44,6 +46,7 @@ private:
   void take(Address page, std::size_t begin, std::size_t end);
 
   std::map<Address, Page> pages_;
+  PendingCode pending_;
   Address last_{}; // the page reserve() filled last
   std::uint32_t mode_ = 0;
 };

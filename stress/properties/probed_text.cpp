@@ -9,8 +9,9 @@ TextMemory text_memory_for(const Prober& prober) {
 std::expected<std::vector<Site>, Error> open_with_sites(Prober& prober, const Target& target,
                                                         std::span<const Address> addresses) {
   std::vector<Site> sites;
+  const AddressSpace space = target.address_space();
   for (const Address address : addresses) {
-    const auto site = target.site_at(address);
+    const auto site = target.site_at(space, address);
     if (!site)
       return std::unexpected(site.error());
     sites.push_back(*site);
