@@ -40,11 +40,17 @@ void PendingCode::add(Address at, std::span<const std::uint8_t> code) {
 }
 
 Status PendingCode::flush() {
-  for (auto run = runs_.begin(); run != runs_.end(); run = runs_.erase(run))
-    if (const int error = write_code(run->first, run->second); error != 0)
-      return std::unexpected(
-          system_error("cannot write out-of-line code through /proc/self/mem", error, run->first));
-  return {};
+  Status first_failure;
+  for (auto run = runs_.begin(); run != runs_.end();)
+    if (const int error = write_code(run->first, run->second); error == 0) {
+      run = runs_.erase(run);
+    } else {
+      if (first_failure)
+        first_failure = std::unexpected(
+            system_error("cannot write out-of-line code through /proc/self/mem", error, run->first));
+      ++run;
+    }
+  return first_failure;
 }
 
 } // namespace proberace

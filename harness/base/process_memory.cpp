@@ -23,7 +23,7 @@ class ThisProcess {
 public:
   ThisProcess() noexcept : wiped_(::madvise(page_, sizeof page_, MADV_WIPEONFORK) == 0) {}
 
-  // signal-safe. In a child that shares its parent's memory (vfork): the parent's.
+  // signal-safe. In a child that shares its parent's memory (vfork): the number of whichever asked first.
   long number() noexcept {
     if (!wiped_)
       return raw_syscall(SYS_getpid);
@@ -82,6 +82,13 @@ CodeBatch::~CodeBatch() {
   t_batch.file = -1; // before it is closed: a handler may interrupt here
   if (file >= 0)
     raw_syscall(SYS_close, file);
+}
+
+Status CodeBatch::usable() const {
+  if (t_batch.file >= 0)
+    return {};
+  return std::unexpected(system_error("cannot open /proc/self/mem, which code is read and written through",
+                                      -static_cast<int>(t_batch.file)));
 }
 
 bool read_code(Address from, std::span<std::uint8_t> out) noexcept {

@@ -6,7 +6,7 @@
 // each access, or for each batch (CodeBatch).
 #pragma once
 
-#include "harness/base/address.h"
+#include "harness/base/error.h"
 
 #include <span>
 #include <sys/types.h>
@@ -34,6 +34,10 @@ public:
   ~CodeBatch();
   CodeBatch(const CodeBatch&) = delete;
   CodeBatch& operator=(const CodeBatch&) = delete;
+
+  // NoPermission or System if the file cannot be opened. Then nothing can be said of what code holds: a look
+  // that fails is not a byte that is gone.
+  Status usable() const;
 
 private:
   const bool outermost_; // the file is its

@@ -10,7 +10,7 @@ namespace proberace {
 pid_t current_thread() noexcept;
 // signal-safe. False for a thread of this process that has ended.
 bool thread_alive(pid_t thread) noexcept;
-// All threads of this process. A thread created meanwhile may be missing.
+// All threads of this process; empty if they cannot be listed. A thread created meanwhile may be missing.
 std::vector<pid_t> threads_of_this_process();
 
 } // namespace proberace

@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -73,6 +74,10 @@ public:
   // On one thread (a kernel thread id). Unsupported where the transport counts no threads. A thread that
   // ended may have been folded into the total.
   virtual std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const = 0;
+
+  // How hits of a site that is armed now are dealt with, where a strategy has several ways: "emulated",
+  // "pun", ...; "" where it has one, or where nothing of this prober is armed.
+  virtual std::string_view way(const Site&) const { return {}; }
 
   // Precondition: nothing is armed. Null for none. Unsupported where hits never reach user space.
   virtual Status set_handler(HitHandler handler, void* argument) = 0;

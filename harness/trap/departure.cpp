@@ -3,6 +3,7 @@
 #include "harness/base/threads.h"
 #include "harness/trap/saved_pc.h"
 
+#include <cerrno>
 #include <csignal>
 #include <fmt/format.h>
 #include <fstream>
@@ -21,7 +22,7 @@ constexpr std::uint64_t kRunNanosecondsToHaveLeft = 12'000'000;
 constexpr std::chrono::milliseconds kPollInterval{1};
 
 struct ThreadState {
-  bool exists = false;
+  bool exists = true; // also where that cannot be found out
   bool asleep = false;
   bool trap_pending = false;
   std::uint64_t run_nanoseconds = 0;
@@ -30,7 +31,10 @@ struct ThreadState {
 // proc(5): status (State, SigPnd) and schedstat (first field: time on a CPU).
 ThreadState look_at(pid_t thread) {
   ThreadState state;
+  errno = 0;
   std::ifstream status(fmt::format("/proc/self/task/{}/status", thread));
+  if (!status)
+    state.exists = errno != ENOENT && errno != ESRCH;
   for (std::string line; std::getline(status, line);) {
     if (line.starts_with("State:\t")) {
       state.exists = line[7] != 'Z' && line[7] != 'X';
@@ -60,8 +64,9 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
   const auto deadline = Clock::now() + timeout;
   std::map<pid_t, std::uint64_t> first_seen_running; // run time then
   for (;;) {
-    pid_t waiting_for = 0;
-    for (const pid_t thread : threads_of_this_process()) {
+    const std::vector<pid_t> threads = threads_of_this_process();
+    pid_t waiting_for = threads.empty() ? current_thread() : 0; // they cannot be listed: out of descriptors
+    for (const pid_t thread : threads) {
       if (thread == current_thread())
         continue;
       const ThreadState state = look_at(thread);

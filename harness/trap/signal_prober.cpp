@@ -169,6 +169,8 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
   if (!session_)
     return SiteResults(sites.size(), not_open());
   const CodeBatch one_file;
+  if (const Status usable = one_file.usable(); !usable)
+    return SiteResults(sites.size(), usable);
   const AddressSpace space = target_->address_space();
   admission_->begin_batch();
   std::vector<Operation> operations;
@@ -201,7 +203,8 @@ bool SignalProber::seen_armed(Address at) const {
   return false;
 }
 
-// Arms what was prepared; what does not take effect is taken back and gets its error.
+// Arms what was prepared. What does not take effect is forgotten, and gets its error: whatever lies there is
+// somebody else's, and not ours to write to (H15).
 void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operations) {
   std::vector<ByteWrite> batch;
   for (const Operation& operation : operations)
@@ -218,7 +221,9 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
     if (!operation.record)
       continue;
     const ByteWrite& done = *write++;
-    std::optional<Error> error = slots_written ? done.error : slots_written.error();
+    std::optional<Error> error = done.error;
+    if (!slots_written)
+      error = Error{slots_written.error().kind, done.address, slots_written.error().message};
     if (!error && !seen.holds(done.address, {&kInt3, 1}) && !seen_armed(done.address))
       error = Error{ErrorKind::NotTakingEffect, done.address,
                     "the probe's byte was written but is not there"}; // H64
@@ -240,6 +245,8 @@ SiteResults SignalProber::remove(std::span<const Site> sites) {
 
 SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
   const CodeBatch one_file;
+  if (const Status usable = one_file.usable(); !usable)
+    return SiteResults(sites.size(), usable);
   CodePages seen(&read_code);
   std::vector<Operation> operations;
   for (const Site& site : sites) {
@@ -318,6 +325,15 @@ std::expected<std::uint64_t, Error> SignalProber::hits(const Site& site, pid_t t
   const std::lock_guard lock(mutex_);
   const auto it = records_.find(site);
   return session_ && it != records_.end() ? session_->threads.of_thread(it->second->index(), thread) : 0;
+}
+
+std::string_view SignalProber::way(const Site& site) const {
+  constexpr std::array<std::string_view, kPlanEnds> kWays{"stepped", "emulated", "boosted"}; // by PlanEnd
+  const std::lock_guard lock(mutex_);
+  const SiteRecord* const record = live_record(site);
+  if (record == nullptr || record->displaced().plan == nullptr)
+    return {};
+  return kWays[static_cast<std::size_t>(record->displaced().plan->end())];
 }
 
 Status SignalProber::set_handler(HitHandler handler, void* argument) {

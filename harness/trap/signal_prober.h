@@ -34,6 +34,7 @@ public:
   SiteResults remove(std::span<const Site> sites) override;
   std::uint64_t hits(const Site& site) const override;
   std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const override;
+  std::string_view way(const Site& site) const override;
   Status set_handler(HitHandler handler, void* argument) override;
   Footprint footprint() const override;
   PathCounts paths() const override;

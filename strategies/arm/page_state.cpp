@@ -44,7 +44,7 @@ bool anything_locked() {
 }
 
 // VmFlags' "lo" of the mapping in /proc/self/smaps (proc(5)).
-bool locked(Address page) {
+bool flagged_locked(Address page) {
   std::ifstream smaps("/proc/self/smaps");
   bool here = false;
   for (std::string line; std::getline(smaps, line);) {
@@ -58,6 +58,14 @@ bool locked(Address page) {
   }
   return false;
 }
+
+} // namespace
+
+bool locked(Address page) {
+  return anything_locked() && flagged_locked(page);
+}
+
+namespace {
 
 // The file's content, seen through a second mapping of what is mapped here (proc(5), map_files).
 bool as_in_file(Address page) {
@@ -96,7 +104,7 @@ Status clean_private_file_page(const AddressSpace& space, Address page) {
     return refused(page, "it is writable, and a write to it would be lost");
   if (private_copy(page))
     return refused(page, "it is already a private copy (relocations, or another tool's patch)");
-  if (anything_locked() && locked(page))
+  if (locked(page))
     return refused(page, "its mapping is locked in memory (mlock), and moving it would unlock it");
   return {};
 }

@@ -9,6 +9,9 @@ namespace proberace {
 // MemoryUnsupported.
 Status clean_private_file_page(const AddressSpace& space, Address page);
 
+// Whether the mapping around it is locked in memory (mlock), or that cannot be found out.
+bool locked(Address page);
+
 // Gives up the private copy of a page of a private file mapping, if it holds what the file holds; then the
 // file's own page is there again (madvise(2), MADV_DONTNEED). False, and nothing done, if it differs, or if
 // the kernel refuses (a locked or sealed page). Other threads may execute it meanwhile.

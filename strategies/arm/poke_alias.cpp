@@ -84,7 +84,8 @@ private:
       return std::unexpected(Error{ErrorKind::MappingLimit, page,
                                    "no second mapping: out of memory, or vm.max_map_count is reached"});
     if (alias == MAP_FAILED)
-      return refused(page, "the kernel gives no second mapping of this memory (mseal, perhaps)");
+      return refused(page, errno == EPERM ? "the kernel gives no second mapping of it: it is sealed (mseal)"
+                                          : "the kernel gives no second mapping of it");
     if (::mprotect(alias, kPageBytes, PROT_READ | PROT_WRITE) != 0) {
       ::munmap(alias, kPageBytes);
       return refused(page, "the file behind this memory was not opened for writing");

@@ -1,18 +1,17 @@
 // poke/mprotect: the mapping is made writable, the byte stored, the mapping made what it was.
 //
-// Idea: what a process may do to its own text without /proc (hidden by a sandbox, or
-// proc_mem.force_override=never), and what most hooking libraries do. Trade-off: all of a library's text is
-// writable and executable for some microseconds, which PR_SET_MDWE, mseal or a security module forbids; two
-// more system calls per mapping, each with a TLB flush. It is the whole mapping, not the page: what was
-// writable once is accounted for ever (VM_ACCOUNT, mm/mprotect.c), and never merges with its neighbours
-// again. That accounting is what is left behind, besides the private pages; and a child forked meanwhile
-// keeps its text writable.
+// Idea: what most hooking libraries do, because every system has it: the store itself needs no /proc and no
+// kernel that writes past permissions. Trade-off: all of a library's text is writable and executable for some
+// microseconds, which PR_SET_MDWE, mseal or a security module forbids, and a child forked just then keeps it
+// so; two more system calls per mapping. It is the whole mapping, not the page: what was writable once is
+// accounted for ever (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge with its neighbours
+// again. That accounting is left behind, besides the private pages.
 #include "harness/probe/registry.h"
+#include "strategies/arm/page_state.h"
 
 #include <atomic>
 #include <cerrno>
 #include <map>
-#include <mutex>
 #include <set>
 #include <sys/mman.h>
 
@@ -25,23 +24,26 @@ int protection(const Mapping& mapping) {
          (mapping.executable ? PROT_EXEC : 0);
 }
 
-// 0, or an errno.
+// 0, or an errno; what lies in front of a part that refuses is changed all the same.
 int protect(const Mapping& mapping, int protection) {
   const auto bytes = static_cast<std::size_t>(mapping.end - mapping.start);
   return ::mprotect(bytes_at(mapping.start), bytes, protection) == 0 ? 0 : errno;
 }
 
-Error cannot_open(Address at, int error) {
-  if (error == ENOMEM)
-    return {ErrorKind::MappingLimit, at, "memory that may be committed leaves no room for a writable text"};
-  return {ErrorKind::MemoryUnsupported, at,
-          "this process may not make its text writable (PR_SET_MDWE, mseal, or a security module)"};
+const char* why_not_writable(int error) {
+  switch (error) {
+  case EPERM: return "its text is sealed (mseal), and cannot be made writable";
+  case EACCES: return "this process may not make its text writable (PR_SET_MDWE, or a security module)";
+  case ENOMEM: return "what may be committed leaves no room for text that is writable";
+  default: return "the kernel does not make its text writable";
+  }
 }
 
 class PokeMprotect final : public Armer {
 public:
   std::string_view name() const noexcept override { return "poke/mprotect"; }
-  // UnmappingSafe, ProbesInOwnPath: no mechanism; a store to a page that is gone is a fault.
+  // UnmappingSafe, ProbesInOwnPath: no mechanism; a store to a page that is gone is a fault, and a program
+  // that changes the mapping's protection at that very moment loses its change.
   Promises promises() const noexcept override {
     return Promises::all_but(
         {Promise::NoWritableExecutable, Promise::UnmappingSafe, Promise::ProbesInOwnPath});
@@ -53,11 +55,11 @@ public:
   }
   void close() override { pages_.clear(); }
 
-  void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
-    store(space, batch, [](const ByteWrite&) { return kInt3; });
+  void arm(const AddressSpace&, std::span<ByteWrite> batch) override {
+    store(batch, [](const ByteWrite&) { return kInt3; });
   }
   void disarm(std::span<ByteWrite> batch) override {
-    store(AddressSpace::read(), batch, [](const ByteWrite& write) { return write.original; });
+    store(batch, [](const ByteWrite& write) { return write.original; });
   }
 
   Footprint footprint() const override {
@@ -67,30 +69,37 @@ public:
   }
 
 private:
-  template <typename F> void store(const AddressSpace& space, std::span<ByteWrite> batch, F&& byte_of) {
-    std::map<const Mapping*, std::vector<ByteWrite*>> by_mapping;
+  template <typename F> void store(std::span<ByteWrite> batch, F&& byte_of) {
+    const AddressSpace now = AddressSpace::read(); // as it is, not as the batch was planned
+    std::map<Address, std::vector<ByteWrite*>> by_mapping;
     for (ByteWrite& write : batch)
-      if (const Mapping* const mapping = space.find(write.address); mapping != nullptr && !mapping->shared)
-        by_mapping[mapping].push_back(&write);
+      if (const Mapping* const mapping = now.find(write.address); mapping != nullptr && !mapping->shared)
+        by_mapping[mapping->start].push_back(&write);
       else
         write.error = Error{ErrorKind::MemoryUnsupported, write.address,
                             "it is not mapped, or shared: a store would change it for everybody"};
-    static std::mutex one_at_a_time; // or another prober's would be made what it was under this one's store
-    const std::lock_guard lock(one_at_a_time);
-    for (auto& [mapping, writes] : by_mapping) {
-      const int error = protect(*mapping, protection(*mapping) | PROT_WRITE);
+    for (auto& [start, writes] : by_mapping) {
+      const Mapping& mapping = *now.find(start);
+      const char* const refused = make_writable(mapping);
       for (ByteWrite* write : writes)
-        if (error != 0) {
-          write->error = cannot_open(write->address, error);
+        if (refused != nullptr) {
+          write->error = Error{ErrorKind::MemoryUnsupported, write->address, refused};
         } else {
           std::atomic_ref(*bytes_at(write->address))
               .store(byte_of(*write), std::memory_order_release); // the site's record before its trap
           pages_.insert(page_of(write->address));
         }
-      if (error == 0)
-        protect(*mapping, protection(*mapping)); // takes away what was just given: cannot be refused
+      protect(mapping, protection(mapping)); // also after a refusal half-way
     }
     code_->serialise();
+  }
+
+  // Null, or why not.
+  static const char* make_writable(const Mapping& mapping) {
+    if (locked(mapping.start))
+      return "its text is locked in memory (mlock): made writable, all of it would be copied";
+    const int error = protect(mapping, protection(mapping) | PROT_WRITE);
+    return error != 0 ? why_not_writable(error) : nullptr;
   }
 
   TargetCode* code_ = nullptr;

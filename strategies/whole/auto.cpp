@@ -30,8 +30,16 @@ bool covers(const Promises& promises, std::span<const Promise> asked) {
 
 // Refusals that say nothing against another strategy at the same site.
 bool another_may_take_it(const Error& error) {
+  // A conflict may be about bytes behind the instruction, which a pun needs and a trap does not.
   return error.kind == ErrorKind::InstructionUnsupported || error.kind == ErrorKind::MemoryUnsupported ||
-         error.kind == ErrorKind::NoRoom || error.kind == ErrorKind::MappingLimit;
+         error.kind == ErrorKind::NoRoom || error.kind == ErrorKind::MappingLimit ||
+         error.kind == ErrorKind::Conflict;
+}
+
+// Removal was not clean, but the member's probe is not there any more.
+bool is_gone(const Error& error) {
+  return error.kind == ErrorKind::StaleSite || error.kind == ErrorKind::NotQuiescent ||
+         error.kind == ErrorKind::NotArmed;
 }
 
 std::unexpected<Error> not_open() {
@@ -119,7 +127,7 @@ public:
       for (std::size_t n = 0; n < its.size(); ++n)
         results[its[n]] = removed[n];
       for (std::size_t n = 0; n < its.size(); ++n)
-        if (removed[n] || removed[n].error().kind == ErrorKind::StaleSite)
+        if (removed[n] || is_gone(removed[n].error()))
           armed_.erase(sites[its[n]]);
     }
     return results;
@@ -142,6 +150,12 @@ public:
       sum += *its;
     }
     return sum;
+  }
+
+  std::string_view way(const Site& site) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = armed_.find(site);
+    return it != armed_.end() ? it->second->way(site) : std::string_view();
   }
 
   Status set_handler(HitHandler handler, void* argument) override {

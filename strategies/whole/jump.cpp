@@ -110,6 +110,8 @@ public:
     if (const Status taken = take_sigtrap(); !taken)
       return SiteResults(sites.size(), taken);
     const CodeBatch one_file;
+    if (const Status usable = one_file.usable(); !usable)
+      return SiteResults(sites.size(), usable);
     const AddressSpace space = target_->address_space();
     admission_->begin_batch();
     CodePages before(&read_memory);
@@ -126,7 +128,7 @@ public:
     }
     if (const Status trampolines = sites_.trampolines().flush(); !trampolines)
       for (PatchWrite& w : batch)
-        w.error = trampolines.error();
+        w.error = Error{trampolines.error().kind, w.site->site.address, trampolines.error().message};
     else if (!batch.empty())
       write_jumps(batch);
     CodePages after(&read_memory);
@@ -163,6 +165,13 @@ public:
     const std::lock_guard lock(mutex_);
     const auto it = probed_.find(site);
     return it != probed_.end() ? it->second.ledger.of_thread(counters_of(it->second), thread) : 0;
+  }
+
+  std::string_view way(const Site& site) const override {
+    const std::lock_guard lock(mutex_);
+    const auto it = armed_.find(site.address);
+    return it != armed_.end() && it->second->site->site == site ? name_of(it->second->site->patch.kind)
+                                                                : std::string_view();
   }
 
   Status set_handler(HitHandler handler, void* argument) override {
@@ -256,6 +265,8 @@ private:
 
   SiteResults remove_locked(std::span<const Site> sites) {
     const CodeBatch one_file;
+    if (const Status usable = one_file.usable(); !usable)
+      return SiteResults(sites.size(), usable);
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     std::set<Address> taken; // a site named twice is not armed the second time

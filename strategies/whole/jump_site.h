@@ -15,6 +15,15 @@ enum class PatchKind {
   Springboard, // jmp rel8 to a jmp rel32 in int3 padding
 };
 
+constexpr std::string_view name_of(PatchKind kind) noexcept {
+  switch (kind) {
+  case PatchKind::Jump: return "jump";
+  case PatchKind::Pun: return "pun";
+  case PatchKind::Springboard: return "springboard";
+  }
+  return {};
+}
+
 inline constexpr std::size_t kJumpBytes = 5;                       // jmp rel32
 inline constexpr std::size_t kMaxJumpSites = SiteTable::kCapacity; // over the open time of a prober
 

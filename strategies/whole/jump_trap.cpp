@@ -13,7 +13,31 @@ namespace proberace {
 namespace {
 
 std::atomic<JumpSession*> the_session{nullptr};
-SignalAction previous{}; // whose SIGTRAP it was; kept when a later handler still refers to ours
+// Whose SIGTRAP it was when we first took it, and when we last did; null before. Kept for ever, as another
+// thread may be looking: a program's handler may call ours, and ours may have been put before that one since.
+std::vector<std::unique_ptr<const SignalAction>> taken_from;
+std::atomic<const SignalAction*> first{nullptr};
+std::atomic<const SignalAction*> last{nullptr};
+
+// The trap this thread is passing on: a second call for it, further down the stack, comes from the program's
+// handler.
+struct Passing {
+  const void* context = nullptr;
+  const void* frame = nullptr;
+};
+[[gnu::tls_model("initial-exec")]] constinit thread_local Passing t_passing;
+
+// signal-safe. To who was there last; and from that one's handler to who was there first, not round again.
+void pass_along(int signo, siginfo_t* info, void* raw_context) {
+  const Passing before = t_passing;
+  const Passing now{raw_context, __builtin_frame_address(0)};
+  const bool again = (before.context == raw_context && now.frame < before.frame) ||
+                     jump_session() == nullptr; // given back: only the program's handler still calls ours
+  t_passing = now;
+  pass_on(*(again ? first : last).load(std::memory_order_acquire), // pairs with take_sigtrap
+          signo, info, raw_context);
+  t_passing = before;
+}
 
 // Where the thread that trapped at `at` goes on, and which path that is; null if the trap is not ours.
 Address resume_at(const JumpSession& session, Address at, Path& path) {
@@ -50,7 +74,7 @@ void on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
   }
   if (session != nullptr)
     count_one(session->threads.mine().paths[static_cast<std::size_t>(Path::ForeignTrap)]);
-  pass_on(previous, signo, info, raw_context);
+  pass_along(signo, info, raw_context);
 }
 
 } // namespace
@@ -76,7 +100,10 @@ Status take_sigtrap() {
   const SignalAction now = current_signal_action(SIGTRAP);
   if (now.handler == &on_sigtrap || passes_traps_on_to(&on_sigtrap))
     return {};
-  previous = now;
+  taken_from.push_back(std::make_unique<const SignalAction>(now));
+  last.store(taken_from.back().get(), std::memory_order_release); // pairs with pass_along
+  if (first.load(std::memory_order_relaxed) == nullptr)           // under the prober's lock
+    first.store(taken_from.back().get(), std::memory_order_release);
   const auto old =
       install_signal_action(SIGTRAP, &on_sigtrap, SA_NODEFER, kAllSignals & ~signal_bit(SIGTRAP));
   if (!old)
@@ -86,7 +113,7 @@ Status take_sigtrap() {
 
 void give_sigtrap_back() noexcept {
   if (current_signal_action(SIGTRAP).handler == &on_sigtrap)
-    restore_signal_action(SIGTRAP, previous);
+    restore_signal_action(SIGTRAP, *last.load(std::memory_order_relaxed));
 }
 
 } // namespace proberace

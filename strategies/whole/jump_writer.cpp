@@ -43,20 +43,26 @@ void set_patching(JumpSite& s, bool on) {
     s.patching.store(now + 1, std::memory_order_release); // pairs with the SIGTRAP handler
 }
 
-void undo(std::span<PatchWrite> failed) {
-  bool any = false;
-  for (PatchWrite& w : failed)
-    if (w.error) {
-      any = true;
-      (void)write_code(w.site->site.address + 1, original_bytes(*w.site).subspan(1));
-    }
-  if (!any)
+// What was written of the failed ones is taken back in the same order. One that cannot be taken back keeps
+// its int3 in front, and `patching` odd: a thread that meets it goes on in the trampoline.
+void undo(std::span<PatchWrite> batch) {
+  std::vector<std::pair<JumpSite*, bool>> failed; // and whether all is undone
+  for (PatchWrite& w : batch)
+    if (w.error)
+      failed.emplace_back(w.site,
+                          write_code(w.site->site.address + 1, original_bytes(*w.site).subspan(1)) == 0);
+  if (failed.empty())
     return;
   serialise_cores();
-  for (PatchWrite& w : failed)
-    if (w.error)
-      (void)write_code(w.site->site.address, original_bytes(*w.site).first(1));
+  for (auto& [site, undone] : failed) {
+    undone = undone && write_code(site->site.address, original_bytes(*site).first(1)) == 0;
+    if (site->patch.springboard != Address{})
+      (void)write_code(site->patch.springboard, kPadding);
+  }
   serialise_cores();
+  for (const auto& [site, undone] : failed)
+    if (undone)
+      set_patching(*site, false);
 }
 
 } // namespace
@@ -85,7 +91,8 @@ void write_jumps(std::span<PatchWrite> batch) {
   serialise_cores();
   undo(batch);
   for (PatchWrite& w : batch)
-    set_patching(*w.site, false);
+    if (!w.error)
+      set_patching(*w.site, false);
 }
 
 void write_originals(std::span<PatchWrite> batch) {
@@ -109,7 +116,8 @@ void write_originals(std::span<PatchWrite> batch) {
       write_first(w, original_bytes(*w.site)[0]);
   serialise_cores();
   for (PatchWrite& w : batch)
-    set_patching(*w.site, false);
+    if (!w.error) // else its int3 may be there still, and threads that meet it go on in the trampoline
+      set_patching(*w.site, false);
 }
 
 } // namespace proberace

@@ -23,10 +23,10 @@ struct PatchWrite {
 };
 
 // A write that fails says so in its `error` and leaves the others unaffected. On return the bytes are in
-// memory and cores have serialised. What fails is undone.
+// memory and cores have serialised. What fails is undone as far as it can be written.
 void write_jumps(std::span<PatchWrite> batch);
-// What fails stays as far as it got, with the int3 in front: the site is still armed, and can be removed
-// again.
+// What fails stays as far as it got, with the int3 in front: threads that meet it go on in the trampoline,
+// the site is still armed, and can be removed again.
 void write_originals(std::span<PatchWrite> batch);
 
 } // namespace proberace

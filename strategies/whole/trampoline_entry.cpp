@@ -173,17 +173,16 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   JumpSession* const session = jump_session();
   if (session == nullptr)
     return;
-  ThreadRecord& thread = session->threads.mine();
-  // The contract of a hit handler: other signals are held back (prober.h); a probe inside it may trap.
-  const bool calls = session->handler != nullptr;
+  // Nobody jumps out of a passage, and other signals are held back from a hit handler (prober.h); a probe
+  // inside it may trap.
   std::uint64_t mask = kAllSignals & ~signal_bit(SIGTRAP);
-  if (calls)
-    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &mask, sizeof mask);
+  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &mask, sizeof mask);
   {
+    ThreadRecord& thread = session->threads.mine();
     const Passage passage(thread);
     if (site->live.load(std::memory_order_acquire)) { // pairs with the controller's store
       count_one(thread.hits[site->index]);
-      if (calls && !passage.nested()) {
+      if (session->handler != nullptr && !passage.nested()) {
         registers[kPc] = value(site->site.address);
         TrampolineContext context(registers, thread);
         Hit hit{site->site, context};
@@ -195,6 +194,5 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
       }
     }
   }
-  if (calls)
-    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
+  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, nullptr, sizeof mask);
 }

@@ -1,5 +1,5 @@
-// The floor under every strategy that takes SIGTRAP: a trap whose handler does nothing, with every signal
-// blocked meanwhile, as ours blocks them.
+// The trap floor: a trap whose handler does nothing, with every signal blocked meanwhile, as ours blocks
+// them, and whose way out is sigreturn.
 #pragma once
 
 #include "harness/base/signal_action.h"

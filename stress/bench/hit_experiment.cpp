@@ -1,5 +1,6 @@
 // What a hit costs: one thread executes one probed body; the same body unprobed is measured in the same cell
-// and subtracted, and batches of bare traps are measured in turn with batches of hits.
+// and subtracted, and batches of bare traps are measured in turn with batches of hits. A batch lasts long
+// enough that reading the clock, and what a trap leaves of the caches, do not count.
 #include "harness/machine/pin_plan.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/result/statistics.h"
@@ -31,12 +32,13 @@ double median_of_batches(const ProbedText& probed, Mailbox& mailbox, int batches
   return median_of(samples);
 }
 
-double bare_trap_nanoseconds(int traps) {
+double bare_trap_nanoseconds() {
+  constexpr int kTraps = 50;
   const BareTraps bare;
   const auto begin = Clock::now();
-  for (int i = 0; i < traps; ++i)
+  for (int i = 0; i < kTraps; ++i)
     bare_trap();
-  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / traps;
+  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / kTraps;
 }
 
 struct Hits {
@@ -53,15 +55,21 @@ Hits hits_beside_traps(const ProbedText& probed, Mailbox& mailbox, int batches, 
   for (int i = 0; i < batches; ++i) {
     hits.each.push_back(nanoseconds_each(probed, mailbox, executions) - baseline);
     if (!traced)
-      hits.to_trap.push_back(hits.each.back() / bare_trap_nanoseconds(executions));
+      hits.to_trap.push_back(hits.each.back() / bare_trap_nanoseconds());
   }
   return hits;
+}
+
+// At least 50, and as many as fill 200 microseconds.
+int hits_per_batch(double nanoseconds_each) {
+  constexpr double kBatchNanoseconds = 200'000;
+  return std::clamp(static_cast<int>(kBatchNanoseconds / nanoseconds_each), 50, 20'000);
 }
 
 Verdict run_hit(const Json& parameters, Arena&) {
   const bool full = parameters.value("full", false);
   const int batches = full ? 100 : 20;
-  constexpr int kHitsPerBatch = 50;
+  constexpr int kWarming = 200;
   constexpr int kUnprobedPerBatch = 20'000;
   const int singles = full ? 20'000 : 1'000;
 
@@ -83,16 +91,16 @@ Verdict run_hit(const Json& parameters, Arena&) {
   const double baseline = median_of_batches(probed, mailbox, 10, kUnprobedPerBatch);
   if (const Status inserted = probed.insert_all(); !inserted)
     return verdict_of(inserted.error());
-  (void)nanoseconds_each(probed, mailbox,
-                         kHitsPerBatch); // warm: caches, the thread's record, the kernel's nop5
-  const Hits measured = hits_beside_traps(probed, mailbox, batches, kHitsPerBatch, baseline);
+  (void)nanoseconds_each(probed, mailbox, kWarming); // caches, the thread's record, the kernel's nop5
+  const int per_batch = hits_per_batch(nanoseconds_each(probed, mailbox, kWarming));
+  const Hits measured = hits_beside_traps(probed, mailbox, batches, per_batch, baseline);
   Histogram cycles;
   for (int i = 0; i < singles; ++i) {
     const std::uint64_t begin = cycles_now();
     (void)probed.execute(0, mailbox);
     cycles.add(cycles_now() - begin);
   }
-  const std::uint64_t expected = static_cast<std::uint64_t>((batches + 1) * kHitsPerBatch + singles);
+  const std::uint64_t expected = static_cast<std::uint64_t>(2 * kWarming + batches * per_batch + singles);
   const std::uint64_t hits = probed.prober().hits(probed.site(0));
   if (hits != expected)
     return broken("wrong-count", fmt::format("{} executions, {} hits while measuring", expected, hits));

@@ -2,7 +2,9 @@
 #include "stress/properties/expect_cell.h"
 #include "stress/properties/probed_code.h"
 
+#include <atomic>
 #include <fmt/format.h>
+#include <thread>
 
 namespace proberace {
 
@@ -110,8 +112,10 @@ Verdict neighbours(const Json& parameters, Arena&) {
         const Status inserted = prober.insert({{(*code)->site(site)}})[0];
         if (inserted)
           armed.push_back(site);
-        else if (inserted.error().kind != ErrorKind::Conflict)
-          return broken("refusal", describe(inserted.error()));
+        else if (inserted.error().kind != ErrorKind::Conflict || site == 0 ||
+                 prober.way((*code)->site(site - 1)) != "pun") // which alone is made of this one's bytes
+          return broken("refusal",
+                        fmt::format("order {}, site {}: {}", first, site, describe(inserted.error())));
       }
     constexpr std::uint64_t kTimes = 10;
     while (!armed.empty()) {
@@ -134,7 +138,42 @@ Verdict neighbours(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/auto-chooses", &chooses) &&
+// ---- a removal that had to give up waiting for a hit handler
+
+std::atomic<bool> handler_entered{false};
+std::atomic<bool> handler_may_leave{false};
+
+void stay(Hit&, void*) {
+  handler_entered.store(true, std::memory_order_release); // pairs with slow_handler
+  while (!handler_may_leave.load(std::memory_order_acquire)) {
+  }
+}
+
+Verdict slow_handler(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement});
+  if (!code)
+    return verdict_of(code.error());
+  Prober& prober = (*code)->prober();
+  if (const Status set = prober.set_handler(&stay, nullptr); !set)
+    return verdict_of(set.error());
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  std::uint64_t result = 0;
+  std::jthread hitter([&] { result = (*code)->function<Increment>()(1); });
+  while (!handler_entered.load(std::memory_order_acquire)) // pairs with stay
+    std::this_thread::yield();
+  const Status removed = (*code)->remove_all();
+  handler_may_leave.store(true, std::memory_order_release); // pairs with stay
+  hitter.join();
+  if (removed || removed.error().kind != ErrorKind::NotQuiescent || result != 2)
+    return broken("removal", removed ? "did not wait for the handler" : describe(removed.error()));
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return broken("insert", describe(inserted.error()));
+  return (*code)->function<Increment>()(2) == 3 && (*code)->hits(0) == 2 ? held() : broken("wrong-count", "");
+}
+
+const bool registered = register_experiment("test/auto-slow-handler", &slow_handler) &&
+                        register_experiment("test/auto-chooses", &chooses) &&
                         register_experiment("test/auto-nested", &nested) &&
                         register_experiment("test/auto-neighbours", &neighbours);
 
@@ -169,6 +208,10 @@ TEST(Auto, WhatNobodyPromisesIsBadInput) {
 
 TEST(Auto, H25_AHitOfTheOtherMemberInsideTheHandlerCountsAndDoesNotCallIt) {
   expect_held("test/auto-nested", Json{{"strategy", "auto"}});
+}
+
+TEST(Auto, AProbeWhoseRemovalGaveUpWaitingCanBeInsertedAgain) {
+  expect_held("test/auto-slow-handler", Json{{"strategy", "auto"}});
 }
 
 TEST(Auto, H66_NeighboursAreArmedOrRefusedInEveryOrder) {

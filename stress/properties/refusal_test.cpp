@@ -347,8 +347,11 @@ TEST(ASwap, H65_RefusesWhatAStoreArms) {
     const Verdict store = run_cell(cell(experiment, "poke+xol-vma"));
     PROBERACE_SKIP_IF_SKIPPED(store);
     EXPECT_EQ(store.summary, "armed") << experiment;
-    const Verdict swap = run_cell(cell(experiment, "pte-swap+xol-vma"));
-    EXPECT_TRUE(swap.summary.starts_with("refused")) << experiment << ": " << swap.summary;
+    for (const char* strategy : {"pte-swap+xol-vma", "pte-swap/memfd+xol-vma"}) {
+      const Verdict swap = run_cell(cell(experiment, strategy));
+      EXPECT_TRUE(swap.summary.starts_with("refused"))
+          << strategy << ", " << experiment << ": " << swap.summary;
+    }
   }
 }
 

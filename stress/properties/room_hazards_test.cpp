@@ -110,6 +110,35 @@ Verdict batch_under_limit(const Json& parameters, Arena&) {
   return judge_batch(**probed, results, originals);
 }
 
+// Each site is removed, or says why not and is armed as before.
+Verdict removal_without_descriptors(const Json& parameters, Arena&) {
+  const Placement placements[] = {{body_named("mov"), 0}, {body_named("nop5"), 0}};
+  auto probed = ProbedText::open(parameters.at("strategy"), placements);
+  if (!probed)
+    return verdict_of(probed.error());
+  if (const Status inserted = (*probed)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  for (std::size_t i = 0; i < 2; ++i)
+    (void)(*probed)->execute(i);
+  const rlimit before = limit(RLIMIT_NOFILE, 0);
+  const SiteResults results = (*probed)->prober().remove((*probed)->sites());
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  std::size_t removed = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    removed += results[i] ? 1 : 0;
+    if (!results[i] && results[i].error().message.empty())
+      return broken("words", "not removed, without a word");
+    if (!(*probed)->execute(i))
+      return broken("wrong-result", fmt::format("site {}", i));
+    if ((*probed)->prober().hits((*probed)->site(i)) != (results[i] ? 1 : 2))
+      return broken("wrong-count",
+                    fmt::format("site {}, {}", i, results[i] ? "removed" : describe(results[i].error())));
+  }
+  if (const Status closed = (*probed)->prober().close(); !closed)
+    return broken("close", describe(closed.error()));
+  return held(fmt::format("{} of 2 removed", removed));
+}
+
 // ---- H38: every gap a jump could reach is taken.
 
 Verdict no_room_in_reach(const Json& parameters, Arena&) {
@@ -247,11 +276,13 @@ Verdict crowded(const Json& parameters, Arena&) {
                                                 : broken("wrong-result", "after removal");
 }
 
-const bool registered = register_experiment("test/batch-under-limit", &batch_under_limit) &&
-                        register_experiment("test/no-room-in-reach", &no_room_in_reach) &&
-                        register_experiment("test/private-page", &private_page) &&
-                        register_experiment("test/byte-written-later", &byte_written_later) &&
-                        register_experiment("test/crowded", &crowded);
+const bool registered =
+    register_experiment("test/batch-under-limit", &batch_under_limit) &&
+    register_experiment("test/removal-without-descriptors", &removal_without_descriptors) &&
+    register_experiment("test/no-room-in-reach", &no_room_in_reach) &&
+    register_experiment("test/private-page", &private_page) &&
+    register_experiment("test/byte-written-later", &byte_written_later) &&
+    register_experiment("test/crowded", &crowded);
 
 class Room : public testing::TestWithParam<std::string> {
 protected:
@@ -274,6 +305,10 @@ TEST_P(Room, H14_WithoutDescriptorsEachSiteIsArmedOrRefused) {
   CellSpec spec;
   const Verdict v = under("descriptors", spec);
   PROBERACE_EXPECT_HELD(v, spec);
+}
+
+TEST_P(Room, H14_WithoutDescriptorsEachSiteIsRemovedOrStaysArmed) {
+  PROBERACE_EXPECT_TEST_HELD("removal-without-descriptors", GetParam());
 }
 
 TEST_P(Room, H38_WithoutRoomInReachASiteIsRefusedAndNotDropped) {

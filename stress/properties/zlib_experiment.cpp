@@ -7,6 +7,7 @@
 #include "harness/probe/decode.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/target.h"
+#include "stress/targets/object_code.h"
 #include "stress/targets/zlib_workload.h"
 
 #include <fmt/format.h>
@@ -15,43 +16,18 @@ namespace proberace {
 
 namespace {
 
-struct Candidate {
-  Address address;
-  std::string function;
-};
-
-// Every instruction of every function of the object that `inside` lies in.
-std::expected<std::vector<Candidate>, Error> all_instructions(const Target& target, Address inside) {
-  const AddressSpace space = target.address_space();
-  const auto functions = target.functions().of_object(space, space.find(inside)->path);
-  if (!functions)
-    return std::unexpected(functions.error());
-  std::vector<Candidate> all;
-  for (const FunctionRange& f : *functions) {
-    std::vector<std::uint8_t> code(static_cast<std::size_t>(f.end - f.start));
-    if (!read_memory(f.start, code))
-      continue;
-    const std::vector<bool> starts = instruction_boundaries(code);
-    for (std::size_t at = 0; at < starts.size(); ++at)
-      if (starts[at])
-        all.push_back({f.start + static_cast<std::ptrdiff_t>(at),
-                       f.name.empty() ? fmt::format("function at {:#x}", value(f.start)) : f.name});
-  }
-  return all;
-}
-
-std::expected<std::vector<Candidate>, Error> of_function(std::vector<Candidate> all,
+std::expected<std::vector<CodePoint>, Error> of_function(std::vector<CodePoint> all,
                                                          const std::string& symbol) {
   if (!symbol.empty())
-    std::erase_if(all, [&](const Candidate& c) { return c.function != symbol; });
+    std::erase_if(all, [&](const CodePoint& c) { return c.function != symbol; });
   if (all.empty())
     return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("libz has no function '{}'", symbol)});
   return all;
 }
 
 // `count` of them, evenly spread.
-std::vector<Candidate> spread(const std::vector<Candidate>& all, std::size_t count) {
-  std::vector<Candidate> chosen;
+std::vector<CodePoint> spread(const std::vector<CodePoint>& all, std::size_t count) {
+  std::vector<CodePoint> chosen;
   for (std::size_t i = 0; i < count && i < all.size(); ++i)
     chosen.push_back(all[i * all.size() / std::min(count, all.size())]);
   return chosen;
@@ -88,11 +64,11 @@ Verdict run_zlib(const Json& parameters, Arena& arena) {
   const auto all = of_function(std::move(*library), parameters.value("symbol", ""));
   if (!all)
     return verdict_of(all.error());
-  const std::vector<Candidate> chosen = spread(*all, parameters.value("sites", std::size_t{240}));
+  const std::vector<CodePoint> chosen = spread(*all, parameters.value("sites", std::size_t{240}));
   const AddressSpace space = target.address_space();
   std::vector<Site> sites;
   Json rows = Json::array();
-  for (const Candidate& c : chosen)
+  for (const CodePoint& c : chosen)
     if (const auto site = target.site_at(space, c.address)) {
       sites.push_back(*site);
       rows.push_back(Json{{"offset", site->file_offset},
