@@ -103,18 +103,11 @@ std::optional<FunctionRange> FunctionIndex::containing(const AddressSpace& space
   return found != nullptr ? std::optional(*found) : std::nullopt;
 }
 
-std::expected<std::vector<FunctionRange>, Error>
-FunctionIndex::of_object(const AddressSpace& space, std::string_view path_suffix) const {
+std::vector<FunctionRange> FunctionIndex::of_object_at(const AddressSpace& space, Address inside) const {
   const std::lock_guard lock(mutex_);
-  std::set<std::string> loaded;
-  for (const Mapping& m : space.mappings()) {
-    if (!m.file_backed() || !m.executable)
-      continue;
-    loaded.insert(m.path);
-    if (m.path.ends_with(path_suffix))
-      return object_of(space, m).functions;
-  }
-  return not_loaded(path_suffix, loaded);
+  const Mapping* const mapping = space.find(inside);
+  return mapping != nullptr && mapping->file_backed() ? object_of(space, *mapping).functions
+                                                      : std::vector<FunctionRange>();
 }
 
 std::expected<Address, Error> FunctionIndex::symbol(const AddressSpace& space, std::string_view path_suffix,

@@ -38,10 +38,9 @@ public:
   // The smallest known function around `a`. Reads the mapped file's ELF the first time it is asked about it.
   std::optional<FunctionRange> containing(const AddressSpace& space, Address a) const;
 
-  // All functions of the object loaded from the file named `path_suffix` (matched at the end of the mapping's
-  // path), sorted by address, or BadInput with what is loaded.
-  std::expected<std::vector<FunctionRange>, Error> of_object(const AddressSpace& space,
-                                                             std::string_view path_suffix) const;
+  // All functions of the object that is mapped at `inside`, sorted by address; none if no file is. A file
+  // that is mapped twice is two objects.
+  std::vector<FunctionRange> of_object_at(const AddressSpace& space, Address inside) const;
 
   // The address of a function by any of its symbols' names, in the object loaded from the file named
   // `path_suffix`. BadInput, saying what is loaded, or that the object has no such function.

@@ -1,14 +1,17 @@
-// proberace check: a strategy against its promises, all strategies against theirs, or a strategy on a real
-// library.
+// proberace check: a strategy against its promises, all strategies against theirs, a strategy on a real
+// library, or what strategies can probe of a binary.
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/summary_table.h"
 #include "harness/probe/registry.h"
+#include "stress/elf/survey.h"
 #include "stress/properties/promise_matrix.h"
 #include "stress/properties/promise_rows.h"
 #include "stress/properties/zlib_check.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <optional>
 
 namespace proberace {
 
@@ -37,23 +40,30 @@ public:
     app.add_flag("--all", all_, "Strategies that have every plug-in among them, against their promises");
     app.add_flag("--combinations", combinations_, "With --all: every combination that works");
     app.add_option("--target", target_, "A real library instead: zlib")->check(CLI::IsMember({"zlib"}));
+    app.add_option("--elf", elf_files_, "ELF files: which of their instructions can be probed, and how")
+        ->excludes("--target");
     app.add_option("--threads", zlib_.threads, "Threads that use the library")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
-    app.add_option("--sites", zlib_.sites, "Instructions to probe, evenly spread over the library")
-        ->check(CLI::Range(1, 100'000))
-        ->capture_default_str();
+    app.add_option("--sites", sites_,
+                   "Instructions to probe, evenly spread over the library (default 240), "
+                   "or over each ELF file (default: all)")
+        ->check(CLI::Range(1, 100'000));
     app.add_option("--symbol", zlib_.symbol, "Only this function's instructions");
     app.add_option("--plan", zlib_.plan, "Pin plan (proberace list)")->capture_default_str();
     app.add_flag("--json", json_, "Print JSON");
   }
 
   Exit run() override {
+    if (!elf_files_.empty() && zlib_.strategy.empty())
+      return check_elf(surveyed_strategies());
     if (!all_ && zlib_.strategy.empty())
       return fail(Error{ErrorKind::BadInput, {}, "check needs --strategy or --all (see `proberace list`)"});
     if (!all_)
       if (const auto prober = make_prober(zlib_.strategy); !prober)
         return fail(prober.error());
+    if (!elf_files_.empty())
+      return check_elf({zlib_.strategy});
     start_nursery();
     return target_.empty() ? check_promises() : check_target();
   }
@@ -83,6 +93,7 @@ private:
 
   Exit check_target() {
     progress_.show(fmt::format("{} on {}", zlib_.strategy, target_));
+    zlib_.sites = sites_.value_or(zlib_.sites);
     const ZlibComparison c = check_zlib(zlib_);
     if (c.own.is(Ending::Skipped) || c.own.is(Ending::Refused))
       return fail(Error{
@@ -96,6 +107,20 @@ private:
     if (!c.peer.is(Ending::Held))
       return c.peer.is(Ending::Skipped) ? Exit::MachineLacks : exit_of(c.peer);
     return c.equal == c.compared ? Exit::Held : Exit::Counterexample;
+  }
+
+  Exit check_elf(const std::vector<std::string>& strategies) {
+    start_nursery();
+    const std::vector<ElfSurvey> surveys =
+        survey_elf(elf_files_, strategies, sites_.value_or(0),
+                   [this](const std::string& line) { progress_.show(line); });
+    if (const Verdict& last = surveys.back().verdict; last.is(Ending::Refused))
+      return fail(Error{ErrorKind::BadInput, {}, last.summary});
+    fmt::print("{}\n", json_ ? to_json(surveys).dump(2) : text_of(surveys));
+    const bool held = std::ranges::all_of(surveys, [](const ElfSurvey& s) {
+      return s.verdict.is(Ending::Held) || s.verdict.is(Ending::Skipped);
+    });
+    return held ? Exit::Held : Exit::Counterexample;
   }
 
   void print(const ZlibComparison& c) const {
@@ -125,6 +150,8 @@ private:
 
   ZlibOptions zlib_;
   std::string target_;
+  std::vector<std::string> elf_files_;
+  std::optional<std::size_t> sites_;
   bool all_ = false;
   bool combinations_ = false;
   bool json_ = false;

@@ -32,6 +32,8 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
   expect_one_line(run("check --target nothing --strategy poke+xol-vma"), 2, "--target");
   expect_one_line(run("check --target zlib --strategy poke+xol-vma --symbol nosuch"), 2,
                   "libz has no function 'nosuch'");
+  expect_one_line(run("check --elf /nonexistent"), 2, "/nonexistent: No such file");
+  expect_one_line(run("check --elf /proc/self/status --strategy jump"), 2, "is no x86-64 ELF file");
   expect_one_line(run("report /nonexistent"), 2, "/nonexistent/summary.json");
   expect_one_line(run("bench --out /proc/nowhere"), 2, "cannot write results to '/proc/nowhere'");
   expect_one_line(

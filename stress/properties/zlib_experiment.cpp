@@ -25,14 +25,6 @@ std::expected<std::vector<CodePoint>, Error> of_function(std::vector<CodePoint> 
   return all;
 }
 
-// `count` of them, evenly spread.
-std::vector<CodePoint> spread(const std::vector<CodePoint>& all, std::size_t count) {
-  std::vector<CodePoint> chosen;
-  for (std::size_t i = 0; i < count && i < all.size(); ++i)
-    chosen.push_back(all[i * all.size() / std::min(count, all.size())]);
-  return chosen;
-}
-
 std::string instruction_text(Address at) {
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
   if (!read_memory(at, bytes))
@@ -58,10 +50,7 @@ Verdict run_zlib(const Json& parameters, Arena& arena) {
 
   Target target; // outlives the prober
   const Address inside = address_of(reinterpret_cast<const void*>(zlib->adler32));
-  auto library = all_instructions(target, inside);
-  if (!library)
-    return verdict_of(library.error());
-  const auto all = of_function(std::move(*library), parameters.value("symbol", ""));
+  const auto all = of_function(all_instructions(target, inside), parameters.value("symbol", ""));
   if (!all)
     return verdict_of(all.error());
   const std::vector<CodePoint> chosen = spread(*all, parameters.value("sites", std::size_t{240}));

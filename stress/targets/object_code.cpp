@@ -7,14 +7,11 @@
 
 namespace proberace {
 
-std::expected<std::vector<CodePoint>, Error> all_instructions(const Target& target, Address inside) {
+std::vector<CodePoint> all_instructions(const Target& target, Address inside) {
   const AddressSpace space = target.address_space();
-  const auto functions = target.functions().of_object(space, space.find(inside)->path);
-  if (!functions)
-    return std::unexpected(functions.error());
   std::vector<CodePoint> all;
   std::set<Address> seen;
-  for (const FunctionRange& f : *functions) {
+  for (const FunctionRange& f : target.functions().of_object_at(space, inside)) {
     std::vector<std::uint8_t> code(static_cast<std::size_t>(f.end - f.start));
     if (!read_memory(f.start, code))
       continue;
@@ -25,6 +22,13 @@ std::expected<std::vector<CodePoint>, Error> all_instructions(const Target& targ
   }
   std::ranges::sort(all, {}, &CodePoint::address);
   return all;
+}
+
+std::vector<CodePoint> spread(const std::vector<CodePoint>& all, std::size_t count) {
+  std::vector<CodePoint> chosen;
+  for (std::size_t i = 0; i < count && i < all.size(); ++i)
+    chosen.push_back(all[i * all.size() / std::min(count, all.size())]);
+  return chosen;
 }
 
 } // namespace proberace

@@ -11,7 +11,9 @@ struct CodePoint {
 };
 
 // Of the object that `inside` lies in, sorted by address; of overlapping functions each instruction once.
-// BadInput if no file is mapped there.
-std::expected<std::vector<CodePoint>, Error> all_instructions(const Target& target, Address inside);
+std::vector<CodePoint> all_instructions(const Target& target, Address inside);
+
+// `count` of them, evenly spread; all if there are fewer.
+std::vector<CodePoint> spread(const std::vector<CodePoint>& all, std::size_t count);
 
 } // namespace proberace
