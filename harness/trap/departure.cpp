@@ -65,7 +65,7 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
   std::map<pid_t, std::uint64_t> first_seen_running; // run time then
   for (;;) {
     const std::vector<pid_t> threads = threads_of_this_process();
-    pid_t waiting_for = threads.empty() ? current_thread() : 0; // they cannot be listed: out of descriptors
+    pid_t waiting_for = 0;
     for (const pid_t thread : threads) {
       if (thread == current_thread())
         continue;
@@ -78,8 +78,13 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
           !(state.asleep ? whereabouts(thread, ours) == Whereabouts::Elsewhere : ran_on))
         waiting_for = thread;
     }
-    if (waiting_for == 0)
+    if (waiting_for == 0 && !threads.empty())
       return {};
+    if (Clock::now() > deadline && threads.empty())
+      return std::unexpected(Error{ErrorKind::NotQuiescent,
+                                   {},
+                                   "the threads of this process cannot be listed (/proc/self/task; out of "
+                                   "descriptors?), so none is known to have left"});
     if (Clock::now() > deadline)
       return std::unexpected(
           Error{ErrorKind::NotQuiescent,

@@ -331,7 +331,7 @@ std::string_view SignalProber::way(const Site& site) const {
   constexpr std::array<std::string_view, kPlanEnds> kWays{"stepped", "emulated", "boosted"}; // by PlanEnd
   const std::lock_guard lock(mutex_);
   const SiteRecord* const record = live_record(site);
-  if (record == nullptr || record->displaced().plan == nullptr)
+  if (record == nullptr || record->displaced().site != site || record->displaced().plan == nullptr)
     return {};
   return kWays[static_cast<std::size_t>(record->displaced().plan->end())];
 }

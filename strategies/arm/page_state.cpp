@@ -56,7 +56,7 @@ bool flagged_locked(Address page) {
     else if (here && line.starts_with("VmFlags:"))
       return line.find(" lo") != std::string::npos;
   }
-  return false;
+  return true;
 }
 
 } // namespace

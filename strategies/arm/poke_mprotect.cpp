@@ -56,10 +56,11 @@ public:
   void close() override { pages_.clear(); }
 
   void arm(const AddressSpace&, std::span<ByteWrite> batch) override {
-    store(batch, [](const ByteWrite&) { return kInt3; });
+    store(batch, &why_not_at_all, [](const ByteWrite&) { return kInt3; });
   }
   void disarm(std::span<ByteWrite> batch) override {
-    store(batch, [](const ByteWrite& write) { return write.original; });
+    const auto nothing_against_it = [](const Mapping&) -> const char* { return nullptr; };
+    store(batch, nothing_against_it, [](const ByteWrite& write) { return write.original; });
   }
 
   Footprint footprint() const override {
@@ -69,7 +70,15 @@ public:
   }
 
 private:
-  template <typename F> void store(std::span<ByteWrite> batch, F&& byte_of) {
+  // Null, or why nothing is to be armed here.
+  static const char* why_not_at_all(const Mapping& mapping) {
+    return locked(mapping.start)
+               ? "its text is locked in memory (mlock): made writable, all of it would be copied"
+               : nullptr;
+  }
+
+  template <typename Objection, typename F>
+  void store(std::span<ByteWrite> batch, Objection&& objection, F&& byte_of) {
     const AddressSpace now = AddressSpace::read(); // as it is, not as the batch was planned
     std::map<Address, std::vector<ByteWrite*>> by_mapping;
     for (ByteWrite& write : batch)
@@ -80,7 +89,9 @@ private:
                             "it is not mapped, or shared: a store would change it for everybody"};
     for (auto& [start, writes] : by_mapping) {
       const Mapping& mapping = *now.find(start);
-      const char* const refused = make_writable(mapping);
+      const char* refused = objection(mapping);
+      if (refused == nullptr)
+        refused = make_writable(mapping);
       for (ByteWrite* write : writes)
         if (refused != nullptr) {
           write->error = Error{ErrorKind::MemoryUnsupported, write->address, refused};
@@ -96,8 +107,6 @@ private:
 
   // Null, or why not.
   static const char* make_writable(const Mapping& mapping) {
-    if (locked(mapping.start))
-      return "its text is locked in memory (mlock): made writable, all of it would be copied";
     const int error = protect(mapping, protection(mapping) | PROT_WRITE);
     return error != 0 ? why_not_writable(error) : nullptr;
   }

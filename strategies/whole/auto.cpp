@@ -38,8 +38,7 @@ bool another_may_take_it(const Error& error) {
 
 // Removal was not clean, but the member's probe is not there any more.
 bool is_gone(const Error& error) {
-  return error.kind == ErrorKind::StaleSite || error.kind == ErrorKind::NotQuiescent ||
-         error.kind == ErrorKind::NotArmed;
+  return error.kind == ErrorKind::StaleSite || error.kind == ErrorKind::NotQuiescent;
 }
 
 std::unexpected<Error> not_open() {

@@ -27,6 +27,12 @@ void fail(PatchWrite& w, int error) {
 void write_first(PatchWrite& w, std::uint8_t byte) {
   fail(w, write_code(w.site->site.address, {&byte, 1}));
 }
+void write_int3(PatchWrite& w) {
+  if (w.error)
+    return;
+  write_first(w, kInt3);
+  w.int3_written = !w.error;
+}
 void write_tail(PatchWrite& w, std::span<const std::uint8_t> bytes) {
   if (bytes.size() > 1)
     fail(w, write_code(w.site->site.address + 1, bytes.subspan(1)));
@@ -48,7 +54,7 @@ void set_patching(JumpSite& s, bool on) {
 void undo(std::span<PatchWrite> batch) {
   std::vector<std::pair<JumpSite*, bool>> failed; // and whether all is undone
   for (PatchWrite& w : batch)
-    if (w.error)
+    if (w.error && w.int3_written)
       failed.emplace_back(w.site,
                           write_code(w.site->site.address + 1, original_bytes(*w.site).subspan(1)) == 0);
   if (failed.empty())
@@ -73,8 +79,7 @@ void write_jumps(std::span<PatchWrite> batch) {
     if (w.site->patch.springboard != Address{}) // its first byte is an int3, as it was
       fail(w,
            write_code(w.site->patch.springboard + 1, std::span(w.site->patch.springboard_bytes).subspan(1)));
-    if (!w.error)
-      write_first(w, kInt3);
+    write_int3(w);
   }
   serialise_cores();
   for (PatchWrite& w : batch) {
@@ -91,14 +96,14 @@ void write_jumps(std::span<PatchWrite> batch) {
   serialise_cores();
   undo(batch);
   for (PatchWrite& w : batch)
-    if (!w.error)
+    if (!w.error || !w.int3_written)
       set_patching(*w.site, false);
 }
 
 void write_originals(std::span<PatchWrite> batch) {
   for (PatchWrite& w : batch) {
     set_patching(*w.site, true);
-    write_first(w, kInt3);
+    write_int3(w);
     if (!w.error && w.site->patch.springboard != Address{})
       fail(w, write_code(w.site->patch.springboard, std::span(kPadding).first(1)));
   }
@@ -116,7 +121,8 @@ void write_originals(std::span<PatchWrite> batch) {
       write_first(w, original_bytes(*w.site)[0]);
   serialise_cores();
   for (PatchWrite& w : batch)
-    if (!w.error) // else its int3 may be there still, and threads that meet it go on in the trampoline
+    if (!w.error ||
+        !w.int3_written) // else its int3 may be there still, and threads that meet it go on in the trampoline
       set_patching(*w.site, false);
 }
 

@@ -20,6 +20,7 @@ namespace proberace {
 struct PatchWrite {
   JumpSite* site = nullptr;
   std::optional<Error> error{};
+  bool int3_written = false; // once the first step is done
 };
 
 // A write that fails says so in its `error` and leaves the others unaffected. On return the bytes are in

@@ -173,10 +173,11 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   JumpSession* const session = jump_session();
   if (session == nullptr)
     return;
-  // Nobody jumps out of a passage, and other signals are held back from a hit handler (prober.h); a probe
-  // inside it may trap.
+  // Nobody jumps out of a passage, and other signals are held back from a hit handler (prober.h). A probe
+  // inside one may trap, so SIGTRAP is let in for it; where there is none it stays as it was.
   std::uint64_t mask = kAllSignals & ~signal_bit(SIGTRAP);
-  raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &mask, sizeof mask);
+  const int how = session->handler != nullptr ? SIG_SETMASK : SIG_BLOCK;
+  raw_syscall(SYS_rt_sigprocmask, how, &mask, &mask, sizeof mask);
   {
     ThreadRecord& thread = session->threads.mine();
     const Passage passage(thread);

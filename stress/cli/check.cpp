@@ -116,6 +116,8 @@ private:
                    [this](const std::string& line) { progress_.show(line); });
     if (const Verdict& last = surveys.back().verdict; last.is(Ending::Refused))
       return fail(Error{ErrorKind::BadInput, {}, last.summary});
+    if (const Verdict& last = surveys.back().verdict; strategies.size() == 1 && last.is(Ending::Skipped))
+      return fail(Error{ErrorKind::MachineLacks, {}, last.summary});
     fmt::print("{}\n", json_ ? to_json(surveys).dump(2) : text_of(surveys));
     const bool held = std::ranges::all_of(surveys, [](const ElfSurvey& s) {
       return s.verdict.is(Ending::Held) || s.verdict.is(Ending::Skipped);

@@ -97,6 +97,7 @@ std::string text_of(const std::vector<ElfSurvey>& surveys) {
   std::string refused;
   std::map<std::string, Json> sums; // by strategy
   std::vector<std::string> order;   // of strategies
+  std::map<std::string, std::size_t> files_of;
   std::string file;
   std::size_t files = 0;
   for (const ElfSurvey& s : surveys) {
@@ -122,11 +123,12 @@ std::string text_of(const std::vector<ElfSurvey>& surveys) {
           fmt::format("  {}, {}: {}: {}\n", file_name(s.file), s.strategy, reason, most_frequent(mnemonics));
     if (!sums.contains(s.strategy))
       order.push_back(s.strategy);
+    ++files_of[s.strategy];
     add_counts(sums.try_emplace(s.strategy, Json::object()).first->second, data);
   }
   if (files > 1)
     for (const std::string& strategy : order)
-      add_row(table, fmt::format("all {}", files), strategy, sums[strategy]);
+      add_row(table, fmt::format("{} of {} files", files_of[strategy], files), strategy, sums[strategy]);
   return described + "\n" + table.text() + refused;
 }
 
