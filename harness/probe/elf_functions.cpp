@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <span>
+#include <sys/mman.h>
 
 namespace proberace {
 
@@ -105,6 +106,11 @@ void add_fdes(const Bytes& file, const Elf64_Shdr& section, ElfImage& image) {
   }
 }
 
+int protection(const Elf64_Phdr& segment) {
+  return ((segment.p_flags & PF_R) != 0 ? PROT_READ : 0) | ((segment.p_flags & PF_W) != 0 ? PROT_WRITE : 0) |
+         ((segment.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
+}
+
 void add_sections(const Bytes& file, const Elf64_Ehdr& header, ElfImage& image) {
   const auto section = [&](std::uint64_t index) {
     return file.at<Elf64_Shdr>(header.e_shoff + index * sizeof(Elf64_Shdr));
@@ -133,11 +139,11 @@ std::expected<ElfImage, Error> read_elf_functions(const std::string& path) {
                                           std::istreambuf_iterator<char>()};
   const Bytes file(content);
   ElfImage image;
-  for (std::uint64_t i = header.e_phnum; i-- > 0;) {
-    const auto segment = file.at<Elf64_Phdr>(header.e_phoff + i * sizeof(Elf64_Phdr));
-    if (segment.p_type == PT_LOAD)
-      image.first_load_address = segment.p_vaddr & ~std::uint64_t{kPageBytes - 1};
-  }
+  for (std::uint64_t i = 0; i < header.e_phnum; ++i)
+    if (const auto s = file.at<Elf64_Phdr>(header.e_phoff + i * sizeof(Elf64_Phdr)); s.p_type == PT_LOAD)
+      image.segments.push_back({s.p_vaddr, s.p_memsz, s.p_offset, s.p_filesz, protection(s)});
+  if (!image.segments.empty())
+    image.first_load_address = image.segments.front().address & ~std::uint64_t{kPageBytes - 1};
   add_sections(file, header, image);
   std::stable_sort(image.functions.begin(), image.functions.end(),
                    [](const ElfFunction& a, const ElfFunction& b) { return a.start < b.start; });

@@ -59,11 +59,13 @@ void add_row(Table& table, const std::string& file, const std::string& strategy,
 
 // Adds every count of `more` to `sum`, at any depth.
 void add_counts(Json& sum, const Json& more) {
-  for (const auto& [key, value] : more.items())
+  for (const auto& [key, value] : more.items()) {
+    Json& into = sum[key];
     if (value.is_object())
-      add_counts(sum[key].is_null() ? sum[key] = Json::object() : sum[key], value);
+      add_counts(into, value);
     else if (value.is_number_integer())
-      sum[key] = sum.value(key, std::uint64_t{0}) + value.get<std::uint64_t>();
+      into = (into.is_null() ? 0 : into.get<std::uint64_t>()) + value.get<std::uint64_t>();
+  }
 }
 
 } // namespace
@@ -124,7 +126,7 @@ std::string text_of(const std::vector<ElfSurvey>& surveys) {
     if (!sums.contains(s.strategy))
       order.push_back(s.strategy);
     ++files_of[s.strategy];
-    add_counts(sums.try_emplace(s.strategy, Json::object()).first->second, data);
+    add_counts(sums[s.strategy], data);
   }
   if (files > 1)
     for (const std::string& strategy : order)
