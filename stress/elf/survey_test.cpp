@@ -2,8 +2,10 @@
 #include "stress/elf/survey.h"
 
 #include "stress/targets/elf_text.h"
+#include "stress/targets/object_code.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -44,6 +46,21 @@ TEST(ElfSurvey, EveryInstructionIsArmedInOneWayOrRefusedForOneReason) {
   EXPECT_GT(sum(alone.at("refused")), 0U);
   for (const char* way : {"jump", "pun"})
     EXPECT_GT(surveys[2].verdict.data.at("ways").at(way), 0) << way;
+}
+
+// By whichever of the two is found first by name, one of these would be the other's.
+TEST(ElfSurvey, AFileMappedTwiceIsTwoObjects) {
+  const auto elf = ElfText::map("/lib/x86_64-linux-gnu/libc.so.6");
+  ASSERT_TRUE(elf);
+  const Target target;
+  const AddressSpace space = target.address_space();
+  const Address running = address_of(reinterpret_cast<const void*>(&::getppid));
+  for (const Address inside : {elf->text(), running}) {
+    const std::vector<CodePoint> code = all_instructions(target, inside);
+    ASSERT_FALSE(code.empty());
+    EXPECT_EQ(space.find(code.front().address), space.find(inside));
+    EXPECT_EQ(space.find(code.back().address), space.find(inside));
+  }
 }
 
 TEST(ElfSurvey, AFileIsSurveyedApartFromItsCopyThatRuns) {

@@ -4,6 +4,7 @@
 #include "harness/trap/signal_prober.h"
 #include "stress/properties/code_snapshot.h"
 #include "stress/properties/expect_cell.h"
+#include "stress/properties/probed_code.h"
 #include "stress/properties/probed_text.h"
 #include "stress/targets/zlib_library.h"
 
@@ -161,13 +162,16 @@ Verdict mute_armer(const Json&, Arena&) {
 
 // ---- H64: text that is mapped shared, which no armer may write.
 
+volatile int own_traps = 0;
+
+// Refused means that nothing is claimed: an int3 that the program writes there later is the program's own.
 Verdict shared_text(const Json& parameters, Arena&) {
   const int file = ::memfd_create("shared", MFD_CLOEXEC);
-  constexpr std::uint8_t kCode[] = {0x90, 0xc3};
+  constexpr std::uint8_t kCode[] = {0x0f, 0x1f, 0x44, 0x00, 0x00, 0xc3}; // a nop that a jump fits into; ret
+  on_signal(SIGTRAP, [](int, siginfo_t*, void*) { own_traps = own_traps + 1; });
   if (::ftruncate(file, kPageBytes) != 0 || ::pwrite(file, kCode, sizeof kCode, 0) != sizeof kCode)
     return broken("setup", "memfd");
   void* memory = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
-  ::close(file);
   Target target;
   target.add_function(address_of(memory), sizeof kCode, "shared");
   auto prober = make_prober(parameters.at("strategy"));
@@ -181,6 +185,12 @@ Verdict shared_text(const Json& parameters, Arena&) {
   }
   if (byte_at(site.address) != kCode[0])
     return broken("bytes", "refused, and half done");
+  constexpr std::uint8_t kOwn[] = {0xcc, 0xc3}; // int3; ret
+  if (::pwrite(file, kOwn, sizeof kOwn, 0) != sizeof kOwn)
+    return broken("setup", "memfd");
+  reinterpret_cast<void (*)()>(memory)();
+  if (own_traps != 1)
+    return broken("own-trap", "a trap of the program's own, where a probe was refused, never came");
   return held("refused: " + describe(inserted.error()));
 }
 
