@@ -104,8 +104,11 @@ std::uint8_t counter_width(Shape shape, const Operands& operands) {
 
 Planned plan_shape(const Instruction& instruction, const ShapeRow& row, const Operands& operands) {
   const ShapeRunner& runner = runner_of(row.shape);
-  if (runner.branches && operands.operand_size_prefix)
+  if (runner.branches && instruction.operand_size_prefix)
     return refuse(instruction, "with a 16-bit operand size, which processors differ about");
+  // F3 E0 (rep loopne) branches as loope does on AMD's processors; the manuals do not know it.
+  if (runner.run == &run::loop_while && instruction.repeat_prefix)
+    return refuse(instruction, "with a repeat prefix, which processors may take for another condition");
   auto plan = std::make_unique<MicroPlan>();
   plan->run = runner.run;
   plan->next = instruction.next();

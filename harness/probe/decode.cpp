@@ -75,6 +75,17 @@ Flow flow_of(const ZydisDecodedInstruction& i) {
   }
 }
 
+bool has_prefix(const ZydisDecodedInstruction& i, std::uint8_t byte) {
+  return std::any_of(i.raw.prefixes, i.raw.prefixes + i.raw.prefix_count,
+                     [byte](const auto& prefix) { return prefix.value == byte; });
+}
+
+// All of the escape opcodes (SDM vol. 2D, A.5): fcomi, fcmov, fisttp came with later instruction sets.
+bool is_x87(const ZydisDecodedInstruction& i) {
+  return i.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && i.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+         (i.opcode & 0xF8) == 0xD8;
+}
+
 bool has_base(const ZydisDecodedInstruction& i, const ZydisDecodedOperand* operands, ZydisRegister base) {
   return std::any_of(operands, operands + i.operand_count, [base](const ZydisDecodedOperand& o) {
     return o.type == ZYDIS_OPERAND_TYPE_MEMORY && o.mem.base == base;
@@ -108,7 +119,9 @@ std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_
   i.hazard = hazard_of(raw, operands);
   i.repeats = (raw.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE)) != 0;
   i.locked = (raw.attributes & ZYDIS_ATTRIB_HAS_LOCK) != 0;
-  i.x87 = raw.meta.isa_set == ZYDIS_ISA_SET_X87;
+  i.operand_size_prefix = has_prefix(raw, 0x66);
+  i.repeat_prefix = has_prefix(raw, 0xF2) || has_prefix(raw, 0xF3);
+  i.x87 = is_x87(raw);
   i.uses_stack_pointer = uses(raw, operands, ZYDIS_REGISTER_RSP);
   i.eip_relative = has_base(raw, operands, ZYDIS_REGISTER_EIP);
   i.rip_relative = i.eip_relative || has_base(raw, operands, ZYDIS_REGISTER_RIP);

@@ -44,8 +44,10 @@ struct Instruction {
   StepHazard hazard = StepHazard::None;
   bool repeats = false; // rep/repne string instruction: one debug trap per iteration (H43)
   bool locked = false;
-  bool x87 = false;                // leaves its address in the x87 instruction pointer (H78)
-  bool uses_stack_pointer = false; // in an operand, or by what it does (push, call, leave)
+  bool operand_size_prefix = false; // 66 among its legacy prefixes
+  bool repeat_prefix = false;       // F2 or F3 among them, whatever they mean there
+  bool x87 = false;                 // leaves its address in the x87 instruction pointer (H78)
+  bool uses_stack_pointer = false;  // in an operand, or by what it does (push, call, leave)
   bool rip_relative = false;
   bool eip_relative = false; // the same with a 32-bit address: names the low 4 GiB, wherever the code lies
   std::uint8_t displacement_offset = 0; // of the 4-byte RIP-relative displacement, in bytes; 0 if none

@@ -91,7 +91,6 @@ Operands operands_of(const Instruction& instruction) {
     all.list[all.count++] = operand(operands[i], instruction);
   all.width = static_cast<std::uint8_t>(raw.operand_width / 8);
   all.narrow_address = raw.address_width == 32;
-  all.operand_size_prefix = (raw.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE) != 0;
   all.elision_prefix = (raw.attributes & (ZYDIS_ATTRIB_HAS_XACQUIRE | ZYDIS_ATTRIB_HAS_XRELEASE)) != 0;
   return all;
 }

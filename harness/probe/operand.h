@@ -37,10 +37,9 @@ struct Operands {
   static constexpr std::size_t kMost = 4;
   std::array<Operand, kMost> list{};
   std::uint8_t count = 0;
-  std::uint8_t width = 0;           // the effective operand size in bytes
-  bool narrow_address = false;      // addresses are 32 bits wide (prefix 67)
-  bool operand_size_prefix = false; // 66
-  bool elision_prefix = false;      // xacquire, xrelease
+  std::uint8_t width = 0;      // the effective operand size in bytes
+  bool narrow_address = false; // addresses are 32 bits wide (prefix 67)
+  bool elision_prefix = false; // xacquire, xrelease
 };
 
 // Those the manual's mnemonic line shows, in its order. `instruction` came from decode().

@@ -49,6 +49,10 @@ public:
   virtual ~StepPlan() = default;
   // signal-safe. What a stepper composed of several tells their plans apart by.
   virtual PlanEnd end() const noexcept { return PlanEnd::AfterSteps; }
+  // signal-safe. An int3 behind the copy of an instruction that goes on to the next one: a thread that traps
+  // there has completed its step without a debug trap, because a hypervisor that emulates the instruction
+  // swallowed it (H79). Address{} if there is none.
+  virtual Address stop() const noexcept { return {}; }
 };
 
 struct Displaced {

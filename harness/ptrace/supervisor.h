@@ -80,6 +80,7 @@ private:
   // supervisor_traps.cpp
   void on_trap(Tracee& tracee);
   bool on_breakpoint(Tracee& tracee);
+  bool stands_at_stop(Tracee& tracee);
   bool on_entry(Tracee& tracee, PtraceContext& context);
   void on_step_done(Tracee& tracee, siginfo_t& info);
   void go_on(Tracee& tracee, PtraceContext& context);

@@ -15,7 +15,8 @@ void Supervisor::on_trap(Tracee& tracee) {
   // si_code: arch/x86/kernel/traps.c, do_int3_user (SI_KERNEL) and send_sigtrap (TRAP_TRACE).
   if (info.si_code == SI_KERNEL && on_breakpoint(tracee))
     return;
-  if (tracee.stepping != nullptr && info.si_code == TRAP_TRACE)
+  if (tracee.stepping != nullptr &&
+      (info.si_code == TRAP_TRACE || (info.si_code == SI_KERNEL && stands_at_stop(tracee))))
     return on_step_done(tracee, info);
   if (tracee.stepping != nullptr && info.si_code <= 0) {
     tracee.held_signal = info;
@@ -54,6 +55,17 @@ bool Supervisor::on_breakpoint(Tracee& tracee) {
   return true;
 }
 
+// Behind the copy being stepped, whose debug trap never came (StepPlan::stop); stepped back onto it.
+bool Supervisor::stands_at_stop(Tracee& tracee) {
+  const StepPlan* const plan = tracee.stepping->displaced.plan.get();
+  PtraceContext context(tracee, memory_, sites_);
+  if (plan == nullptr || !context.fetch() || plan->stop() == Address{} || context.pc() - 1 != plan->stop())
+    return false;
+  context.set_pc(plan->stop());
+  context.commit();
+  return true;
+}
+
 // The thread is left in an event stop before its first instruction.
 bool Supervisor::on_entry(Tracee& tracee, PtraceContext& context) {
   if (entry_->address == Address{} || context.pc() - 1 != entry_->address)
@@ -78,7 +90,7 @@ void Supervisor::on_step_done(Tracee& tracee, siginfo_t& info) {
   }
   tracee.stepping = nullptr;
   context.commit();
-  if (!tracee.steps_itself)
+  if (!tracee.steps_itself || info.si_code != TRAP_TRACE) // swallowed, it would have been unprobed, too
     return go_on(tracee, context);
   info.si_addr = bytes_at(context.pc()); // the program's own step, over the instruction where it always was
   deliver(tracee, info);

@@ -86,7 +86,6 @@ std::unexpected<Error> unsupported(const Instruction& instruction, std::string_v
 }
 
 constexpr std::uint8_t kLegacyPrefixes[] = {0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};
-constexpr std::uint8_t kOperandSize = 0x66;
 
 std::size_t legacy_prefixes(const Instruction& i) noexcept {
   std::size_t n = 0;
@@ -102,12 +101,6 @@ bool is_rex(std::uint8_t byte) noexcept {
 std::size_t opcode_offset(const Instruction& i) noexcept {
   const std::size_t n = legacy_prefixes(i);
   return n < i.length && is_rex(i.bytes[n]) ? n + 1 : n;
-}
-
-// Turns a 64-bit branch into one that vendors define differently (SDM vol. 2, Jcc; AMD APM vol. 3, Jcc).
-bool has_operand_size(const Instruction& i, std::size_t opcode) noexcept {
-  const auto prefixes = i.code().first(opcode);
-  return std::ranges::find(prefixes, kOperandSize) != prefixes.end();
 }
 
 // jmp, jcc, loop*, jrcxz (SDM vol. 2A, 2.2.1 and the pages of each): 8-bit or 32-bit displacement at the end.
@@ -129,8 +122,8 @@ std::optional<Address> relative_target(const Instruction& i, std::size_t opcode)
 Status emit_jump(Assembly& out, const Instruction& i) {
   const std::size_t opcode = opcode_offset(i);
   const auto target = relative_target(i, opcode);
-  if (!target || has_operand_size(i, opcode))
-    return unsupported(i, "a branch with an operand-size prefix");
+  if (!target)
+    return unsupported(i, "a branch of unusual form");
   const std::uint8_t byte = i.bytes[opcode];
   if (byte == 0xE9 || byte == 0xEB) {
     out.jump_to(*target);
@@ -167,7 +160,7 @@ Status emit_indirect_call(Assembly& out, const Instruction& i) {
   const auto moved = relocate(i, out.here() + 6); // behind the push
   if (!moved)
     return std::unexpected(moved.error());
-  if (i.bytes[opcode] != 0xFF || opcode + 1 >= i.length || has_operand_size(i, opcode))
+  if (i.bytes[opcode] != 0xFF || opcode + 1 >= i.length || i.operand_size_prefix)
     return unsupported(i, "a call of unusual form");
   std::array<std::uint8_t, kMaxInstructionBytes + 1> jump{};
   std::size_t length = i.length;
@@ -208,6 +201,8 @@ Status emit_indirect_call(Assembly& out, const Instruction& i) {
 std::expected<ExitCode, Error> relocate_with_exit(const Instruction& instruction, Address at) {
   if (instruction.hazard != StepHazard::None)
     return unsupported(instruction, reason(instruction.hazard));
+  if (const Status movable = has_whole_target(instruction); !movable)
+    return std::unexpected(movable.error());
   Assembly out(at);
   Status done;
   switch (instruction.flow) {
@@ -216,7 +211,7 @@ std::expected<ExitCode, Error> relocate_with_exit(const Instruction& instruction
   case Flow::RelativeCall: {
     const auto target = relative_target(instruction, opcode_offset(instruction));
     if (!target)
-      return unsupported(instruction, "a call with an operand-size prefix");
+      return unsupported(instruction, "a call of unusual form");
     out.push_word(value(instruction.next()));
     out.jump_to(*target);
     break;

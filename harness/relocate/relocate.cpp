@@ -6,7 +6,18 @@
 
 namespace proberace {
 
+Status has_whole_target(const Instruction& instruction) {
+  const bool branches = instruction.flow == Flow::RelativeJump || instruction.flow == Flow::RelativeCall;
+  if (!branches || !instruction.operand_size_prefix)
+    return {};
+  return std::unexpected(
+      Error{ErrorKind::InstructionUnsupported, instruction.address,
+            fmt::format("{}: a branch with an operand-size prefix", mnemonic_name(instruction))});
+}
+
 std::expected<RelocatedCode, Error> relocate(const Instruction& instruction, Address to) {
+  if (const Status movable = has_whole_target(instruction); !movable)
+    return std::unexpected(movable.error());
   RelocatedCode moved{instruction.bytes, instruction.length};
   if (!instruction.rip_relative)
     return moved;

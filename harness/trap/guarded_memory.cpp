@@ -15,13 +15,15 @@ namespace {
 
 constexpr std::size_t kWord = 8;
 
-bool word_readable(Address aligned) noexcept {
-  constexpr int kNoSuchHow = -1;
-  return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, bytes_at(aligned), nullptr, kWord) != -EFAULT;
-}
-
 long populate(Address page, int how) noexcept {
   return raw_syscall(SYS_madvise, bytes_at(page), kPageBytes, how);
+}
+
+bool word_readable(Address aligned) noexcept {
+  constexpr int kNoSuchHow = -1;
+  if (aligned == Address{}) // for rt_sigprocmask no set at all: nothing would be copied
+    return populate(aligned, MADV_POPULATE_READ) == 0;
+  return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, bytes_at(aligned), nullptr, kWord) != -EFAULT;
 }
 
 // What the hardware's fault at this address would have been called (arch/x86/mm/fault.c).

@@ -79,9 +79,18 @@ bool on_debug_trap(const SignalSession& session, SignalContext& context, ThreadR
   return !also_the_programs;
 }
 
-} // namespace
-
-namespace {
+// True if the trap was at the stop behind the copy being stepped: the step is done, its debug trap never
+// came.
+bool on_stop(const SignalSession& session, SignalContext& context, ThreadRecord& thread) {
+  const Address at = context.pc() - 1;
+  const StepInProgress* const step = thread.innermost_step();
+  const StepPlan* const plan = step != nullptr ? step->site->displaced().plan.get() : nullptr;
+  if (plan == nullptr || plan->stop() != at)
+    return false;
+  context.set_pc(at);
+  (void)on_debug_trap(session, context, thread); // swallowed, the program's own would have been unprobed, too
+  return true;
+}
 
 constexpr greg_t kAlignmentCheck = 0x40000; // RFLAGS.AC, SDM vol. 1, 3.4.3.3
 
@@ -97,6 +106,8 @@ constexpr greg_t kAlignmentCheck = 0x40000; // RFLAGS.AC, SDM vol. 1, 3.4.3.3
     const Passage passage(thread);
     // si_code: arch/x86/kernel/traps.c, do_int3_user (SI_KERNEL) and send_sigtrap (TRAP_TRACE).
     if (info->si_code == SI_KERNEL && on_breakpoint(*session, context, thread, passage.nested()))
+      return !context.raised();
+    if (info->si_code == SI_KERNEL && on_stop(*session, context, thread))
       return !context.raised();
     if (info->si_code == TRAP_TRACE && on_debug_trap(*session, context, thread))
       return !context.raised();

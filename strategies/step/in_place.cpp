@@ -41,7 +41,8 @@ public:
   }
 
   Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept override {
-    if (displaced.instruction.repeats && context.pc() == displaced.site.address)
+    // A repeated string instruction between two turns, or a gather among its elements (H43, H80).
+    if (displaced.instruction.flow == Flow::Next && context.pc() == displaced.site.address)
       return Stepped::Again;
     if (armed)
       context.write_code_byte(displaced.site.address, kInt3);

@@ -20,11 +20,13 @@ namespace {
 
 class XolPlan final : public StepPlan {
 public:
-  explicit XolPlan(Address slot) : slot_(slot) {}
+  XolPlan(Address slot, Address stop) : slot_(slot), stop_(stop) {}
   Address slot() const noexcept { return slot_; }
+  Address stop() const noexcept override { return stop_; }
 
 private:
   Address slot_;
+  Address stop_;
 };
 
 bool target_is_relative(Flow flow) noexcept {
@@ -48,15 +50,19 @@ public:
       return std::unexpected(
           Error{ErrorKind::InstructionUnsupported, instruction.address,
                 fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
-    const auto slot = slots.reserve(instruction.address, instruction.length);
+    const auto slot = slots.reserve(instruction.address, instruction.length + 1U);
     if (!slot)
       return std::unexpected(slot.error());
     const auto copy = relocate(instruction, *slot);
     if (!copy)
       return std::unexpected(copy.error());
-    if (const Status written = slots.write(*slot, copy->code()); !written)
+    std::array<std::uint8_t, kMaxInstructionBytes + 1> code{};
+    std::ranges::copy(copy->code(), code.begin());
+    code[copy->length] = kInt3;
+    if (const Status written = slots.write(*slot, std::span(code).first(copy->length + 1U)); !written)
       return std::unexpected(written.error());
-    return std::make_unique<const XolPlan>(*slot);
+    const bool goes_on = instruction.flow == Flow::Next;
+    return std::make_unique<const XolPlan>(*slot, goes_on ? *slot + copy->length : Address{});
   }
 
   void begin(TrapContext& context, const Displaced& displaced) noexcept override {
@@ -68,7 +74,9 @@ public:
   Stepped finish(TrapContext& context, const Displaced& displaced, bool) noexcept override {
     const Instruction& instruction = displaced.instruction;
     const Address slot = slot_of(displaced);
-    if (instruction.repeats && context.pc() == slot)
+    // Not complete yet: a repeated string instruction traps at every turn; a gather or scatter may, where it
+    // was interrupted among its elements (SDM vol. 2C, VGATHERDPS; H80).
+    if (instruction.flow == Flow::Next && context.pc() == slot)
       return Stepped::Again;
     if (target_is_relative(instruction.flow))
       context.set_pc(context.pc() + (displaced.site.address - slot));

@@ -3,6 +3,7 @@
 #include "harness/cell/cell.h"
 #include "harness/cli/table.h"
 #include "harness/probe/registry.h"
+#include "harness/result/counts.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -25,21 +26,6 @@ std::uint64_t number(const Json& data, const char* key) {
   return data.at(key).get<std::uint64_t>();
 }
 
-// "movups 46, movdqa 35 and 30 other mnemonics", most frequent first.
-std::string most_frequent(const Json& counts) {
-  std::vector<std::pair<std::uint64_t, std::string>> sorted;
-  for (const auto& [mnemonic, count] : counts.items())
-    sorted.emplace_back(count, mnemonic);
-  std::ranges::sort(sorted, std::greater());
-  std::vector<std::string> words;
-  for (const auto& [count, mnemonic] : sorted)
-    if (words.size() < kMnemonicsShown)
-      words.push_back(fmt::format("{} {}", mnemonic, count));
-  const std::size_t more = sorted.size() - words.size();
-  return fmt::format("{}{}", fmt::join(words, ", "),
-                     more > 0 ? fmt::format(" and {} other mnemonics", more) : "");
-}
-
 std::string ways(const Json& data) {
   std::vector<std::string> words;
   for (const auto& [way, count] : data.at("ways").items())
@@ -55,17 +41,6 @@ std::string file_name(const std::string& file) {
 void add_row(Table& table, const std::string& file, const std::string& strategy, const Json& data) {
   const std::uint64_t all = number(data, "instructions");
   table.add({file, strategy, std::to_string(all), percent(number(data, "armed"), all), ways(data)});
-}
-
-// Adds every count of `more` to `sum`, at any depth.
-void add_counts(Json& sum, const Json& more) {
-  for (const auto& [key, value] : more.items()) {
-    Json& into = sum[key];
-    if (value.is_object())
-      add_counts(into, value);
-    else if (value.is_number_integer())
-      into = (into.is_null() ? 0 : into.get<std::uint64_t>()) + value.get<std::uint64_t>();
-  }
 }
 
 } // namespace
@@ -121,8 +96,8 @@ std::string text_of(const std::vector<ElfSurvey>& surveys) {
     }
     add_row(table, file_name(s.file), s.strategy, data);
     for (const auto& [reason, mnemonics] : data.at("refused").items())
-      refused +=
-          fmt::format("  {}, {}: {}: {}\n", file_name(s.file), s.strategy, reason, most_frequent(mnemonics));
+      refused += fmt::format("  {}, {}: {}: {}\n", file_name(s.file), s.strategy, reason,
+                             most_frequent(mnemonics, kMnemonicsShown));
     if (!sums.contains(s.strategy))
       order.push_back(s.strategy);
     ++files_of[s.strategy];

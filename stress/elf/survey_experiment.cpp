@@ -5,6 +5,7 @@
 #include "harness/probe/registry.h"
 #include "stress/targets/elf_text.h"
 #include "stress/targets/object_code.h"
+#include "stress/targets/refusal.h"
 
 #include <fmt/format.h>
 
@@ -34,17 +35,6 @@ struct Survey {
   }
 };
 
-// Without what names this site alone.
-std::string reason_of(const Error& error, const Instruction& instruction) {
-  std::string_view message = error.message;
-  const std::string_view mnemonic = mnemonic_name(instruction);
-  if (message.starts_with(mnemonic)) {
-    message.remove_prefix(mnemonic.size());
-    message.remove_prefix(std::min(message.size(), message.find_first_not_of(": ")));
-  }
-  return fmt::format("{}: {}", name(error.kind), message);
-}
-
 struct Candidate {
   Site site;
   Instruction instruction;
@@ -71,7 +61,7 @@ std::string arm_all(Prober& prober, std::vector<Candidate> pending, Survey& surv
       } else if (results[i].error().kind == ErrorKind::Conflict) {
         conflicting.push_back(pending[i]);
       } else {
-        ++survey.refused[reason_of(results[i].error(), instruction)][mnemonic];
+        ++survey.refused[refusal_reason(results[i].error(), instruction)][mnemonic];
       }
     }
     const SiteResults removed = prober.remove(armed);

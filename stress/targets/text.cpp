@@ -25,7 +25,8 @@ off_t fresh_place() {
 }
 } // namespace
 
-std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, TextMemory memory_kind) {
+std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, TextMemory memory_kind,
+                                          Address at) {
   const std::size_t bytes = (code.size() + kPageBytes - 1) & ~(kPageBytes - 1);
   const int file = ::memfd_create("proberace-text", MFD_CLOEXEC);
   if (file < 0)
@@ -34,8 +35,10 @@ std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, Te
   void* memory = MAP_FAILED;
   if (::ftruncate(file, place + static_cast<off_t>(bytes)) == 0 &&
       ::pwrite(file, code.data(), code.size(), place) == static_cast<ssize_t>(code.size()))
-    memory = ::mmap(nullptr, bytes, PROT_READ | PROT_EXEC,
-                    memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE, file, place);
+    memory = ::mmap(bytes_at(at), bytes, PROT_READ | PROT_EXEC,
+                    (memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE) |
+                        (at != Address{} ? MAP_FIXED : 0),
+                    file, place);
   const int error = errno;
   ::close(file);
   if (memory == MAP_FAILED)

@@ -30,9 +30,9 @@ public:
   static std::expected<Text, Error> make(std::span<const Placement> placements,
                                          TextMemory memory = TextMemory::PrivateFile);
   // The given bytes from the start of the text; one function each `[begin, begin + size)` is for the caller
-  // to declare.
+  // to declare. At `at`, over whatever is mapped there, if one is given.
   static std::expected<Text, Error> of_bytes(std::span<const std::uint8_t> code,
-                                             TextMemory memory = TextMemory::PrivateFile);
+                                             TextMemory memory = TextMemory::PrivateFile, Address at = {});
 
   Text(Text&& other) noexcept;
   Text& operator=(Text&&) = delete;

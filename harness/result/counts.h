@@ -1,0 +1,14 @@
+// Counts in JSON: named, at any depth.
+#pragma once
+
+#include "harness/cell/verdict.h"
+
+namespace proberace {
+
+// Adds every count of `more` to `sum`, at any depth; what is no count is left out.
+void add_counts(Json& sum, const Json& more);
+
+// "movups 46, movdqa 35 and 30 more": the `most` most frequent of an object of counts.
+std::string most_frequent(const Json& counts, std::size_t most);
+
+} // namespace proberace

@@ -1,0 +1,25 @@
+// Judging one case: what the bare processor did against what happened with the probe.
+#pragma once
+
+#include "harness/probe/promises.h"
+#include "stress/isa/bare_run.h"
+#include "stress/isa/prepared_case.h"
+
+namespace proberace {
+
+// The end of one run, and the memory it left.
+struct CaseEnd {
+  RunEnd run;
+  std::vector<std::uint8_t> data, stack;
+};
+
+CaseEnd run_case(BareRunner& runner, const PreparedCase& c, const CaseSpace& space);
+
+// Whether the instruction itself faulted, and is to be restarted.
+bool faulted_at_site(const PreparedCase& c, const CaseEnd& end);
+
+// What differs, as far as the strategy promises that it does not; empty if nothing does.
+std::vector<std::string> differences(const PreparedCase& c, const CaseSpace& space, const Promises& promises,
+                                     const CaseEnd& native, const CaseEnd& probed);
+
+} // namespace proberace

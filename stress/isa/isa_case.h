@@ -1,0 +1,60 @@
+// One random instruction and the state it runs in, as RapidCheck invents and shrinks it. A value: the same
+// seed and number give the same case everywhere.
+#pragma once
+
+#include "stress/isa/forms.h"
+
+#include <rapidcheck.h>
+#include <vector>
+
+namespace proberace {
+
+// Where an operand in memory lies.
+enum class Where : std::uint8_t {
+  Anywhere,
+  Aligned,
+  AcrossPages,
+  ReadOnly,
+  IntoReadOnly,
+  NoAccess,
+  IntoNoAccess,
+  Nowhere,
+  NotCanonical,
+  KernelHalf,
+};
+
+// What a register or a word of memory holds.
+struct Word {
+  enum class Kind : std::uint8_t { Number, Data, Stack, Code }; // the last three: an address there
+  Kind kind = Kind::Number;
+  std::uint64_t number = 0; // or what chooses the address
+};
+
+struct IsaCase {
+  bool integer = true; // of which list of mnemonics
+  std::uint32_t mnemonic = 0;
+  std::uint32_t form = 0;
+  OperandChoice operands{};
+  std::vector<Word> registers{};            // 16
+  std::vector<Word> memory{};               // repeated over the data and the stack
+  std::vector<std::uint64_t> vectors{};     // repeated over the vector registers
+  std::uint64_t status = 0;                 // of RFLAGS
+  std::uint32_t mxcsr = 0, x87_control = 0; // deviation from what processes start with
+  std::array<Where, 2> where{};
+  std::array<std::uint32_t, 2> offset{};
+  std::uint32_t stack = 0;  // where on the stack
+  std::uint32_t place = 0;  // where in its text
+  std::uint32_t branch = 0; // where a branch goes
+  std::uint32_t pad = 0;    // what lies behind the instruction
+};
+
+// RapidCheck's tree of a case and what it shrinks to.
+rc::Shrinkable<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number);
+// The case at the end of a path of shrinks: the first number names one of the case's own shrinks, and so on.
+// None if there is none.
+std::optional<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number,
+                                const std::vector<std::size_t>& path);
+
+const InstructionForm& form_of(const IsaCase& c);
+
+} // namespace proberace

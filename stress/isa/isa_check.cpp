@@ -1,0 +1,231 @@
+#include "stress/isa/isa_check.h"
+
+#include "harness/cell/cell.h"
+#include "harness/result/counts.h"
+#include "stress/isa/isa_case.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <set>
+
+namespace proberace {
+
+namespace {
+
+using Path = std::vector<std::size_t>;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::uint64_t kCasesPerCell = 2048;
+constexpr std::uint64_t kCasesPerSlowCell = 64; // the kernel's probes take some 100 ms each
+constexpr std::chrono::minutes kDeadline{3};
+constexpr std::chrono::seconds kOneCase{10};
+constexpr std::chrono::seconds kShrinkFor{20};
+constexpr std::size_t kMostShrunk = 8;
+
+bool bad(const Verdict& v) {
+  return v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung);
+}
+
+class Check {
+public:
+  explicit Check(const IsaOptions& options) : options_(options) {
+    report_.strategy = options.strategy;
+    report_.seed = options.seed;
+  }
+
+  IsaReport run() {
+    const std::uint64_t per_cell = options_.strategy == "kernel-uprobe" ? kCasesPerSlowCell : kCasesPerCell;
+    for (std::uint64_t first = 0; first < options_.cases && report_.ended.is(Ending::Held); first += per_cell)
+      run_cases(first, std::min(options_.cases, first + per_cell));
+    for (std::size_t i = 0; i < std::min(kMostShrunk, report_.failures.size()); ++i)
+      shrink(report_.failures[i]);
+    return std::move(report_);
+  }
+
+private:
+  // A case that ends the process costs those before it a second run, so that nothing they counted is lost.
+  void run_cases(std::uint64_t first, std::uint64_t end) {
+    if (first >= end)
+      return;
+    CellSpec spec{"isa",
+                  Json{{"strategy", options_.strategy},
+                       {"seed", options_.seed},
+                       {"first", first},
+                       {"count", end - first}},
+                  kDeadline};
+    const Verdict v = run_cell(spec);
+    if (v.is(Ending::Skipped) || v.is(Ending::Refused)) {
+      report_.ended = v;
+      return;
+    }
+    if (v.is(Ending::Crashed) || v.is(Ending::Hung)) {
+      const std::uint64_t culprit = std::clamp(number_in(v), first, end - 1);
+      note_end(culprit, v);
+      run_cases(first, culprit);
+      run_cases(culprit + 1, end);
+      return;
+    }
+    add_counts(report_.counts, v.data);
+    for (const Json& example : v.data.at("examples")) {
+      ++report_.broken;
+      if (broken_mnemonics_.insert(example.at("mnemonic")).second)
+        report_.failures.push_back({example.at("number"), {}, v, false});
+    }
+    if (options_.progress)
+      options_.progress(fmt::format("{}: {} of {} cases, {} broken", options_.strategy, end, options_.cases,
+                                    report_.broken));
+  }
+
+  static std::uint64_t number_in(const Verdict& v) {
+    const Json& points = v.evidence.at("points");
+    return points.empty() ? 0 : points.front().at("ticket").get<std::uint64_t>();
+  }
+
+  void note_end(std::uint64_t number, const Verdict& v) {
+    ++report_.broken;
+    const auto c = isa_case(options_.seed, number, {});
+    const auto bytes = c ? encode(form_of(*c), c->operands) : std::nullopt;
+    const auto instruction = bytes ? decode(Address{}, *bytes) : std::unexpected(Error{});
+    const std::string mnemonic(instruction ? mnemonic_name(*instruction) : "?");
+    add_counts(report_.counts,
+               Json{{"tried", 1}, {"broken", 1}, {"mnemonics", {{mnemonic, {{"tried", 1}, {"broken", 1}}}}}});
+    if (broken_mnemonics_.insert(mnemonic).second)
+      report_.failures.push_back({number, {}, v, false});
+  }
+
+  void shrink(IsaFailure& failure) {
+    const auto fails = [&](const Path& path) {
+      const Verdict v = replay_isa(options_.strategy, options_.seed, failure.number, path);
+      if (bad(v))
+        failure.verdict = v;
+      return bad(v);
+    };
+    failure.alone = fails({});
+    const auto until = Clock::now() + kShrinkFor;
+    bool smaller = failure.alone;
+    while (smaller && Clock::now() < until) {
+      smaller = false;
+      Path next = failure.path;
+      next.push_back(0);
+      for (; !smaller && Clock::now() < until && isa_case(options_.seed, failure.number, next); ++next.back())
+        if (fails(next)) {
+          failure.path = next;
+          smaller = true;
+        }
+      if (options_.progress)
+        options_.progress(fmt::format("shrinking case {}", failure.number));
+    }
+  }
+
+  const IsaOptions& options_;
+  IsaReport report_;
+  std::set<std::string> broken_mnemonics_;
+};
+
+std::uint64_t number(const Json& counts, const char* key) {
+  return counts.value(key, std::uint64_t{0});
+}
+
+} // namespace
+
+IsaReport check_isa(const IsaOptions& options) {
+  return Check(options).run();
+}
+
+Verdict replay_isa(const std::string& strategy, std::uint64_t seed, std::uint64_t number, const Path& path) {
+  return run_cell(
+      {"isa", Json{{"strategy", strategy}, {"seed", seed}, {"number", number}, {"path", path}}, kOneCase});
+}
+
+std::string case_name(std::uint64_t seed, std::uint64_t number, const Path& path) {
+  return fmt::format("{}:{}{}{}", seed, number, path.empty() ? "" : ":", fmt::join(path, "."));
+}
+
+std::optional<CaseName> parse_case_name(const std::string& name) {
+  CaseName parsed;
+  unsigned long long seed = 0, number = 0;
+  int used = 0;
+  if (std::sscanf(name.c_str(), "%llu:%llu%n", &seed, &number, &used) != 2)
+    return std::nullopt;
+  parsed.seed = seed;
+  parsed.number = number;
+  std::string_view rest = std::string_view(name).substr(static_cast<std::size_t>(used));
+  for (char separator = ':'; !rest.empty(); separator = '.') {
+    std::size_t step = 0;
+    if (rest.front() != separator)
+      return std::nullopt;
+    const auto [end, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), step);
+    if (error != std::errc{})
+      return std::nullopt;
+    parsed.path.push_back(step);
+    rest.remove_prefix(static_cast<std::size_t>(end - rest.data()));
+  }
+  return parsed;
+}
+
+std::string text_of(const IsaFailure& f, std::uint64_t seed) {
+  std::string text = fmt::format("case {}: {}", case_name(seed, f.number, f.path), name(f.verdict.ending));
+  const Json* example = nullptr;
+  if (f.verdict.is(Ending::Broken))
+    for (const Json& e : f.verdict.evidence)
+      if (e.at("number") == f.number)
+        example = &e;
+  if (example == nullptr)
+    return text + ": " + f.verdict.summary + "\n";
+  text += fmt::format("\n  {}   ({}) at {}\n", (*example)["instruction"].get<std::string>(),
+                      (*example)["bytes"].get<std::string>(), (*example)["address"].get<std::string>());
+  for (const Json& difference : (*example)["differing"])
+    text += fmt::format("    {}\n", difference.get<std::string>());
+  text += "  from";
+  for (const auto& [what, value] : (*example)["state"].items())
+    text += fmt::format(" {}={}", what, value.get<std::string>());
+  return text + "\n";
+}
+
+std::string text_of(const IsaReport& r) {
+  const Json& c = r.counts;
+  std::string text =
+      fmt::format("{}: {} cases tried (seed {}): {} held, {} refused, {} broken; of {} mnemonics\n",
+                  r.strategy, number(c, "tried"), r.seed, number(c, "held"), number(c, "refused"),
+                  number(c, "broken"), c.contains("mnemonics") ? c["mnemonics"].size() : 0);
+  text +=
+      fmt::format("  of those held, {} faulted, {} of them because the processor does not know the form\n",
+                  number(c, "faulted"), number(c, "undefined"));
+  if (c.contains("untried") && !c["untried"].empty())
+    text += fmt::format("  not tried: {}\n", most_frequent(c["untried"], 8));
+  if (c.contains("refused_because"))
+    for (const auto& [reason, mnemonics] : c["refused_because"].items())
+      text += fmt::format("  refused: {}: {}\n", reason, most_frequent(mnemonics, 12));
+  std::vector<std::string> excluded;
+  for (const auto& e : FormCatalogue::instance().excluded())
+    if (e.why.find("processor") == e.why.npos)
+      excluded.push_back(fmt::format("{} ({})", e.name, e.why));
+  text += fmt::format("  left out: {}\n", fmt::join(excluded, ", "));
+  for (const IsaFailure& f : r.failures)
+    text += fmt::format("{}{}", text_of(f, r.seed),
+                        f.alone ? "" : "  seen among other cases; alone it was not, or not tried\n");
+  return text;
+}
+
+Json to_json(const IsaReport& r) {
+  Json failures = Json::array();
+  for (const IsaFailure& f : r.failures)
+    failures.push_back(Json{
+        {"case", case_name(r.seed, f.number, f.path)}, {"alone", f.alone}, {"verdict", to_json(f.verdict)}});
+  Json excluded = Json::object();
+  for (const auto& e : FormCatalogue::instance().excluded())
+    excluded[e.name] = e.why;
+  Json counts = r.counts;
+  counts.erase("examples");
+  counts.erase("cell_seconds");
+  return Json{{"strategy", r.strategy},
+              {"seed", r.seed},
+              {"counts", std::move(counts)},
+              {"failures", std::move(failures)},
+              {"excluded", std::move(excluded)}};
+}
+
+} // namespace proberace

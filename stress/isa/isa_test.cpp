@@ -1,0 +1,112 @@
+// The differential property at a size for every day (`proberace check --isa` is the large one), and what it
+// found: H79, H80.
+#include "stress/isa/isa_check.h"
+#include "stress/properties/expect_cell.h"
+#include "stress/properties/probed_code.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+PROBERACE_SNIPPET(Cpuid, R"(
+        pushq   %rbx
+        xorl    %eax, %eax
+        xorl    %ecx, %ecx
+        SITE
+        cpuid
+        addl    %ebx, %eax
+        popq    %rbx
+        ret
+)");
+
+// `double(const double* from, const std::uint64_t* indices)`: the lowest of four gathered.
+PROBERACE_SNIPPET(Gather, R"(
+        vmovdqu (%rsi), %ymm1
+        vpcmpeqd %ymm2, %ymm2, %ymm2
+        SITE
+        vgatherqpd %ymm2, (%rdi,%ymm1,8), %ymm0
+        vzeroupper
+        ret
+)");
+
+Verdict emulated_by_a_hypervisor(const Json& parameters, Arena&) {
+  constexpr std::uint64_t kTimes = 200;
+  auto code = ProbedCode::open(parameters.at("strategy"), {kCpuid});
+  if (!code)
+    return verdict_of(code.error());
+  auto* const run = (*code)->function<std::uint32_t()>();
+  const std::uint32_t unprobed = run();
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  for (std::uint64_t i = 0; i < kTimes; ++i)
+    if (run() != unprobed)
+      return broken("result", "cpuid said something else");
+  if ((*code)->hits(0) != kTimes)
+    return broken("wrong-count", fmt::format("{} executions, {} hits", kTimes, (*code)->hits(0)));
+  const std::uint64_t stepped = (*code)->prober().paths()[Path::SlotStep];
+  return stepped == kTimes ? held() : broken("path", fmt::format("{} of {} were stepped", stepped, kTimes));
+}
+
+Verdict interrupted_gather(const Json& parameters, Arena&) {
+  if (!__builtin_cpu_supports("avx2"))
+    return verdict_of(Error{ErrorKind::MachineLacks, {}, "this processor has no gather"});
+  constexpr std::uint64_t kTimes = 5'000; // some 1 in 100 is interrupted
+  auto code = ProbedCode::open(parameters.at("strategy"), {kGather});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  const double from[] = {1, 2, 3, 4};
+  const std::uint64_t indices[] = {2, 1, 0, 3};
+  for (std::uint64_t i = 0; i < kTimes; ++i)
+    if ((*code)->function<double(const double*, const std::uint64_t*)>()(from, indices) != 3)
+      return broken("result", "the gather took something else");
+  if ((*code)->hits(0) != kTimes)
+    return broken("wrong-count", fmt::format("{} executions, {} hits", kTimes, (*code)->hits(0)));
+  return held();
+}
+
+const bool registered = register_experiment("test/emulated-by-a-hypervisor", &emulated_by_a_hypervisor) &&
+                        register_experiment("test/interrupted-gather", &interrupted_gather);
+
+class Isa : public testing::TestWithParam<std::string> {};
+class Stepping : public testing::TestWithParam<std::string> {};
+
+} // namespace
+
+// Fails for whatever of an instruction's effect a strategy changes; how many cases each break takes to be
+// seen is in the folder's README.
+TEST_P(Isa, H32_H40_H42_H48_H54_RandomInstructionsDoTheSameWithAProbe) {
+  constexpr std::uint64_t kSeed = 1;
+  constexpr std::uint64_t kCases = 4096;
+  std::printf("seed %llu, %llu cases\n", static_cast<unsigned long long>(kSeed),
+              static_cast<unsigned long long>(kCases));
+  const IsaReport report = check_isa({GetParam(), kCases, kSeed, {}});
+  if (report.ended.is(Ending::Skipped))
+    GTEST_SKIP() << report.ended.summary;
+  EXPECT_TRUE(report.ended.is(Ending::Held)) << report.ended.summary;
+  EXPECT_EQ(report.broken, 0U) << text_of(report);
+  // Not a pass for want of trying.
+  EXPECT_GT(report.counts.value("tried", std::uint64_t{0}), kCases / 2);
+  EXPECT_GT(report.counts.value("held", std::uint64_t{0}), kCases / 2);
+  EXPECT_GT(report.counts.value("faulted", std::uint64_t{0}), kCases / 50);
+}
+
+TEST_P(Stepping, H51_H79_ADebugTrapThatAHypervisorSwallowsIsNotMissed) {
+  PROBERACE_EXPECT_TEST_HELD("emulated-by-a-hypervisor", GetParam());
+}
+
+TEST_P(Stepping, H80_AGatherInterruptedAmongItsElementsIsOneHit) {
+  PROBERACE_EXPECT_TEST_HELD("interrupted-gather", GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(Strategies, Isa,
+                         testing::Values("pte-swap+xol-vma", "poke+xol-boost", "poke+tls-slot-nested",
+                                         "poke+emulate|xol-vma", "jump"),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, Stepping, testing::Values("poke+xol-vma", "ptrace:poke+xol-vma"),
+                         test_name);
+
+} // namespace proberace
