@@ -7,7 +7,8 @@
 namespace proberace {
 
 Status has_whole_target(const Instruction& instruction) {
-  const bool branches = instruction.flow == Flow::RelativeJump || instruction.flow == Flow::RelativeCall;
+  const bool branches = instruction.flow == Flow::RelativeJump || instruction.flow == Flow::RelativeCall ||
+                        instruction.flow == Flow::AbsoluteCall;
   if (!branches || !instruction.operand_size_prefix)
     return {};
   return std::unexpected(

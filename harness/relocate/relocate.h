@@ -11,9 +11,9 @@ struct RelocatedCode {
   std::span<const std::uint8_t> code() const noexcept { return {bytes.data(), length}; }
 };
 
-// InstructionUnsupported for a relative branch with a 16-bit operand size, whose target and return address
-// some processors cut to 16 bits and others do not (SDM vol. 2, Jcc; AMD APM vol. 3, Jcc): what it would do
-// elsewhere cannot be mended.
+// InstructionUnsupported for a call or a relative branch with a 16-bit operand size, whose target and return
+// address some processors cut to 16 bits and others do not (SDM vol. 2, Jcc; AMD APM vol. 3, Jcc): what it
+// would do elsewhere cannot be mended.
 Status has_whole_target(const Instruction& instruction);
 
 // The same instruction for execution at `to`. A RIP-relative operand's displacement is rewritten so that it

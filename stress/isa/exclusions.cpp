@@ -73,6 +73,8 @@ constexpr std::string_view kHypervisor = "asks the hypervisor, which may rewrite
 constexpr std::string_view kSegments = "changes a segment, which no signal frame restores";
 constexpr std::string_view kReturnsElsewhere = "returns from the kernel to the vDSO, wherever it was";
 
+constexpr std::string_view kHostTables = "answers differently on each of the host's processors";
+
 constexpr Row kRows[] = {
     {ZYDIS_MNEMONIC_MWAIT, kWaits},
     {ZYDIS_MNEMONIC_MWAITX, kWaits},
@@ -89,6 +91,8 @@ constexpr Row kRows[] = {
     {ZYDIS_MNEMONIC_LGS, kSegments},
     {ZYDIS_MNEMONIC_LSS, kSegments},
     {ZYDIS_MNEMONIC_SYSENTER, kReturnsElsewhere},
+    {ZYDIS_MNEMONIC_SGDT, kHostTables},
+    {ZYDIS_MNEMONIC_SIDT, kHostTables},
     {ZYDIS_MNEMONIC_WRPKRU, "takes the harness' own memory away"},
     {ZYDIS_MNEMONIC_XBEGIN, "aborts when it likes"},
 };

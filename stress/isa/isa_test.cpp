@@ -76,8 +76,7 @@ class Stepping : public testing::TestWithParam<std::string> {};
 
 } // namespace
 
-// Fails for whatever of an instruction's effect a strategy changes; how many cases each break takes to be
-// seen is in the folder's README.
+// Fails for whatever of an instruction's effect a strategy changes.
 TEST_P(Isa, H32_H40_H42_H48_H54_RandomInstructionsDoTheSameWithAProbe) {
   constexpr std::uint64_t kSeed = 1;
   constexpr std::uint64_t kCases = 4096;

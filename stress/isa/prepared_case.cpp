@@ -117,6 +117,9 @@ private:
     if (a.bit_offset)
       reg(*a.bit_offset) =
           static_cast<std::uint64_t>(static_cast<std::int64_t>(reg(*a.bit_offset) << 49) >> 49);
+    // Below the red zone signal frames may lie.
+    if (a.bit_offset && !a.memory.empty() && a.memory.front().base == Register::Rsp)
+      reg(*a.bit_offset) %= 512;
     for (const MemoryReach& m : a.memory)
       if (m.vector_index)
         choose_indices(m);
