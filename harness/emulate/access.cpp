@@ -23,6 +23,17 @@ bool misaligned(TrapContext& context, Address at, std::size_t bytes) noexcept {
   return true;
 }
 
+// An SSE operand that must be aligned and is not is #GP (SDM vol. 3A, 6.15, #GP), whatever AC says, and even
+// where an address on the stack that is not canonical would be #SS: seen on this processor.
+bool refuses_vector(TrapContext& context, Address at, std::size_t bytes, bool aligned) noexcept {
+  if (!aligned)
+    return misaligned(context, at, bytes);
+  if ((value(at) & (bytes - 1)) == 0)
+    return false;
+  context.raise({SIGSEGV, SI_KERNEL, Address{}});
+  return true;
+}
+
 } // namespace
 
 bool load(TrapContext& context, Address at, std::size_t bytes, Through how, std::uint64_t& out) noexcept {
@@ -46,6 +57,29 @@ bool store(TrapContext& context, Address at, std::size_t bytes, Through how, std
   return false;
 }
 
+bool load_vector(TrapContext& context, Address at, std::size_t bytes, Through how, bool aligned,
+                 Vector& out) noexcept {
+  if (refuses_vector(context, at, bytes, aligned))
+    return false;
+  out = {};
+  HardwareFault fault;
+  if (context.load(at, {reinterpret_cast<std::uint8_t*>(out.data()), bytes}, fault))
+    return true;
+  raise_access(context, fault, how);
+  return false;
+}
+
+bool store_vector(TrapContext& context, Address at, std::size_t bytes, Through how, bool aligned,
+                  const Vector& v) noexcept {
+  if (refuses_vector(context, at, bytes, aligned))
+    return false;
+  HardwareFault fault;
+  if (context.store(at, {reinterpret_cast<const std::uint8_t*>(v.data()), bytes}, fault))
+    return true;
+  raise_access(context, fault, how);
+  return false;
+}
+
 void* in_place(TrapContext& context, Address at, std::size_t bytes, Through how) noexcept {
   if (misaligned(context, at, bytes))
     return nullptr;
@@ -63,6 +97,7 @@ bool read(TrapContext& context, const MicroPlan& plan, const Place& place, std::
   case Place::Kind::Immediate: out = plan.immediate; return true;
   case Place::Kind::Memory:
     return load(context, effective_address(context, plan.address), place.bytes, through(plan.address), out);
+  case Place::Kind::Xmm:
   case Place::Kind::None: out = 0; return true;
   }
   return true;

@@ -38,6 +38,13 @@ bool load(TrapContext& context, Address at, std::size_t bytes, Through how, std:
 bool store(TrapContext& context, Address at, std::size_t bytes, Through how, std::uint64_t word) noexcept;
 void* in_place(TrapContext& context, Address at, std::size_t bytes, Through how) noexcept;
 
+// 16 bytes, or the low `bytes` of them (the rest then zero), of an SSE instruction. `aligned`: as movaps
+// asks.
+bool load_vector(TrapContext& context, Address at, std::size_t bytes, Through how, bool aligned,
+                 Vector& out) noexcept;
+bool store_vector(TrapContext& context, Address at, std::size_t bytes, Through how, bool aligned,
+                  const Vector& v) noexcept;
+
 // The value of a place; the upper bytes are whatever lies there in a register, zero from memory.
 bool read(TrapContext& context, const MicroPlan& plan, const Place& place, std::uint64_t& out) noexcept;
 

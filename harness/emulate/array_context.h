@@ -18,11 +18,14 @@ public:
   RegisterFile registers;
   std::optional<HardwareFault> fault{};
   int raised = 0;
+  std::array<Vector, kVectorCount> vectors{};
 
   std::uint64_t get(Register r) const noexcept override { return registers[static_cast<std::size_t>(r)]; }
   void set(Register r, std::uint64_t word) noexcept override {
     registers[static_cast<std::size_t>(r)] = word;
   }
+  Vector vector(std::uint8_t number) const noexcept override { return vectors[number]; }
+  void set_vector(std::uint8_t number, const Vector& v) noexcept override { vectors[number] = v; }
   bool load(Address from, std::span<std::uint8_t> to, HardwareFault& f) const noexcept override {
     if (!readable(from, to.size(), f))
       return false;

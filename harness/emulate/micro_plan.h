@@ -16,10 +16,12 @@
 namespace proberace {
 
 struct Place {
-  enum class Kind : std::uint8_t { None, Register, HighByte, Memory, Immediate };
+  enum class Kind : std::uint8_t { None, Register, HighByte, Memory, Immediate, Xmm };
   Kind kind = Kind::None;
   std::uint8_t bytes = 0;
   Register reg = Register::Rax;
+  std::uint8_t vector = 0; // the register's number, and
+  std::uint8_t at = 0;     // the first of the bytes in it
 
   bool operator==(const Place&) const = default;
 };
@@ -68,6 +70,8 @@ struct MicroPlan final : StepPlan {
   std::uint16_t released = 0; // ret imm16
   bool sign_extends = false;
   bool divides_signed = false;
+  bool zeroes_rest = false;    // of the vector register written to
+  bool aligned = false;        // the operand in memory must be, or #GP
   bool operand_in_rcx = false; // where the thunk takes an operand in memory; else in rax
 
   PlanEnd end() const noexcept override { return PlanEnd::AtOnce; }

@@ -24,6 +24,7 @@ Place place_of(const Operand& o) {
   case Operand::Kind::Register: return {o.high_byte ? Kind::HighByte : Kind::Register, o.bytes, o.reg};
   case Operand::Kind::Memory: return {Kind::Memory, o.bytes};
   case Operand::Kind::Immediate: return {Kind::Immediate, sizeof o.immediate}; // sign-extended already
+  case Operand::Kind::Xmm: return {Kind::Xmm, o.bytes, Register::Rax, o.vector};
   case Operand::Kind::Other: break;
   }
   return {};
@@ -141,6 +142,44 @@ Planned plan_shape(const Instruction& instruction, const ShapeRow& row, const Op
   return plan;
 }
 
+// ---- on vector registers
+
+bool has_vector(const Operands& operands) {
+  for (std::size_t i = 0; i < operands.count; ++i)
+    if (operands.list[i].kind == Operand::Kind::Xmm)
+      return true;
+  return false;
+}
+
+Place vector_place(const Operand& o, const VectorRow& row, std::uint8_t at) {
+  Place place = place_of(o);
+  place.bytes = row.bytes;
+  if (place.kind == Place::Kind::Xmm)
+    place.at = at;
+  return place;
+}
+
+Planned plan_vector(const Instruction& instruction, const VectorRow& row, const Operands& operands) {
+  for (std::size_t i = 0; i < operands.count; ++i)
+    if (operands.list[i].kind == Operand::Kind::Other)
+      return refuse(instruction, "with an operand that is no general or xmm register, memory or immediate");
+  const bool from_memory = operands.list[1].kind == Operand::Kind::Memory;
+  if (row.memory == VectorRow::Memory::None && from_memory)
+    return refuse(instruction, "has no emulation from memory");
+  if (row.mnemonic == "lddqu" && !__builtin_cpu_supports("sse3"))
+    return refuse(instruction, "which this processor does not have");
+  auto plan = std::make_unique<MicroPlan>();
+  take_operands(*plan, operands);
+  plan->run = row.run;
+  plan->next = instruction.next();
+  plan->to = vector_place(operands.list[0], row, row.to_at);
+  plan->from = vector_place(operands.list[1], row, row.from_at);
+  plan->aligned = row.aligned;
+  plan->zeroes_rest =
+      row.rest == VectorRow::Rest::Zeroed || (row.rest == VectorRow::Rest::ZeroedByMemory && from_memory);
+  return plan;
+}
+
 // ---- by thunk
 
 Place wired(Wire wire, const Operands& operands, std::uint8_t bytes) {
@@ -231,6 +270,11 @@ std::expected<std::unique_ptr<const MicroPlan>, Error> plan_emulation(const Inst
   if (operands.elision_prefix)
     return refuse(instruction, "with a lock elision prefix");
   const std::string_view mnemonic = mnemonic_name(instruction);
+  if (has_vector(operands)) {
+    const VectorRow* const row = vector_row_of(mnemonic); // "movsd" is a string instruction's name, too
+    return row != nullptr ? plan_vector(instruction, *row, operands)
+                          : refuse(instruction, "has no emulation");
+  }
   if (const ShapeRow* row = shape_of(mnemonic))
     return plan_shape(instruction, *row, operands);
   if (const ComputeRow* row = computation_of(mnemonic, operands.count))

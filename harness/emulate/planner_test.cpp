@@ -30,7 +30,11 @@ void expect_refused(const Refused& refused, const Abilities& abilities) {
 
 TEST(EmulationPlan, H51_WhatIsNotCoveredIsRefusedByName) {
   for (const Refused& r : std::initializer_list<Refused>{
-           {{0x0f, 0x28, 0xc1}, "movaps"},
+           {{0x0f, 0x58, 0xc1}, "addps"},
+           {{0xc5, 0xf8, 0x28, 0xc1}, "vmovaps"},
+           {{0x0f, 0x6f, 0xc1}, "movq"},             // of mm registers
+           {{0x66, 0x0f, 0x6c, 0x07}, "punpcklqdq"}, // from memory
+           {{0xa5}, "movsd"},                        // the string instruction
            {{0x0f, 0xa2}, "cpuid"},
            {{0x0f, 0x31}, "rdtsc"},
            {{0x0f, 0x0b}, "ud2"},

@@ -26,6 +26,12 @@ void jump_if_counter_zero(TrapContext&, const MicroPlan&) noexcept; // jrcxz, je
 void loop(TrapContext&, const MicroPlan&) noexcept;                 // loop
 void loop_while(TrapContext&, const MicroPlan&) noexcept;           // loope, loopne: by `condition`
 
+void move_vector(TrapContext&, const MicroPlan&) noexcept; // some bytes of an xmm register, to or from it
+void and_vector(TrapContext&, const MicroPlan&) noexcept;
+void and_not_vector(TrapContext&, const MicroPlan&) noexcept;
+void or_vector(TrapContext&, const MicroPlan&) noexcept;
+void xor_vector(TrapContext&, const MicroPlan&) noexcept;
+
 void compute(TrapContext&, const MicroPlan&) noexcept;          // by the thunk, as wired
 void compute_in_place(TrapContext&, const MicroPlan&) noexcept; // the same on memory it reads and writes
 void divide(TrapContext&, const MicroPlan&) noexcept;           // the same, after looking for a divide error

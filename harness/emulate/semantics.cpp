@@ -84,6 +84,42 @@ constexpr ComputeRow kComputations[] = {
     {"sfence", &kFlagsOnly},
 };
 
+using Rest = VectorRow::Rest;
+
+constexpr VectorRow kVectors[] = {
+    {"movaps", &run::move_vector, 16, Rest::Stays, true},
+    {"movapd", &run::move_vector, 16, Rest::Stays, true},
+    {"movdqa", &run::move_vector, 16, Rest::Stays, true},
+    {"movups", &run::move_vector, 16},
+    {"movupd", &run::move_vector, 16},
+    {"movdqu", &run::move_vector, 16},
+    {"lddqu", &run::move_vector, 16},
+    {"movd", &run::move_vector, 4, Rest::Zeroed},
+    {"movq", &run::move_vector, 8, Rest::Zeroed},
+    {"movss", &run::move_vector, 4, Rest::ZeroedByMemory},
+    {"movsd", &run::move_vector, 8, Rest::ZeroedByMemory},
+    {"movlps", &run::move_vector, 8},
+    {"movlpd", &run::move_vector, 8},
+    {"movhps", &run::move_vector, 8, Rest::Stays, false, 8, 8},
+    {"movhpd", &run::move_vector, 8, Rest::Stays, false, 8, 8},
+    {"movlhps", &run::move_vector, 8, Rest::Stays, false, 8, 0},
+    {"movhlps", &run::move_vector, 8, Rest::Stays, false, 0, 8},
+    // From memory it asks for 16 bytes and takes 8.
+    {"punpcklqdq", &run::move_vector, 8, Rest::Stays, false, 8, 0, VectorRow::Memory::None},
+    {"pand", &run::and_vector, 16, Rest::Stays, true},
+    {"andps", &run::and_vector, 16, Rest::Stays, true},
+    {"andpd", &run::and_vector, 16, Rest::Stays, true},
+    {"pandn", &run::and_not_vector, 16, Rest::Stays, true},
+    {"andnps", &run::and_not_vector, 16, Rest::Stays, true},
+    {"andnpd", &run::and_not_vector, 16, Rest::Stays, true},
+    {"por", &run::or_vector, 16, Rest::Stays, true},
+    {"orps", &run::or_vector, 16, Rest::Stays, true},
+    {"orpd", &run::or_vector, 16, Rest::Stays, true},
+    {"pxor", &run::xor_vector, 16, Rest::Stays, true},
+    {"xorps", &run::xor_vector, 16, Rest::Stays, true},
+    {"xorpd", &run::xor_vector, 16, Rest::Stays, true},
+};
+
 constexpr ShapeRow kShapes[] = {
     {"nop", Shape::Nothing},
     {"pause", Shape::Nothing},
@@ -151,6 +187,17 @@ std::span<const ShapeRow> shape_rows() {
 
 std::span<const ComputeRow> compute_rows() {
   return kComputations;
+}
+
+std::span<const VectorRow> vector_rows() {
+  return kVectors;
+}
+
+const VectorRow* vector_row_of(std::string_view mnemonic) {
+  for (const VectorRow& row : kVectors)
+    if (row.mnemonic == mnemonic)
+      return &row;
+  return nullptr;
 }
 
 const ShapeRow* shape_of(std::string_view mnemonic) {

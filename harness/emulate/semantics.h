@@ -55,10 +55,23 @@ struct ShapeRow {
   std::uint8_t condition = 0;
 };
 
+// An SSE instruction on whole or half xmm registers.
+struct VectorRow {
+  std::string_view mnemonic;
+  void (*run)(TrapContext&, const MicroPlan&) noexcept;
+  std::uint8_t bytes;                                                                  // moved
+  enum class Rest : std::uint8_t { Stays, ZeroedByMemory, Zeroed } rest = Rest::Stays; // of the destination
+  bool aligned = false;                                                                // in memory
+  std::uint8_t to_at = 0, from_at = 0; // the first byte in a register
+  enum class Memory : std::uint8_t { Either, None } memory = Memory::Either;
+};
+
+const VectorRow* vector_row_of(std::string_view mnemonic);
 const ShapeRow* shape_of(std::string_view mnemonic);
 const ComputeRow* computation_of(std::string_view mnemonic, std::size_t operands);
 
 std::span<const ShapeRow> shape_rows();
 std::span<const ComputeRow> compute_rows();
+std::span<const VectorRow> vector_rows();
 
 } // namespace proberace

@@ -23,6 +23,10 @@ Operand register_operand(const ZydisDecodedOperand& raw) {
     o.reg = *general;
     o.high_byte = r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH;
   }
+  if (r >= ZYDIS_REGISTER_XMM0 && r <= ZYDIS_REGISTER_XMM15) {
+    o.kind = Operand::Kind::Xmm;
+    o.vector = static_cast<std::uint8_t>(r - ZYDIS_REGISTER_XMM0);
+  }
   return o;
 }
 

@@ -15,13 +15,15 @@ struct Operand {
     Register,  // a general-purpose register, or part of one
     Memory,    // also the address of lea and of a multi-byte nop
     Immediate, // sign-extended to 64 bits where the manual sign-extends; a relative branch's target, absolute
-    Other,     // segment, control, vector registers, far pointers
+    Xmm,       // xmm0 to xmm15
+    Other,     // segment, control, mask, wider vector registers, far pointers
   };
   Kind kind = Kind::Other;
   std::uint8_t bytes = 0; // of the value
 
   Register reg = Register::Rax;
   bool high_byte = false; // ah, ch, dh, bh
+  std::uint8_t vector = 0;
 
   std::optional<Register> base{};
   std::optional<Register> index{};

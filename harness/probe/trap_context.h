@@ -5,6 +5,7 @@
 #include "harness/base/address.h"
 #include "harness/probe/paths.h"
 
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <span>
@@ -38,6 +39,10 @@ inline constexpr std::uint64_t kTrapFlag = 0x100; // RFLAGS.TF, SDM vol. 1, 3.4.
 
 enum class Segment : std::uint8_t { Fs, Gs };
 
+// xmm0 to xmm15 (SDM vol. 1, 10.2.2), the low half first.
+using Vector = std::array<std::uint64_t, 2>;
+inline constexpr std::size_t kVectorCount = 16;
+
 // A fault as the hardware would have reported it at the thread's PC: what sigaction(2) calls si_signo,
 // si_code and si_addr.
 struct HardwareFault {
@@ -51,12 +56,16 @@ public:
   virtual std::uint64_t get(Register r) const noexcept = 0;
   virtual void set(Register r, std::uint64_t value) noexcept = 0;
 
+  // Precondition: number < kVectorCount. What lies above the 16 bytes stays as it is (ymm, zmm).
+  virtual Vector vector(std::uint8_t number) const noexcept = 0;
+  virtual void set_vector(std::uint8_t number, const Vector& value) noexcept = 0;
+
   Address pc() const noexcept { return Address{get(Register::Rip)}; }
   void set_pc(Address a) noexcept { set(Register::Rip, value(a)); }
 
   // The target's data, reached with the thread's own rights. False, and nothing done, if a byte of it is not
-  // accessible that way; `fault` then says how the hardware would have reported it. 1, 2, 4 or 8 bytes are
-  // one access where the transport runs in the target.
+  // accessible that way; `fault` then says how the hardware would have reported it. 1, 2, 4, 8 or 16
+  // bytes are one access where the transport runs in the target.
   virtual bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept = 0;
   virtual bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept = 0;
   // The same memory in place, writable, for an atomic read-modify-write. Null, with `fault` filled, if it is

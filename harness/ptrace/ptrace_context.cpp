@@ -2,6 +2,7 @@
 
 #include "harness/base/address_space.h"
 #include "harness/base/signal_action.h"
+#include "harness/trap/guarded_memory.h"
 
 #include <array>
 #include <sys/uio.h>
@@ -15,6 +16,10 @@ using R = user_regs_struct;
 constexpr std::array<Member, kRegisterCount> kMembers{
     &R::rax, &R::rcx, &R::rdx, &R::rbx, &R::rsp, &R::rbp, &R::rsi, &R::rdi, &R::r8,
     &R::r9,  &R::r10, &R::r11, &R::r12, &R::r13, &R::r14, &R::r15, &R::rip, &R::eflags};
+
+bool accessible(const Mapping* mapping, bool writing) noexcept {
+  return mapping != nullptr && (writing ? mapping->writable : mapping->readable);
+}
 
 } // namespace
 
@@ -37,40 +42,59 @@ void PtraceContext::set(Register r, std::uint64_t word) noexcept {
   changed_ = true;
 }
 
+Vector PtraceContext::vector(std::uint8_t number) const noexcept {
+  user_fpregs_struct state{};
+  trace_request(PTRACE_GETFPREGS, tracee_.thread, 0, &state);
+  Vector v;
+  std::memcpy(v.data(), &state.xmm_space[number * sizeof v / sizeof *state.xmm_space], sizeof v);
+  return v;
+}
+
+// The kernel marks the registers as in use (arch/x86/kernel/fpu/regset.c, xfpregs_set), and leaves what lies
+// above them.
+void PtraceContext::set_vector(std::uint8_t number, const Vector& v) noexcept {
+  user_fpregs_struct state;
+  if (trace_request(PTRACE_GETFPREGS, tracee_.thread, 0, &state) != 0)
+    return;
+  std::memcpy(&state.xmm_space[number * sizeof v / sizeof *state.xmm_space], v.data(), sizeof v);
+  trace_request(PTRACE_SETFPREGS, tracee_.thread, 0, &state);
+}
+
 // process_vm_readv and its twin go by the page permissions, as the thread itself would.
 bool PtraceContext::load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept {
   iovec local{to.data(), to.size()};
   iovec remote{bytes_at(from), to.size()};
   if (::process_vm_readv(tracee_.process, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(to.size()))
     return true;
-  fault = fault_at(from, false);
+  fault = fault_at(from, to.size(), false);
   return false;
 }
 
 bool PtraceContext::store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept {
-  std::uint8_t before[1];
-  // A store that runs into a hole must do nothing, so its last byte is tried first.
+  // A store that runs into a page it may not write must do nothing, and process_vm_writev would do the half.
   const Address last = to + static_cast<std::ptrdiff_t>(from.size() - 1);
-  if (page_of(last) != page_of(to) && !load(last, before, fault))
+  if (page_of(last) != page_of(to) && !accessible(AddressSpace::read(tracee_.process).find(last), true)) {
+    fault = fault_at(to, from.size(), true);
     return false;
+  }
   iovec local{const_cast<std::uint8_t*>(from.data()), from.size()};
   iovec remote{bytes_at(to), from.size()};
   if (::process_vm_writev(tracee_.process, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(from.size()))
     return true;
-  fault = fault_at(to, true);
+  fault = fault_at(to, from.size(), true);
   return false;
 }
 
-// As arch/x86/mm/fault.c would have called it.
-HardwareFault PtraceContext::fault_at(Address at, bool writing) const noexcept {
-  if (value(at) >> 47 != 0) // not canonical: #GP, reported without an address
-    return {SIGSEGV, SI_KERNEL, Address{}};
+// As arch/x86/mm/fault.c would have called it. Precondition: the access failed.
+HardwareFault PtraceContext::fault_at(Address at, std::size_t bytes, bool writing) const noexcept {
+  const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
+  HardwareFault fault;
+  if (outside_user_half(at, last, fault))
+    return fault;
   const AddressSpace space = AddressSpace::read(tracee_.process);
-  const Mapping* const mapping = space.find(at);
-  if (mapping == nullptr)
-    return {SIGSEGV, SEGV_MAPERR, at};
-  if (!(writing ? mapping->writable : mapping->readable))
-    return {SIGSEGV, SEGV_ACCERR, at};
+  for (const Address edge : {at, page_of(last)})
+    if (const Mapping* const mapping = space.find(edge); !accessible(mapping, writing))
+      return {SIGSEGV, mapping == nullptr ? SEGV_MAPERR : SEGV_ACCERR, edge};
   return {SIGBUS, BUS_ADRERR, at}; // behind the end of the mapped file
 }
 

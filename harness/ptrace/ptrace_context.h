@@ -23,6 +23,8 @@ public:
 
   std::uint64_t get(Register r) const noexcept override;
   void set(Register r, std::uint64_t word) noexcept override;
+  Vector vector(std::uint8_t number) const noexcept override;
+  void set_vector(std::uint8_t number, const Vector& v) noexcept override;
   bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override;
   bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept override;
   void* in_place(Address, std::size_t, HardwareFault&) noexcept override { return nullptr; }
@@ -40,7 +42,7 @@ public:
   const std::optional<HardwareFault>& raised() const noexcept { return raised_; }
 
 private:
-  HardwareFault fault_at(Address at, bool writing) const noexcept;
+  HardwareFault fault_at(Address at, std::size_t bytes, bool writing) const noexcept;
 
   Tracee& tracee_;
   const TracedMemory& memory_;

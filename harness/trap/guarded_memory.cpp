@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <immintrin.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -35,9 +36,8 @@ HardwareFault fault_of(Address at, long populate_error) noexcept {
   }
 }
 
-// What has no user page to ask the kernel for: the kernel's half of the address space is a page fault like
-// any other, and what is not canonical is #GP, which the kernel reports without an address
-// (arch/x86/mm/fault.c, arch/x86/kernel/traps.c).
+} // namespace
+
 bool outside_user_half(Address at, Address last, HardwareFault& fault) noexcept {
   constexpr int kUserBits = 47;
   for (const Address edge : {at, last}) {
@@ -50,8 +50,6 @@ bool outside_user_half(Address at, Address last, HardwareFault& fault) noexcept 
   }
   return false;
 }
-
-} // namespace
 
 bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept {
   const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
@@ -90,6 +88,13 @@ template <typename T> void one_access(std::uint8_t* to, const std::uint8_t* from
   const T word = reinterpret_cast<const volatile Unaligned*>(from)->word;
   reinterpret_cast<volatile Unaligned*>(to)->word = word;
 }
+
+// 16 bytes: one access where they are aligned, on every processor with AVX (SDM vol. 3A, 9.1.1; APM vol. 2,
+// 7.3.2).
+void one_vector_access(std::uint8_t* to, const std::uint8_t* from) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i_u*>(to),
+                   _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from)));
+}
 } // namespace
 
 void copy_whole(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept {
@@ -98,6 +103,7 @@ void copy_whole(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) n
   case 2: one_access<std::uint16_t>(to, from); break;
   case 4: one_access<std::uint32_t>(to, from); break;
   case 8: one_access<std::uint64_t>(to, from); break;
+  case 16: one_vector_access(to, from); break;
   default:
     for (std::size_t i = 0; i < bytes; ++i)
       one_access<std::uint8_t>(to + i, from + i);

@@ -17,6 +17,12 @@ namespace proberace {
 bool readable(Address at, std::size_t bytes, HardwareFault& fault) noexcept;
 bool writable(Address at, std::size_t bytes, HardwareFault& fault) noexcept;
 
+// signal-safe. Whether one of the two lies where no user page can be, with what the hardware would have said
+// of the first that does: the kernel's half of the address space is a page fault like any other, and what is
+// not canonical is #GP, which the kernel reports without an address (arch/x86/mm/fault.c,
+// arch/x86/kernel/traps.c).
+bool outside_user_half(Address at, Address last, HardwareFault& fault) noexcept;
+
 // signal-safe. Copies memory that may be touched: one access for the sizes the hardware has, so that other
 // threads never see it torn.
 void copy_whole(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept;

@@ -7,6 +7,7 @@
 #include "harness/base/threads.h"
 #include "harness/probe/trap_context.h"
 #include "harness/trap/guarded_memory.h"
+#include "harness/trap/saved_vectors.h"
 #include "harness/trap/thread_record.h"
 
 #include <asm/prctl.h>
@@ -26,6 +27,13 @@ public:
   }
   void set(Register r, std::uint64_t word) noexcept override {
     context_.uc_mcontext.gregs[index(r)] = static_cast<greg_t>(word);
+  }
+
+  Vector vector(std::uint8_t number) const noexcept override {
+    return saved_vector(context_.uc_mcontext.fpregs, number);
+  }
+  void set_vector(std::uint8_t number, const Vector& v) noexcept override {
+    save_vector_in_frame(context_.uc_mcontext.fpregs, number, v);
   }
 
   bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override {

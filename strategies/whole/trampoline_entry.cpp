@@ -6,6 +6,7 @@
 #include "harness/base/raw_syscall.h"
 #include "harness/trap/guarded_memory.h"
 #include "harness/trap/quiescence.h"
+#include "harness/trap/saved_vectors.h"
 #include "strategies/whole/trampoline.h"
 
 #include <asm/prctl.h>
@@ -62,6 +63,7 @@ proberace_trampoline_slow:
         xsave64 (%rsp)
         movq    %r12, %rdi
         movq    %r13, %rsi
+        movq    %rsp, %rdx
         call    proberace_trampoline_hit
         movl    $-1, %eax
         movl    $-1, %edx
@@ -96,7 +98,7 @@ proberace_trampoline_slow:
 extern "C" {
 [[gnu::visibility("hidden")]] std::uint32_t proberace_xsave_bytes = 0;
 [[gnu::visibility("hidden"), gnu::used]] void
-proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site) noexcept;
+proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site, void* saved) noexcept;
 }
 
 namespace proberace {
@@ -106,13 +108,15 @@ namespace {
 // The registers as they were at the site. No step is ever taken here, and the instruction runs by itself.
 class TrampolineContext final : public TrapContext {
 public:
-  TrampolineContext(std::uint64_t* registers, ThreadRecord& thread) noexcept
-      : registers_(registers), thread_(thread) {}
+  TrampolineContext(std::uint64_t* registers, void* saved, ThreadRecord& thread) noexcept
+      : registers_(registers), saved_(saved), thread_(thread) {}
 
   std::uint64_t get(Register r) const noexcept override { return registers_[static_cast<std::size_t>(r)]; }
   void set(Register r, std::uint64_t word) noexcept override {
     registers_[static_cast<std::size_t>(r)] = word;
   }
+  Vector vector(std::uint8_t number) const noexcept override { return saved_vector(saved_, number); }
+  void set_vector(std::uint8_t number, const Vector& v) noexcept override { save_vector(saved_, number, v); }
   bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept override {
     if (!readable(from, to.size(), fault))
       return false;
@@ -145,6 +149,7 @@ public:
 
 private:
   std::uint64_t* registers_;
+  void* saved_;
   ThreadRecord& thread_;
 };
 
@@ -166,7 +171,9 @@ Status prepare_slow_path() {
 } // namespace proberace
 
 // signal-safe. On return the frame's PC is where the thread goes on.
-void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site) noexcept {
+// `saved` is what XSAVE wrote.
+void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site,
+                              void* saved) noexcept {
   using namespace proberace;
   constexpr auto kPc = static_cast<std::size_t>(Register::Rip);
   registers[kPc] = value(site->displaced);
@@ -185,7 +192,7 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
       count_one(thread.hits[site->index]);
       if (session->handler != nullptr && !passage.nested()) {
         registers[kPc] = value(site->site.address);
-        TrampolineContext context(registers, thread);
+        TrampolineContext context(registers, saved, thread);
         Hit hit{site->site, context};
         session->handler(hit, session->handler_argument);
         if (context.pc() == site->site.address)

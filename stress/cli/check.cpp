@@ -54,6 +54,7 @@ public:
     app.add_option("--seed", seed_, "With --isa: the same seed, the same instructions")
         ->capture_default_str();
     app.add_option("--case", case_, "With --isa: only this one, as a failure names it");
+    app.add_option("--mnemonic", mnemonics_, "With --isa: only instructions of this name; may be repeated");
     app.add_option("--threads", zlib_.threads, "Threads that use the library")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
@@ -150,8 +151,8 @@ private:
     std::string text;
     bool broke = false;
     for (const std::string& strategy : strategies) {
-      const IsaReport report =
-          check_isa({strategy, cases_, seed_, [this](const std::string& line) { progress_.show(line); }});
+      const IsaReport report = check_isa(
+          {strategy, cases_, seed_, mnemonics_, [this](const std::string& line) { progress_.show(line); }});
       if (!report.ended.is(Ending::Held) && strategies.size() == 1)
         return fail(Error{report.ended.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
                           {},
@@ -174,7 +175,9 @@ private:
     bool broke = false;
     for (const std::string& strategy : strategies) {
       IsaFailure f{which->number, which->path, {}, true};
-      f.verdict = replay_isa(strategy, which->seed, f.number, f.path);
+      f.verdict = replay_isa(strategy, *which, mnemonics_);
+      if (f.verdict.is(Ending::Refused) && strategies.size() == 1)
+        return fail(Error{ErrorKind::BadInput, {}, f.verdict.summary});
       broke = broke || !f.verdict.is(Ending::Held);
       fmt::print("{}: {}", strategy, text_of(f, which->seed));
     }
@@ -214,6 +217,7 @@ private:
   std::uint64_t cases_ = 10'000;
   std::uint64_t seed_ = 1;
   std::string case_;
+  std::vector<std::string> mnemonics_;
   bool all_ = false;
   bool combinations_ = false;
   bool json_ = false;

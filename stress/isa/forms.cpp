@@ -247,6 +247,15 @@ std::uint64_t sign_extended(std::uint64_t word, std::uint8_t bits) {
 
 } // namespace
 
+std::vector<const InstructionForm*> FormCatalogue::forms_of(std::string_view mnemonic) const {
+  std::vector<const InstructionForm*> forms;
+  for (const auto& list : {integer(), other()})
+    for (const Mnemonic& m : list)
+      if (m.name == mnemonic)
+        forms.insert(forms.end(), m.forms.begin(), m.forms.end());
+  return forms;
+}
+
 std::optional<std::vector<std::uint8_t>> encode(const InstructionForm& form, const OperandChoice& choice) {
   ZydisEncoderRequest request = form.request;
   const bool evex = is_evex(request);

@@ -40,6 +40,8 @@ public:
   std::span<const Mnemonic> integer() const noexcept { return integer_; }
   std::span<const Mnemonic> other() const noexcept { return other_; }
   std::size_t forms() const noexcept { return forms_; }
+  // All of one mnemonic, of either kind; none if there is no such mnemonic.
+  std::vector<const InstructionForm*> forms_of(std::string_view mnemonic) const;
 
   // Never tried, with the reason, sorted by name.
   struct Excluded {

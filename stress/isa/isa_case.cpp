@@ -119,8 +119,12 @@ std::optional<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number,
   return node.value();
 }
 
-const InstructionForm& form_of(const IsaCase& c) {
+const InstructionForm& form_of(const IsaCase& c, const std::vector<std::string>& only) {
   const FormCatalogue& catalogue = FormCatalogue::instance();
+  if (!only.empty()) {
+    const auto forms = catalogue.forms_of(only[c.mnemonic % only.size()]);
+    return *forms[c.form % forms.size()];
+  }
   const auto mnemonics = c.integer ? catalogue.integer() : catalogue.other();
   const auto& forms = mnemonics[c.mnemonic % mnemonics.size()].forms;
   return *forms[c.form % forms.size()];

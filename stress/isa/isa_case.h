@@ -55,6 +55,7 @@ rc::Shrinkable<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number);
 std::optional<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number,
                                 const std::vector<std::size_t>& path);
 
-const InstructionForm& form_of(const IsaCase& c);
+// Of any mnemonic; or of these alone, if there are any. Precondition: the catalogue knows each of them.
+const InstructionForm& form_of(const IsaCase& c, const std::vector<std::string>& only);
 
 } // namespace proberace

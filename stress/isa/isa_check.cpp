@@ -54,7 +54,8 @@ private:
                   Json{{"strategy", options_.strategy},
                        {"seed", options_.seed},
                        {"first", first},
-                       {"count", end - first}},
+                       {"count", end - first},
+                       {"mnemonics", options_.mnemonics}},
                   kDeadline};
     const Verdict v = run_cell(spec);
     if (v.is(Ending::Skipped) || v.is(Ending::Refused)) {
@@ -87,7 +88,7 @@ private:
   void note_end(std::uint64_t number, const Verdict& v) {
     ++report_.broken;
     const auto c = isa_case(options_.seed, number, {});
-    const auto bytes = c ? encode(form_of(*c), c->operands) : std::nullopt;
+    const auto bytes = c ? encode(form_of(*c, options_.mnemonics), c->operands) : std::nullopt;
     const auto instruction = bytes ? decode(Address{}, *bytes) : std::unexpected(Error{});
     const std::string mnemonic(instruction ? mnemonic_name(*instruction) : "?");
     add_counts(report_.counts,
@@ -96,9 +97,13 @@ private:
       report_.failures.push_back({number, {}, v, false});
   }
 
+  Verdict replay(std::uint64_t number, const Path& path) const {
+    return replay_isa(options_.strategy, {options_.seed, number, path}, options_.mnemonics);
+  }
+
   void shrink(IsaFailure& failure) {
     const auto fails = [&](const Path& path) {
-      const Verdict v = replay_isa(options_.strategy, options_.seed, failure.number, path);
+      const Verdict v = replay(failure.number, path);
       if (bad(v))
         failure.verdict = v;
       return bad(v);
@@ -135,9 +140,15 @@ IsaReport check_isa(const IsaOptions& options) {
   return Check(options).run();
 }
 
-Verdict replay_isa(const std::string& strategy, std::uint64_t seed, std::uint64_t number, const Path& path) {
-  return run_cell(
-      {"isa", Json{{"strategy", strategy}, {"seed", seed}, {"number", number}, {"path", path}}, kOneCase});
+Verdict replay_isa(const std::string& strategy, const CaseName& which,
+                   const std::vector<std::string>& mnemonics) {
+  return run_cell({"isa",
+                   Json{{"strategy", strategy},
+                        {"seed", which.seed},
+                        {"number", which.number},
+                        {"path", which.path},
+                        {"mnemonics", mnemonics}},
+                   kOneCase});
 }
 
 std::string case_name(std::uint64_t seed, std::uint64_t number, const Path& path) {

@@ -16,6 +16,7 @@ struct IsaOptions {
   std::string strategy;
   std::uint64_t cases = 10'000;
   std::uint64_t seed = 1;
+  std::vector<std::string> mnemonics{};             // only these; all, if empty
   std::function<void(const std::string&)> progress; // a line after each cell; may be empty
 };
 
@@ -37,10 +38,6 @@ struct IsaReport {
 
 // Precondition: start_nursery().
 IsaReport check_isa(const IsaOptions& options);
-// One case of that seed, by its number and path: what --case names.
-Verdict replay_isa(const std::string& strategy, std::uint64_t seed, std::uint64_t number,
-                   const std::vector<std::size_t>& path);
-
 // "7:1234" or "7:1234:0.3.1": seed, number, path.
 std::string case_name(std::uint64_t seed, std::uint64_t number, const std::vector<std::size_t>& path);
 
@@ -50,6 +47,9 @@ struct CaseName {
 };
 // The inverse. None if it is no such name.
 std::optional<CaseName> parse_case_name(const std::string& name);
+// One case: what --case names. `mnemonics`: as it was when the case was found.
+Verdict replay_isa(const std::string& strategy, const CaseName& which,
+                   const std::vector<std::string>& mnemonics);
 
 std::string text_of(const IsaReport& report);
 Json to_json(const IsaReport& report);

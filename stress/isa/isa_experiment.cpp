@@ -1,7 +1,7 @@
 // The cell of `check --isa`: some hundred random cases at a time, run bare, then with a probe on each.
 //
-// Parameters: strategy, seed, and either first and count, or number and path (isa_case.h). The thread's point
-// says which case it is in, so that one that ends the process is known.
+// Parameters: strategy, seed, and either first and count, or number and path (isa_case.h); mnemonics, if not
+// of any. The thread's point says which case it is in, so that one that ends the process is known.
 #include "harness/cell/experiment.h"
 #include "harness/probe/registry.h"
 #include "stress/isa/comparison.h"
@@ -69,8 +69,8 @@ public:
       : strategy_(strategy), space_(space), runner_(runner), point_(point), tally_(tally) {}
 
   // Precondition: no two of one place.
-  void add(std::uint64_t number, const IsaCase& c, bool any_flags) {
-    auto prepared = prepare(c, space_, number % CaseSpace::kPlaces, any_flags);
+  void add(std::uint64_t number, const IsaCase& c, const InstructionForm& form, bool any_flags) {
+    auto prepared = prepare(c, form, space_, number % CaseSpace::kPlaces, any_flags);
     if (!prepared)
       ++tally_.untried[std::string(prepared.error())];
     else
@@ -211,6 +211,11 @@ Verdict run_cases(const Json& parameters, Arena& arena) {
   const std::string strategy = parameters.at("strategy");
   const std::uint64_t seed = parameters.at("seed");
   const auto path = parameters.value("path", std::vector<std::size_t>());
+  const auto mnemonics = parameters.value("mnemonics", std::vector<std::string>());
+  for (const std::string& m : mnemonics)
+    if (FormCatalogue::instance().forms_of(m).empty())
+      return verdict_of(
+          Error{ErrorKind::BadInput, {}, fmt::format("no instruction to try is called '{}'", m)});
   const bool one = parameters.contains("number");
   const std::uint64_t first = parameters.at(one ? "number" : "first");
   const std::uint64_t end = first + (one ? 1 : parameters.at("count").get<std::uint64_t>());
@@ -230,7 +235,7 @@ Verdict run_cases(const Json& parameters, Arena& arena) {
     for (std::uint64_t i = std::max(first, batch * CaseSpace::kPlaces);
          i < std::min(end, (batch + 1) * CaseSpace::kPlaces); ++i)
       if (const auto c = isa_case(seed, i, path))
-        cases.add(i, *c, any_flags);
+        cases.add(i, *c, form_of(*c, mnemonics), any_flags);
     if (const Status done = cases.run(); !done)
       return verdict_of(done.error());
   }

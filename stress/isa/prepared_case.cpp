@@ -28,11 +28,12 @@ std::uint64_t segment_base(std::optional<Segment> s) {
 
 class Preparation {
 public:
-  Preparation(const IsaCase& c, const CaseSpace& space, std::size_t place, bool any_flags)
-      : c_(c), space_(space), place_(place), any_flags_(any_flags) {}
+  Preparation(const IsaCase& c, const InstructionForm& form, const CaseSpace& space, std::size_t place,
+              bool any_flags)
+      : c_(c), form_(form), space_(space), place_(place), any_flags_(any_flags) {}
 
   std::expected<PreparedCase, Untried> run() {
-    auto bytes = encode(form_of(c_), c_.operands);
+    auto bytes = encode(form_, c_.operands);
     if (!bytes)
       return std::unexpected("not encodable");
     site_ = choose_site(bytes->size());
@@ -296,6 +297,7 @@ private:
   }
 
   const IsaCase& c_;
+  const InstructionForm& form_;
   const CaseSpace& space_;
   const std::size_t place_;
   const bool any_flags_;
@@ -311,9 +313,9 @@ void fill(Address at, std::size_t bytes, const std::vector<std::uint64_t>& words
 
 } // namespace
 
-std::expected<PreparedCase, Untried> prepare(const IsaCase& c, const CaseSpace& space, std::size_t place,
-                                             bool any_flags) {
-  return Preparation(c, space, place, any_flags).run();
+std::expected<PreparedCase, Untried> prepare(const IsaCase& c, const InstructionForm& form,
+                                             const CaseSpace& space, std::size_t place, bool any_flags) {
+  return Preparation(c, form, space, place, any_flags).run();
 }
 
 void fill_memory(const PreparedCase& c, const CaseSpace& space) {

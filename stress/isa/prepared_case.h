@@ -24,8 +24,8 @@ struct PreparedCase {
 using Untried = std::string_view;
 
 // `any_flags`: also with DF and AC set.
-std::expected<PreparedCase, Untried> prepare(const IsaCase& c, const CaseSpace& space, std::size_t place,
-                                             bool any_flags);
+std::expected<PreparedCase, Untried> prepare(const IsaCase& c, const InstructionForm& form,
+                                             const CaseSpace& space, std::size_t place, bool any_flags);
 
 // Fills the data and the used part of the stack as the case wants them.
 void fill_memory(const PreparedCase& c, const CaseSpace& space);
