@@ -249,9 +249,12 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
     return SiteResults(sites.size(), usable);
   CodePages seen(&read_code);
   std::vector<Operation> operations;
+  std::vector<bool> named(
+      session_->table.records().size()); // a site named twice is not armed the second time
   for (const Site& site : sites) {
     Operation operation{live_record(site)};
-    if (*operation.record == nullptr || (*operation.record)->displaced().site != site) {
+    if (*operation.record == nullptr || (*operation.record)->displaced().site != site ||
+        named[(*operation.record)->index()]) {
       operation.record =
           std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"});
     } else if (!seen.holds(site.address, {&kInt3, 1}) &&
@@ -263,7 +266,7 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
                                                "the page was unmapped or written since: the probe is gone"});
     } else {
       operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
-      armed_.erase(site.address); // a site named twice in the batch is not armed the second time
+      named[(*operation.record)->index()] = true;
     }
     operations.push_back(std::move(operation));
   }
@@ -288,10 +291,10 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
       continue;
     const ByteWrite& done = *write++;
     if (done.error) { // its int3 is still there: still armed
-      armed_[done.address] = *operation.record;
       operation.record = std::unexpected(*done.error);
     } else {
       (*operation.record)->set_live(false); // only now: the int3 cannot be seen any more (H18)
+      armed_.erase(done.address);           // and now fast, where the code that does it was probed, too
       target_->site_returned(done.address);
     }
   }

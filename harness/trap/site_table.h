@@ -38,7 +38,7 @@ private:
 
 class SiteTable {
 public:
-  static constexpr std::size_t kCapacity = std::size_t{1} << 17; // sites over the life of a table
+  static constexpr std::size_t kCapacity = std::size_t{1} << 20; // sites over the life of a table
 
   // signal-safe, lock-free. The newest record at this address, live or dead; null if there never was one.
   SiteRecord* find(Address a) const noexcept { return by_address_.find(a); }

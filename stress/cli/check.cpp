@@ -1,12 +1,13 @@
 // proberace check: a strategy against its promises, all strategies against theirs, a strategy on a real
-// library, what strategies can probe of a binary, or whether they are transparent over the instruction set.
+// library, what strategies can probe of a binary, whether they are transparent over the instruction set, or
+// to a user's own code.
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/summary_table.h"
 #include "harness/probe/registry.h"
+#include "stress/cli/check_isa.h"
+#include "stress/cli/check_workload.h"
 #include "stress/elf/survey.h"
-#include "stress/isa/forms.h"
-#include "stress/isa/isa_check.h"
 #include "stress/properties/promise_matrix.h"
 #include "stress/properties/promise_rows.h"
 #include "stress/properties/zlib_check.h"
@@ -44,20 +45,13 @@ public:
     app.add_option("--target", target_, "A real library instead: zlib")->check(CLI::IsMember({"zlib"}));
     app.add_option("--elf", elf_files_, "ELF files: which of their instructions can be probed, and how")
         ->excludes("--target");
-    app.add_flag("--isa", isa_, "Random instructions, bare and probed: each must do the same")
-        ->excludes("--target")
-        ->excludes("--elf")
-        ->excludes("--all");
-    app.add_option("--cases", cases_, "With --isa: instructions to try for each strategy")
-        ->check(CLI::Range(1, 100'000'000))
+    isa_.declare(app);
+    workload_.declare(app);
+    app.add_option("--seed", seed_,
+                   "With --isa or --workload: the same seed, the same instructions or subsets")
         ->capture_default_str();
-    app.add_option("--seed", seed_, "With --isa: the same seed, the same instructions")
-        ->capture_default_str();
-    app.add_option("--case", case_, "With --isa: only this one, as a failure names it");
-    app.add_option("--mnemonic", mnemonics_, "With --isa: only instructions of this name; may be repeated");
-    app.add_option("--threads", zlib_.threads, "Threads that use the library")
-        ->check(CLI::Range(1, 64))
-        ->capture_default_str();
+    app.add_option("--threads", threads_, "Threads that use the library (default 2; 4 with --workload)")
+        ->check(CLI::Range(1, 64));
     app.add_option("--sites", sites_,
                    "Instructions to probe, evenly spread over the library (default 240), "
                    "or over each ELF file (default: all)")
@@ -70,8 +64,10 @@ public:
   Exit run() override {
     if (!elf_files_.empty() && zlib_.strategy.empty())
       return check_elf(surveyed_strategies());
-    if (isa_ && zlib_.strategy.empty())
-      return check_instructions(surveyed_strategies());
+    if (isa_.asked() && zlib_.strategy.empty())
+      return isa_.run(surveyed_strategies(), seed_, json_, progress_);
+    if (workload_.asked() && zlib_.strategy.empty())
+      return check_workloads(all_ ? covering_strategies() : surveyed_strategies());
     if (!all_ && zlib_.strategy.empty())
       return fail(Error{ErrorKind::BadInput, {}, "check needs --strategy or --all (see `proberace list`)"});
     if (!all_)
@@ -79,13 +75,20 @@ public:
         return fail(prober.error());
     if (!elf_files_.empty())
       return check_elf({zlib_.strategy});
-    if (isa_)
-      return check_instructions({zlib_.strategy});
+    if (isa_.asked())
+      return isa_.run({zlib_.strategy}, seed_, json_, progress_);
+    if (workload_.asked())
+      return check_workloads({zlib_.strategy});
     start_nursery();
     return target_.empty() ? check_promises() : check_target();
   }
 
 private:
+  Exit check_workloads(const std::vector<std::string>& strategies) {
+    constexpr std::size_t kThreads = 4;
+    return workload_.run(strategies, {threads_.value_or(kThreads), zlib_.plan, seed_}, json_, progress_);
+  }
+
   Exit check_promises() {
     const std::vector<std::string> strategies = !all_           ? std::vector{zlib_.strategy}
                                                 : combinations_ ? strategy_names()
@@ -111,6 +114,7 @@ private:
   Exit check_target() {
     progress_.show(fmt::format("{} on {}", zlib_.strategy, target_));
     zlib_.sites = sites_.value_or(zlib_.sites);
+    zlib_.threads = threads_.value_or(zlib_.threads);
     const ZlibComparison c = check_zlib(zlib_);
     if (c.own.is(Ending::Skipped) || c.own.is(Ending::Refused))
       return fail(Error{
@@ -142,48 +146,6 @@ private:
     return held ? Exit::Held : Exit::Counterexample;
   }
 
-  Exit check_instructions(const std::vector<std::string>& strategies) {
-    (void)FormCatalogue::instance(); // once, before the cells' processes are forked
-    start_nursery();
-    if (!case_.empty())
-      return replay_case(strategies);
-    Json rows = Json::array();
-    std::string text;
-    bool broke = false;
-    for (const std::string& strategy : strategies) {
-      const IsaReport report = check_isa(
-          {strategy, cases_, seed_, mnemonics_, [this](const std::string& line) { progress_.show(line); }});
-      if (!report.ended.is(Ending::Held) && strategies.size() == 1)
-        return fail(Error{report.ended.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                          {},
-                          report.ended.summary});
-      broke = broke || report.broken != 0;
-      rows.push_back(proberace::to_json(report));
-      text += text_of(report);
-    }
-    if (json_)
-      fmt::print("{}\n", Json{{"schema", "proberace/isa/1"}, {"rows", std::move(rows)}}.dump(2));
-    else
-      fmt::print("{}", text);
-    return broke ? Exit::Counterexample : Exit::Held;
-  }
-
-  Exit replay_case(const std::vector<std::string>& strategies) {
-    const auto which = parse_case_name(case_);
-    if (!which)
-      return fail(Error{ErrorKind::BadInput, {}, fmt::format("--case {}: not SEED:NUMBER[:PATH]", case_)});
-    bool broke = false;
-    for (const std::string& strategy : strategies) {
-      IsaFailure f{which->number, which->path, {}, true};
-      f.verdict = replay_isa(strategy, *which, mnemonics_);
-      if (f.verdict.is(Ending::Refused) && strategies.size() == 1)
-        return fail(Error{ErrorKind::BadInput, {}, f.verdict.summary});
-      broke = broke || !f.verdict.is(Ending::Held);
-      fmt::print("{}: {}", strategy, text_of(f, which->seed));
-    }
-    return broke ? Exit::Counterexample : Exit::Held;
-  }
-
   void print(const ZlibComparison& c) const {
     fmt::print("{} on {}, {} threads: {}: {}\n", zlib_.strategy, target_, zlib_.threads,
                proberace::name(c.own.ending), c.own.summary);
@@ -212,12 +174,10 @@ private:
   ZlibOptions zlib_;
   std::string target_;
   std::vector<std::string> elf_files_;
-  std::optional<std::size_t> sites_;
-  bool isa_ = false;
-  std::uint64_t cases_ = 10'000;
+  std::optional<std::size_t> sites_, threads_;
+  CheckIsa isa_;
+  CheckWorkload workload_;
   std::uint64_t seed_ = 1;
-  std::string case_;
-  std::vector<std::string> mnemonics_;
   bool all_ = false;
   bool combinations_ = false;
   bool json_ = false;

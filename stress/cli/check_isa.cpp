@@ -1,0 +1,66 @@
+#include "stress/cli/check_isa.h"
+
+#include "harness/cell/cell.h"
+#include "stress/isa/forms.h"
+#include "stress/isa/isa_check.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+void CheckIsa::declare(CLI::App& app) {
+  app.add_flag("--isa", asked_, "Random instructions, bare and probed: each must do the same")
+      ->excludes("--target")
+      ->excludes("--elf")
+      ->excludes("--all");
+  app.add_option("--cases", cases_, "With --isa: instructions to try for each strategy")
+      ->check(CLI::Range(1, 100'000'000))
+      ->capture_default_str();
+  app.add_option("--case", case_, "With --isa: only this one, as a failure names it");
+  app.add_option("--mnemonic", mnemonics_, "With --isa: only instructions of this name; may be repeated");
+}
+
+Exit CheckIsa::run(const std::vector<std::string>& strategies, std::uint64_t seed, bool json,
+                   Progress& progress) const {
+  (void)FormCatalogue::instance(); // once, before the cells' processes are forked
+  start_nursery();
+  if (!case_.empty())
+    return replay(strategies);
+  Json rows = Json::array();
+  std::string text;
+  bool broke = false;
+  for (const std::string& strategy : strategies) {
+    const IsaReport report = check_isa(
+        {strategy, cases_, seed, mnemonics_, [&](const std::string& line) { progress.show(line); }});
+    if (!report.ended.is(Ending::Held) && strategies.size() == 1)
+      return fail(Error{report.ended.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
+                        {},
+                        report.ended.summary});
+    broke = broke || report.broken != 0;
+    rows.push_back(proberace::to_json(report));
+    text += text_of(report);
+  }
+  if (json)
+    fmt::print("{}\n", Json{{"schema", "proberace/isa/1"}, {"rows", std::move(rows)}}.dump(2));
+  else
+    fmt::print("{}", text);
+  return broke ? Exit::Counterexample : Exit::Held;
+}
+
+Exit CheckIsa::replay(const std::vector<std::string>& strategies) const {
+  const auto which = parse_case_name(case_);
+  if (!which)
+    return fail(Error{ErrorKind::BadInput, {}, fmt::format("--case {}: not SEED:NUMBER[:PATH]", case_)});
+  bool broke = false;
+  for (const std::string& strategy : strategies) {
+    IsaFailure f{which->number, which->path, {}, true};
+    f.verdict = replay_isa(strategy, *which, mnemonics_);
+    if (f.verdict.is(Ending::Refused) && strategies.size() == 1)
+      return fail(Error{ErrorKind::BadInput, {}, f.verdict.summary});
+    broke = broke || !f.verdict.is(Ending::Held);
+    fmt::print("{}: {}", strategy, text_of(f, which->seed));
+  }
+  return broke ? Exit::Counterexample : Exit::Held;
+}
+
+} // namespace proberace
