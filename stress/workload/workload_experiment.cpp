@@ -14,10 +14,14 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
 #include <fmt/format.h>
 #include <map>
 #include <mutex>
+#include <set>
 #include <thread>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -166,6 +170,25 @@ std::map<Address, std::vector<std::uint8_t>> text_of(const Target& target,
   return text;
 }
 
+// Another process that runs one of these files; 0 if there is none. A uprobe is a place in a file, for
+// everybody: what the kernel does wrong there (results/findings/uprobe-instructions.md) it does to the whole
+// machine. Probed that way, libc's string functions ended every shell.
+pid_t another_that_maps(const std::vector<Site>& sites) {
+  std::set<std::pair<std::uint64_t, std::uint64_t>> files;
+  for (const Site& site : sites)
+    files.emplace(site.device, site.inode);
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto process = static_cast<pid_t>(std::atol(entry.path().filename().c_str()));
+    if (process == 0 || process == ::getpid())
+      continue;
+    const AddressSpace space = AddressSpace::read(process);
+    for (const Mapping& m : space.mappings())
+      if (m.executable && files.contains({m.device, m.inode}))
+        return process;
+  }
+  return 0;
+}
+
 Verdict run_workload(const Json& parameters, Arena& arena) {
   ThreadPoint& point = arena.point_for_this_thread();
   const std::uint64_t seed = parameters.at("seed");
@@ -198,6 +221,13 @@ Verdict run_workload(const Json& parameters, Arena& arena) {
       if (const auto site = target.site_at(space, (*code)[i].address))
         sites.push_back(*site);
   }
+  if ((*prober)->name() == "kernel-uprobe")
+    if (const pid_t other = another_that_maps(sites); other != 0)
+      return verdict_of(Error{
+          ErrorKind::MachineLacks,
+          {},
+          fmt::format("process {} runs that file, too, and a wrong step of the kernel's there would be its",
+                      other)});
   if (const Status opened = (*prober)->open(target); !opened)
     return verdict_of(opened.error());
 
