@@ -29,6 +29,10 @@ struct Verdict {
   Json data;            // what the experiment measured or counted
 
   bool is(Ending e) const noexcept { return ending == e; }
+  // Evidence against the strategy.
+  bool is_counterexample() const noexcept {
+    return is(Ending::Broken) || is(Ending::Crashed) || is(Ending::Hung);
+  }
 };
 
 // For results and --json.

@@ -1,11 +1,12 @@
 // proberace check: a strategy against its promises, all strategies against theirs, a strategy on a real
-// library, what strategies can probe of a binary, whether they are transparent over the instruction set, or
-// to a user's own code.
+// library, what strategies can probe of a binary, whether they are transparent over the instruction set, to
+// short bodies of code, or to a user's own.
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/summary_table.h"
 #include "harness/probe/registry.h"
 #include "stress/cli/check_isa.h"
+#include "stress/cli/check_sequences.h"
 #include "stress/cli/check_workload.h"
 #include "stress/elf/survey.h"
 #include "stress/properties/promise_matrix.h"
@@ -46,11 +47,13 @@ public:
     app.add_option("--elf", elf_files_, "ELF files: which of their instructions can be probed, and how")
         ->excludes("--target");
     isa_.declare(app);
+    sequences_.declare(app);
     workload_.declare(app);
     app.add_option("--seed", seed_,
-                   "With --isa or --workload: the same seed, the same instructions or subsets")
+                   "With --isa, --sequences or --workload: the same seed, the same random choices")
         ->capture_default_str();
-    app.add_option("--threads", threads_, "Threads that use the library (default 2; 4 with --workload)")
+    app.add_option("--threads", threads_,
+                   "Threads that use the library (default 2; 4 with --sequences and --workload)")
         ->check(CLI::Range(1, 64));
     app.add_option("--sites", sites_,
                    "Instructions to probe, evenly spread over the library (default 240), "
@@ -66,8 +69,12 @@ public:
       return check_elf(surveyed_strategies());
     if (isa_.asked() && zlib_.strategy.empty())
       return isa_.run(surveyed_strategies(), seed_, json_, progress_);
+    if (sequences_.asked() && zlib_.strategy.empty())
+      return sequences_.run(all_ ? covering_strategies() : surveyed_strategies(), conditions(), json_,
+                            progress_);
     if (workload_.asked() && zlib_.strategy.empty())
-      return check_workloads(all_ ? covering_strategies() : surveyed_strategies());
+      return workload_.run(all_ ? covering_strategies() : surveyed_strategies(), conditions(), json_,
+                           progress_);
     if (!all_ && zlib_.strategy.empty())
       return fail(Error{ErrorKind::BadInput, {}, "check needs --strategy or --all (see `proberace list`)"});
     if (!all_)
@@ -77,16 +84,18 @@ public:
       return check_elf({zlib_.strategy});
     if (isa_.asked())
       return isa_.run({zlib_.strategy}, seed_, json_, progress_);
+    if (sequences_.asked())
+      return sequences_.run({zlib_.strategy}, conditions(), json_, progress_);
     if (workload_.asked())
-      return check_workloads({zlib_.strategy});
+      return workload_.run({zlib_.strategy}, conditions(), json_, progress_);
     start_nursery();
     return target_.empty() ? check_promises() : check_target();
   }
 
 private:
-  Exit check_workloads(const std::vector<std::string>& strategies) {
+  Conditions conditions() const {
     constexpr std::size_t kThreads = 4;
-    return workload_.run(strategies, {threads_.value_or(kThreads), zlib_.plan, seed_}, json_, progress_);
+    return {threads_.value_or(kThreads), zlib_.plan, seed_};
   }
 
   Exit check_promises() {
@@ -176,6 +185,7 @@ private:
   std::vector<std::string> elf_files_;
   std::optional<std::size_t> sites_, threads_;
   CheckIsa isa_;
+  CheckSequences sequences_;
   CheckWorkload workload_;
   std::uint64_t seed_ = 1;
   bool all_ = false;

@@ -16,7 +16,8 @@ void CheckWorkload::declare(CLI::App& app) {
                              fmt::join(own_workloads(), ", ")))
       ->excludes("--target")
       ->excludes("--elf")
-      ->excludes("--isa");
+      ->excludes("--isa")
+      ->excludes("--sequences");
   app.add_option("--subsets", subsets_, "With --workload: random subsets of its sites, after all at once")
       ->check(CLI::Range(0, 1'000'000))
       ->capture_default_str();

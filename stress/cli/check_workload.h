@@ -3,6 +3,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
+#include "stress/cli/conditions.h"
 
 #include <string>
 #include <vector>
@@ -11,12 +12,6 @@ namespace proberace {
 
 class CheckWorkload {
 public:
-  struct Conditions {
-    std::size_t threads;
-    std::string plan;
-    std::uint64_t seed;
-  };
-
   void declare(CLI::App& app);
   bool asked() const { return !workloads_.empty(); }
   // Starts the nursery.

@@ -41,6 +41,15 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
       "cannot write '/proc/nowhere'");
   expect_one_line(run("check --strategy auto:haste"), 2, "no promise is called 'haste'");
   expect_one_line(run("check --strategy jump:exact-counts"), 2, "jump takes no promises");
+  expect_one_line(run("check --isa --strategy poke+xol-vma --case nonsense"), 2,
+                  "--case nonsense: not SEED:NUMBER");
+  expect_one_line(run("check --isa --strategy poke+xol-vma --mnemonic frobnicate"), 2, "frobnicate");
+  expect_one_line(run("check --isa --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run("check --sequences 0 --strategy poke+xol-vma"), 2, "--sequences");
+  expect_one_line(run("check --workload /nonexistent.so --strategy poke+xol-vma"), 2, "/nonexistent.so");
+  expect_one_line(run("check --workload zlib --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run("check --workload /lib/x86_64-linux-gnu/libz.so.1 --strategy poke+xol-vma"), 2,
+                  "exports no `int proberace_workload(uint64_t seed)`");
   expect_one_line(run("frobnicate"), 2, "--help");
   expect_one_line(run(""), 2, "--help");
 }

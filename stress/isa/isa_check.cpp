@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <map>
 #include <set>
 
 namespace proberace {
@@ -24,10 +25,6 @@ constexpr std::chrono::minutes kDeadline{3};
 constexpr std::chrono::seconds kOneCase{10};
 constexpr std::chrono::seconds kShrinkFor{20};
 constexpr std::size_t kMostShrunk = 8;
-
-bool bad(const Verdict& v) {
-  return v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung);
-}
 
 class Check {
 public:
@@ -104,9 +101,9 @@ private:
   void shrink(IsaFailure& failure) {
     const auto fails = [&](const Path& path) {
       const Verdict v = replay(failure.number, path);
-      if (bad(v))
+      if (v.is_counterexample())
         failure.verdict = v;
-      return bad(v);
+      return v.is_counterexample();
     };
     failure.alone = fails({});
     const auto until = Clock::now() + kShrinkFor;
@@ -210,11 +207,12 @@ std::string text_of(const IsaReport& r) {
   if (c.contains("refused_because"))
     for (const auto& [reason, mnemonics] : c["refused_because"].items())
       text += fmt::format("  refused: {}: {}\n", reason, most_frequent(mnemonics, 12));
-  std::vector<std::string> excluded;
+  std::map<std::string_view, std::vector<std::string>> excluded;
   for (const auto& e : FormCatalogue::instance().excluded())
     if (e.why.find("processor") == e.why.npos)
-      excluded.push_back(fmt::format("{} ({})", e.name, e.why));
-  text += fmt::format("  left out: {}\n", fmt::join(excluded, ", "));
+      excluded[e.why].push_back(e.name);
+  for (const auto& [why, names] : excluded)
+    text += fmt::format("  left out: {}: {}\n", why, fmt::join(names, ", "));
   for (const IsaFailure& f : r.failures)
     text += fmt::format("{}{}", text_of(f, r.seed),
                         f.alone ? "" : "  seen among other cases; alone it was not, or not tried\n");

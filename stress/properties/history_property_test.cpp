@@ -44,7 +44,7 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
         const Verdict v = run_cell(to_cell(h));
         const std::uint64_t judged = v.data.value("must", std::uint64_t{0});
         must += judged;
-        if (v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung))
+        if (v.is_counterexample())
           RC_FAIL(std::string(name(v.ending)) + ": " + v.property + ": " + v.summary + "\n" +
                   v.evidence.dump(1) + "\ncell: " + to_cell(h).line());
         RC_PRE(judged != 0); // else it is only another history without a crash, and does not count as one

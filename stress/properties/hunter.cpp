@@ -1,5 +1,7 @@
 #include "stress/properties/hunter.h"
 
+#include "stress/properties/quiet_listener.h"
+
 #include <algorithm>
 
 namespace proberace {
@@ -12,20 +14,7 @@ constexpr int kHistoriesPerBatch = 20;
 constexpr int kTriesWhileShrinking = 3; // a race that shows now and then must not stop the shrinking at once
 constexpr std::chrono::seconds kShrinkAtLeast{5};
 
-// RapidCheck's own listener prints its configuration and every failure; the command prints the report
-// instead.
-class Quiet final : public rc::detail::TestListener {
-public:
-  void onTestCaseFinished(const rc::detail::CaseDescription&) override {}
-  void onShrinkTried(const rc::detail::CaseDescription&, bool) override {}
-  void onTestFinished(const rc::detail::TestMetadata&, const rc::detail::TestResult&) override {}
-};
-
 const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
-
-bool bad(const Verdict& v) {
-  return v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung);
-}
 
 class Hunter {
 public:
@@ -38,7 +27,7 @@ public:
       rc::detail::TestParams params;
       params.seed = options_.seed + batch;
       params.maxSuccess = kHistoriesPerBatch;
-      Quiet listener;
+      QuietListener listener;
       rc::detail::checkTestable([this] { holds(*history_generator(options_.bounds)); },
                                 rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
     }
@@ -61,7 +50,7 @@ private:
     for (int tries = shrinking ? kTriesWhileShrinking : 1; tries > 0; --tries) {
       const Verdict verdict = run_cell(to_cell(history));
       note(verdict, shrinking);
-      if (!bad(verdict))
+      if (!verdict.is_counterexample())
         continue;
       if (!shrinking)
         shrink_until_ = Clock::now() + std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);

@@ -1,5 +1,6 @@
 #include "stress/workload/workload_check.h"
 
+#include "harness/base/error.h"
 #include "harness/cell/cell.h"
 #include "harness/cli/table.h"
 #include "harness/result/counts.h"
@@ -16,17 +17,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::minutes kDeadline{5};
+constexpr std::chrono::minutes kDeadline{15};
 constexpr std::chrono::seconds kShrinkFor{60};
 constexpr std::size_t kMostShown = 5;
 
 // The kernel takes 20 ms and more a probe.
 bool takes_its_time(const std::string& strategy) {
   return strategy == "kernel-uprobe";
-}
-
-bool bad(const Verdict& v) {
-  return v.is(Ending::Broken) || v.is(Ending::Crashed) || v.is(Ending::Hung);
 }
 
 // One to eight ranges; their lengths from one site to a quarter of all.
@@ -45,6 +42,16 @@ std::vector<std::size_t> random_subset(std::uint64_t seed, std::size_t number, s
   return members(ranges, sites);
 }
 
+// As a thread's TLS has.
+bool has_room_for_few(const Verdict& v) {
+  constexpr std::uint64_t kFew = 100;
+  if (!v.is(Ending::Held) || v.data["armed"].get<std::uint64_t>() > kFew)
+    return false;
+  return std::ranges::any_of(v.data["refused"].items(), [](const auto& reason) {
+    return reason.key().starts_with(name(ErrorKind::NoRoom));
+  });
+}
+
 class Check {
 public:
   Check(const WorkloadOptions& options, const std::string& strategy)
@@ -56,10 +63,12 @@ public:
   WorkloadRow run() {
     show("all sites");
     row_.whole = takes_its_time(strategy_) ? run_sites(a_few()) : run_sites(std::nullopt);
+    if (has_room_for_few(row_.whole)) // the first of them, then: rather some from everywhere
+      row_.whole = run_sites(a_few());
     if (row_.whole.is(Ending::Skipped) || row_.whole.is(Ending::Refused))
       return std::move(row_);
     const std::size_t sites = count_sites();
-    if (bad(row_.whole)) {
+    if (row_.whole.is_counterexample()) {
       ++row_.broken;
       std::vector<std::size_t> all(sites);
       for (std::size_t i = 0; i < sites; ++i)
@@ -72,7 +81,7 @@ public:
       show(fmt::format("subset {} of {}", n + 1, subsets));
       auto subset = random_subset(options_.seed, n, sites);
       ++row_.subsets;
-      if (bad(run_sites(subset))) {
+      if (run_sites(subset).is_counterexample()) {
         ++row_.broken;
         shrink(std::move(subset));
       }
@@ -114,7 +123,7 @@ private:
   // RapidCheck's way: without ever smaller parts, as long as what is left still fails.
   void shrink(std::vector<std::size_t> sites) {
     Verdict verdict = run_sites(sites);
-    if (!bad(verdict))
+    if (!verdict.is_counterexample())
       return;
     const auto until = Clock::now() + kShrinkFor;
     bool smaller = true;
@@ -125,7 +134,7 @@ private:
         show(fmt::format("looking for the guilty among {} sites", sites.size()));
         if (next->empty())
           continue;
-        if (Verdict v = run_sites(*next); bad(v)) {
+        if (Verdict v = run_sites(*next); v.is_counterexample()) {
           verdict = std::move(v);
           sites = *next;
           smaller = true;

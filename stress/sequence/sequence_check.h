@@ -1,0 +1,42 @@
+// Random sequences under a strategy, each in a cell; the first that breaks is shrunk.
+#pragma once
+
+#include "stress/sequence/sequence.h"
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace proberace {
+
+struct SequenceOptions {
+  std::string strategy;
+  std::uint64_t cases = 200;
+  std::uint64_t seed = 1;
+  std::size_t threads = 4;
+  std::string plan = "across-cores";
+  std::function<void(const std::string&)> progress{}; // may be empty
+};
+
+struct SequenceFailure {
+  Sequence sequence; // the smallest found
+  Verdict verdict;
+  std::string cell; // runs it again
+};
+
+struct SequenceReport {
+  std::string strategy;
+  std::uint64_t seed = 0;
+  std::uint64_t cases = 0; // run
+  std::uint64_t armed = 0, refused = 0, hits = 0;
+  Verdict ended; // Held, or why nothing was run
+  std::optional<SequenceFailure> failure{};
+};
+
+// Precondition: start_nursery(). The same seed invents the same sequences.
+SequenceReport check_sequences(const SequenceOptions& options);
+
+std::string text_of(const SequenceReport& report);
+Json to_json(const SequenceReport& report);
+
+} // namespace proberace
