@@ -17,7 +17,8 @@ def isa_table(rows):
     for row in rows:
         counts, kinds = row["counts"], Counter(kind(c) for c in row["counts"].get("mnemonics", {}).values())
         lines.append("| " + " | ".join(
-            [f"`{row['strategy']}`".replace("|", "\\|")] + [f"{counts.get(k, 0):,}" for k in ("tried", "held", "refused", "broken")]
+            [f"`{row['strategy']}`".replace("|", "\\|")]
+            + [f"{counts.get(k, 0):,}" for k in ("tried", "held", "refused", "broken")]
             + [str(kinds[k]) for k in ("held", "part", "refused", "broken")]) + " |")
     return lines
 
@@ -55,13 +56,14 @@ def draw_isa(rows, out):
     """A bar for each strategy: the shares of mnemonics by what became of their cases."""
     figure, axes = plt.subplots(figsize=(7.2, 0.8 + 0.28 * len(rows)))
     names = {"held": "held", "part": "some forms refused", "refused": "refused", "broken": "broken"}
+    bars = [f"{row['strategy']} ({row['counts']['tried']:,} cases)" for row in rows]
     left = [0.0] * len(rows)
     for colour, (key, label) in zip((COLOURS[2], COLOURS[8], COLOURS[7], COLOURS[3]), names.items()):
         shares = []
         for row in rows:
             kinds = Counter(kind(c) for c in row["counts"].get("mnemonics", {}).values())
             shares.append(100 * kinds[key] / max(1, sum(kinds.values())))
-        axes.barh([f"{row['strategy']} ({row['counts']['tried']:,} cases)" for row in rows], shares, left=left, color=colour, label=label)
+        axes.barh(bars, shares, left=left, color=colour, label=label)
         left = [a + b for a, b in zip(left, shares)]
     axes.invert_yaxis()
     axes.set_xlabel("mnemonics, %")

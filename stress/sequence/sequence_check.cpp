@@ -34,15 +34,18 @@ rc::Gen<Step> steps(bool red_zone) {
                        k == StepKind::Call; // what a call leaves there is read at the end
     return below && !red_zone ? StepKind::RegisterRegister : k;
   });
-  return rc::gen::map(
-      rc::gen::tuple(kind, byte, byte, byte, rc::gen::arbitrary<std::int32_t>()), [](const auto& t) {
-        return Step{std::get<0>(t), std::get<1>(t), std::get<2>(t), std::get<3>(t), std::get<4>(t)};
-      });
+  // In full whatever the size: of a small size RapidCheck's ranges give only their beginnings.
+  return rc::gen::resize(
+      rc::kNominalSize,
+      rc::gen::map(
+          rc::gen::tuple(kind, byte, byte, byte, rc::gen::arbitrary<std::int32_t>()), [](const auto& t) {
+            return Step{std::get<0>(t), std::get<1>(t), std::get<2>(t), std::get<3>(t), std::get<4>(t)};
+          }));
 }
 
 rc::Gen<Sequence> sequences(const std::string& strategy) {
   const bool red_zone = (*make_prober(strategy))->promises().has(Promise::RedZoneIntact);
-  const auto place = rc::gen::inRange<std::uint16_t>(0, 400);
+  const auto place = rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::uint16_t>(0, 400));
   const auto some =
       is_kernel(strategy)
           ? rc::gen::container<std::vector<std::uint16_t>>(kSitesOfTheKernel, place)
@@ -111,6 +114,9 @@ private:
     report_.armed += v.data.value("armed", std::uint64_t{0});
     report_.refused += v.data.value("refused", std::uint64_t{0});
     report_.hits += v.data.value("hits", std::uint64_t{0});
+    if (v.data.contains("mnemonics"))
+      for (const auto& [mnemonic, hits] : v.data["mnemonics"].items())
+        report_.mnemonics[mnemonic] += hits.get<std::uint64_t>();
     if (options_.progress)
       options_.progress(
           fmt::format("{}: {} of {} sequences", options_.strategy, report_.cases, options_.cases));
@@ -144,10 +150,15 @@ std::string text_of(const SequenceReport& r) {
 }
 
 Json to_json(const SequenceReport& r) {
-  Json j{{"strategy", r.strategy},    {"seed", r.seed},
-         {"sequences", r.cases},      {"armed", r.armed},
-         {"refused", r.refused},      {"hits", r.hits},
-         {"ended", to_json(r.ended)}, {"held", !r.failure && r.ended.is(Ending::Held)}};
+  Json j{{"strategy", r.strategy},
+         {"seed", r.seed},
+         {"sequences", r.cases},
+         {"armed", r.armed},
+         {"refused", r.refused},
+         {"hits", r.hits},
+         {"mnemonics", r.mnemonics},
+         {"ended", to_json(r.ended)},
+         {"held", !r.failure && r.ended.is(Ending::Held)}};
   if (r.failure)
     j["failure"] = Json{{"sequence", r.failure->sequence},
                         {"verdict", to_json(r.failure->verdict)},

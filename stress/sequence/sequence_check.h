@@ -4,6 +4,7 @@
 #include "stress/sequence/sequence.h"
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -29,7 +30,8 @@ struct SequenceReport {
   std::uint64_t seed = 0;
   std::uint64_t cases = 0; // run
   std::uint64_t armed = 0, refused = 0, hits = 0;
-  Verdict ended; // Held, or why nothing was run
+  std::map<std::string, std::uint64_t> mnemonics{}; // hits of each
+  Verdict ended;                                    // Held, or why nothing was run
   std::optional<SequenceFailure> failure{};
 };
 

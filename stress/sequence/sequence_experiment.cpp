@@ -12,6 +12,7 @@
 #include <barrier>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -145,6 +146,7 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
 
   const std::uint64_t runs = rounds * (1 + plan->cpus.size());
   std::uint64_t hits = 0, refused = 0;
+  std::map<std::string, std::uint64_t> by_mnemonic;
   std::string miscounted;
   std::vector<Site> there;
   for (std::size_t n = 0; n < sites->size(); ++n) {
@@ -156,12 +158,16 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
     const std::uint64_t expected = runs * p.bare.executions[p.sites[n]];
     const std::uint64_t counted = (*prober)->hits((*sites)[n]);
     hits += counted;
+    const std::ptrdiff_t offset = p.code.instructions[p.sites[n]].offset;
+    const auto instruction =
+        decode(p.entry + offset, std::span(p.code.bytes).subspan(static_cast<std::size_t>(offset)));
+    by_mnemonic[instruction ? std::string(mnemonic_name(*instruction)) : "?"] += counted;
     if (counted != expected && miscounted.empty())
       miscounted = fmt::format("{} executions at {:#x}, {} hits", expected,
                                p.code.instructions[p.sites[n]].offset, counted);
   }
   Verdict v = held(fmt::format("{} sites armed, {} hits", there.size(), hits));
-  v.data = Json{{"armed", there.size()}, {"refused", refused}, {"hits", hits}};
+  v.data = Json{{"armed", there.size()}, {"refused", refused}, {"hits", hits}, {"mnemonics", by_mnemonic}};
   const auto break_with = [&](const char* property, std::string summary) {
     v.ending = Ending::Broken;
     v.property = property;
