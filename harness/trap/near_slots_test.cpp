@@ -53,9 +53,9 @@ TEST(NearSlots, H60_ASlotHoldsTheLongestCodeAndItsNeighboursStayWhole) {
   ASSERT_TRUE(slots.flush());
   for (const auto& [slot, code] : written) {
     EXPECT_TRUE(std::ranges::equal(code.code(), std::span(bytes_at(slot), code.length)));
-    // What nobody wrote is empty.
+    // What nobody wrote traps.
     EXPECT_TRUE(std::all_of(bytes_at(slot) + code.length, bytes_at(slot) + kMaxSlotBytes,
-                            [](std::uint8_t byte) { return byte == 0; }));
+                            [](std::uint8_t byte) { return byte == kInt3; }));
   }
 }
 

@@ -85,7 +85,7 @@ const Case kCases[] = {
     {"vzeroall: low lane of xmm1", case_vzeroall, case_vzeroall_site},
     {"vpsubsb xmm: bytes pushed", case_vpsubsb, case_vpsubsb_site},
     {"vpgatherdd xmm: low lane of the result", case_vpgatherdd, case_vpgatherdd_site},
-    {"vcmpps xmm: where the next instruction ran", case_vcmpps, case_vcmpps_site},
+    {"vcmpps xmm: 0 if the thread lived", case_vcmpps, case_vcmpps_site},
     {"vfnmadd132ss: 1 if the thread lived", case_vfnmadd, case_vfnmadd_site},
     {"vpcmpeqb k1, xmm: the mask", case_evex, case_evex_site, true},
     {"rep movsb of 8: rcx behind it", case_rep_movsb, case_rep_movsb_site},
@@ -184,7 +184,7 @@ void print(const Outcome& o, bool probed) {
 int main() {
   const int type = uprobe_type();
   std::setvbuf(stdout, nullptr, _IONBF, 0);
-  int differ = 0;
+  int differ = 0, armed = 0;
   for (const Case& c : kCases) {
     if (c.avx512 && !__builtin_cpu_supports("avx512bw"))
       continue;
@@ -192,11 +192,16 @@ int main() {
     const bool differs = probed.refused == 0 &&
                          (bare.returned != probed.returned || bare.value != probed.value || probed.hits > 1);
     differ += differs ? 1 : 0;
+    armed += probed.refused == 0 ? 1 : 0;
     std::printf("%-8s %-58s bare:", differs ? "DIFFERS" : "same", c.shows);
     print(bare, false);
     std::printf("  probed:");
     print(probed, true);
     std::printf("\n");
+  }
+  if (armed == 0) {
+    std::fprintf(stderr, "no uprobe could be set: run as root\n");
+    return 3;
   }
   return differ == 0 ? 0 : 1;
 }

@@ -77,7 +77,7 @@ public:
                            progress_);
     if (!all_ && zlib_.strategy.empty())
       return fail(Error{ErrorKind::BadInput, {}, "check needs --strategy or --all (see `proberace list`)"});
-    if (!all_)
+    if (!zlib_.strategy.empty())
       if (const auto prober = make_prober(zlib_.strategy); !prober)
         return fail(prober.error());
     if (!elf_files_.empty())

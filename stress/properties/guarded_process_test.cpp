@@ -95,7 +95,8 @@ Verdict under_a_shadow_stack(const Json& parameters, Arena&) {
   (void)shadow_stack(kDisable);
   if (wrong != 0)
     return broken("transparent", fmt::format("{} results were wrong", wrong));
-  return (*code)->hits(0) == kTimes ? held() : broken("wrong-count", "hits were lost");
+  return (*code)->hits(0) == kTimes && (*code)->hits(1) == kTimes ? held()
+                                                                  : broken("wrong-count", "hits were lost");
 }
 
 const bool registered = register_experiment("test/under-seccomp", &under_seccomp) &&

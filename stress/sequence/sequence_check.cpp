@@ -95,7 +95,8 @@ private:
       const CellSpec spec = cell(sequence);
       const Verdict verdict = run_cell(spec);
       if (verdict.is(Ending::Skipped) || verdict.is(Ending::Refused)) {
-        report_.ended = verdict;
+        if (!shrinking)
+          report_.ended = verdict;
         return;
       }
       if (!shrinking)

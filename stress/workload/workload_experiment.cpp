@@ -84,7 +84,10 @@ public:
     return sum;
   }
   // "" if every call was right.
-  const std::string& first_failure() const { return failure_; }
+  std::string first_failure() {
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
 
 private:
   void work(std::size_t t, int cpu) {
@@ -97,7 +100,7 @@ private:
           return;
         ++inside_;
       }
-      const std::uint64_t seed = seed_ + n * threads_.size() + t;
+      const std::uint64_t seed = seed_ + n * calls_.size() + t;
       const int wrong = workload_.run(seed);
       const std::lock_guard lock(mutex_);
       --inside_;
@@ -236,6 +239,8 @@ Verdict run_workload(const Json& parameters, Arena& arena) {
   const bool inserts_running = promises.has(Promise::InsertionWhileRunning);
   const bool removes_running = promises.has(Promise::RemovalWhileRunning);
   crew.wait_for_a_call();
+  if (const std::string failure = crew.first_failure(); !failure.empty())
+    return verdict_of(Error{ErrorKind::BadInput, {}, failure + ", without any probe; it must return 0"});
   point.pass("inserting");
   if (!inserts_running)
     crew.hold();
