@@ -1,6 +1,7 @@
 #include "stress/cli/check_isa.h"
 
 #include "harness/cell/cell.h"
+#include "stress/cli/overall.h"
 #include "stress/isa/forms.h"
 #include "stress/isa/isa_check.h"
 
@@ -28,39 +29,42 @@ Exit CheckIsa::run(const std::vector<std::string>& strategies, std::uint64_t see
     return replay(strategies);
   Json rows = Json::array();
   std::string text;
-  bool broke = false;
+  Overall overall;
   for (const std::string& strategy : strategies) {
     const IsaReport report = check_isa(
         {strategy, cases_, seed, mnemonics_, [&](const std::string& line) { progress.show(line); }});
-    if (!report.ended.is(Ending::Held) && strategies.size() == 1)
-      return fail(Error{report.ended.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                        {},
-                        report.ended.summary});
-    broke = broke || report.broken != 0;
+    if (report.ended.is(Ending::Held))
+      overall.ran(report.broken != 0);
+    else
+      overall.did_not_run(report.ended);
     rows.push_back(proberace::to_json(report));
     text += text_of(report);
   }
+  if (overall.nothing_ran())
+    return overall.exit();
   if (json)
     fmt::print("{}\n", Json{{"schema", "proberace/isa/1"}, {"rows", std::move(rows)}}.dump(2));
   else
     fmt::print("{}", text);
-  return broke ? Exit::Counterexample : Exit::Held;
+  return overall.exit();
 }
 
 Exit CheckIsa::replay(const std::vector<std::string>& strategies) const {
   const auto which = parse_case_name(case_);
   if (!which)
     return fail(Error{ErrorKind::BadInput, {}, fmt::format("--case {}: not SEED:NUMBER[:PATH]", case_)});
-  bool broke = false;
+  Overall overall;
   for (const std::string& strategy : strategies) {
     IsaFailure f{which->number, which->path, {}, true};
     f.verdict = replay_isa(strategy, *which, mnemonics_);
-    if (f.verdict.is(Ending::Refused) && strategies.size() == 1)
-      return fail(Error{ErrorKind::BadInput, {}, f.verdict.summary});
-    broke = broke || !f.verdict.is(Ending::Held);
+    if (f.verdict.is(Ending::Refused) || f.verdict.is(Ending::Skipped)) {
+      overall.did_not_run(f.verdict);
+      continue;
+    }
+    overall.ran(!f.verdict.is(Ending::Held));
     fmt::print("{}: {}", strategy, text_of(f, which->seed));
   }
-  return broke ? Exit::Counterexample : Exit::Held;
+  return overall.exit();
 }
 
 } // namespace proberace

@@ -1,6 +1,7 @@
 #include "stress/cli/check_sequences.h"
 
 #include "harness/cell/cell.h"
+#include "stress/cli/overall.h"
 #include "stress/sequence/sequence_check.h"
 
 #include <fmt/format.h>
@@ -21,24 +22,25 @@ Exit CheckSequences::run(const std::vector<std::string>& strategies, const Condi
   start_nursery();
   Json rows = Json::array();
   std::string text;
-  bool broke = false;
+  Overall overall;
   for (const std::string& strategy : strategies) {
     const SequenceReport report =
         check_sequences({strategy, cases_, conditions.seed, conditions.threads, conditions.plan,
                          [&](const std::string& line) { progress.show(line); }});
-    if (!report.ended.is(Ending::Held) && strategies.size() == 1)
-      return fail(Error{report.ended.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                        {},
-                        report.ended.summary});
-    broke = broke || report.failure;
+    if (report.ended.is(Ending::Held))
+      overall.ran(report.failure.has_value());
+    else
+      overall.did_not_run(report.ended);
     rows.push_back(proberace::to_json(report));
     text += text_of(report);
   }
+  if (overall.nothing_ran())
+    return overall.exit();
   if (json)
     fmt::print("{}\n", Json{{"schema", "proberace/sequences/1"}, {"rows", std::move(rows)}}.dump(2));
   else
     fmt::print("{}", text);
-  return broke ? Exit::Counterexample : Exit::Held;
+  return overall.exit();
 }
 
 } // namespace proberace

@@ -1,10 +1,10 @@
 #include "stress/cli/check_workload.h"
 
 #include "harness/cell/cell.h"
+#include "stress/cli/overall.h"
 #include "stress/workload/workload.h"
 #include "stress/workload/workload_check.h"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -27,6 +27,7 @@ Exit CheckWorkload::run(const std::vector<std::string>& strategies, const Condit
                         Progress& progress) const {
   start_nursery();
   std::vector<WorkloadRow> rows;
+  Overall overall;
   for (const std::string& workload : workloads_) {
     WorkloadOptions options{workload,
                             strategies,
@@ -38,11 +39,15 @@ Exit CheckWorkload::run(const std::vector<std::string>& strategies, const Condit
     for (WorkloadRow& row : check_workload(options)) {
       if (row.whole.is(Ending::Refused))
         return fail(Error{ErrorKind::BadInput, {}, row.whole.summary});
-      if (row.whole.is(Ending::Skipped) && strategies.size() == 1)
-        return fail(Error{ErrorKind::MachineLacks, {}, row.whole.summary});
+      if (row.whole.is(Ending::Skipped))
+        overall.did_not_run(row.whole);
+      else
+        overall.ran(row.broken != 0);
       rows.push_back(std::move(row));
     }
   }
+  if (overall.nothing_ran())
+    return overall.exit();
   if (json) {
     Json all = Json::array();
     for (const WorkloadRow& row : rows)
@@ -51,8 +56,7 @@ Exit CheckWorkload::run(const std::vector<std::string>& strategies, const Condit
   } else {
     fmt::print("{}", text_of(rows));
   }
-  return std::ranges::any_of(rows, [](const WorkloadRow& r) { return r.broken != 0; }) ? Exit::Counterexample
-                                                                                       : Exit::Held;
+  return overall.exit();
 }
 
 } // namespace proberace

@@ -19,8 +19,7 @@ namespace {
 
 constexpr std::uint64_t kTimes = 200;
 
-// Kills the process at any system call of this thread but a return from a signal handler and the thread's own
-// end.
+// Kills the process at any system call of this thread but a return from a signal handler and its own end.
 bool forbid_system_calls() {
   const auto allow = [](std::uint32_t number) {
     return std::array{sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
@@ -28,8 +27,7 @@ bool forbid_system_calls() {
   };
   std::vector<sock_filter> filter{
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, nr)))};
-  for (const std::uint32_t number : {SYS_rt_sigreturn, SYS_exit, SYS_futex, SYS_madvise, SYS_munmap,
-                                     SYS_set_robust_list, SYS_rt_sigprocmask})
+  for (const std::uint32_t number : {SYS_rt_sigreturn, SYS_exit})
     for (const sock_filter& f : allow(number))
       filter.push_back(f);
   filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
@@ -52,6 +50,7 @@ Verdict under_seccomp(const Json& parameters, Arena&) {
     for (std::uint64_t i = 1; i < kTimes; ++i)
       if ((*code)->function<Increment>()(i) != i + 1)
         trouble = "the result was wrong";
+    ::syscall(SYS_exit, 0); // what else ends a thread calls more than the filter knows
   }).join();
   if (!trouble.empty())
     return broken("transparent", trouble);

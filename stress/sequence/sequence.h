@@ -46,6 +46,7 @@ struct Sequence {
   std::vector<Step> steps;
   // The instructions to probe, each modulo their number; all of them if there are none.
   std::vector<std::uint16_t> sites;
+  std::uint32_t state = 0; // the seed of the registers, flags and vectors it starts with
   friend bool operator==(const Sequence&, const Sequence&) = default;
 };
 
@@ -60,11 +61,12 @@ inline void from_json(const Json& j, Step& s) {
   s.immediate = j.at(4);
 }
 inline void to_json(Json& j, const Sequence& s) {
-  j = Json{{"steps", s.steps}, {"sites", s.sites}};
+  j = Json{{"steps", s.steps}, {"sites", s.sites}, {"state", s.state}};
 }
 inline void from_json(const Json& j, Sequence& s) {
   j.at("steps").get_to(s.steps);
   j.at("sites").get_to(s.sites);
+  j.at("state").get_to(s.state);
 }
 
 } // namespace proberace

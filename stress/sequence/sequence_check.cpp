@@ -52,7 +52,9 @@ rc::Gen<Sequence> sequences(const std::string& strategy) {
           : rc::gen::oneOf(rc::gen::just(std::vector<std::uint16_t>()),
                            rc::gen::nonEmpty(rc::gen::container<std::vector<std::uint16_t>>(place)));
   const auto code = rc::gen::scale(0.4, rc::gen::container<std::vector<Step>>(steps(red_zone)));
-  return rc::gen::map(rc::gen::pair(code, some), [](const auto& p) { return Sequence{p.first, p.second}; });
+  return rc::gen::map(rc::gen::tuple(code, some, rc::gen::arbitrary<std::uint32_t>()), [](const auto& t) {
+    return Sequence{std::get<0>(t), std::get<1>(t), std::get<2>(t)};
+  });
 }
 
 const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
@@ -72,6 +74,10 @@ public:
     const auto all = sequences(options_.strategy);
     rc::detail::checkTestable([this, &all] { holds(*all); }, rc::detail::TestMetadata{}, params, listener,
                               kNothingToReproduce);
+    if (report_.ended.is(Ending::Held) && !report_.failure && report_.armed == 0) {
+      report_.ended.ending = Ending::Skipped;
+      report_.ended.summary = "every site is refused";
+    }
     return std::move(report_);
   }
 
@@ -82,9 +88,8 @@ private:
                  {"sequence", s},
                  {"threads", options_.threads},
                  {"plan", options_.plan},
-                 {"rounds", is_kernel(options_.strategy) ? kRoundsOfTheKernel : kRounds},
-                 {"seed", options_.seed}},
-            kDeadline};
+                 {"rounds", is_kernel(options_.strategy) ? kRoundsOfTheKernel : kRounds}},
+            kDeadline * std::max<std::size_t>(1, options_.threads / 4)};
   }
 
   void holds(const Sequence& sequence) {
@@ -115,6 +120,7 @@ private:
     report_.armed += v.data.value("armed", std::uint64_t{0});
     report_.refused += v.data.value("refused", std::uint64_t{0});
     report_.hits += v.data.value("hits", std::uint64_t{0});
+    report_.armed_steps += v.data.value("armed_steps", std::uint64_t{0});
     if (v.data.contains("mnemonics"))
       for (const auto& [mnemonic, hits] : v.data["mnemonics"].items())
         report_.mnemonics[mnemonic] += hits.get<std::uint64_t>();

@@ -30,6 +30,7 @@ struct SequenceReport {
   std::uint64_t seed = 0;
   std::uint64_t cases = 0; // run
   std::uint64_t armed = 0, refused = 0, hits = 0;
+  std::uint64_t armed_steps = 0;                    // instructions of steps, as those by mnemonic
   std::map<std::string, std::uint64_t> mnemonics{}; // hits of each
   Verdict ended;                                    // Held, or why nothing was run
   std::optional<SequenceFailure> failure{};

@@ -109,6 +109,7 @@ public:
   void bind_here(const Branch& b) { bind(b, here()); }
 
   std::size_t here() const { return code_.bytes.size(); }
+  std::size_t instructions() const { return code_.instructions.size(); }
   void word(std::uint64_t value) {
     const auto* const bytes = reinterpret_cast<const std::uint8_t*>(&value);
     code_.bytes.insert(code_.bytes.end(), bytes, bytes + sizeof value);
@@ -134,6 +135,7 @@ public:
 
   SequenceCode run() {
     block(0, steps_.size());
+    const std::size_t of_steps = emit_.instructions();
     for (std::size_t n = 0; n < kWords; ++n) { // rax = the word + 2 rax; no flags
       emit_(ZYDIS_MNEMONIC_MOV, {reg(ZYDIS_REGISTER_RCX), red_zone(static_cast<std::uint8_t>(n))});
       emit_(ZYDIS_MNEMONIC_LEA,
@@ -145,7 +147,9 @@ public:
       emit_.bind(reference, emit_.here() + 8 * n);
     for (std::uint64_t n = 0; n < kConstants; ++n)
       emit_.word(0x0123'4567'89ab'cdef * (2 * n + 1));
-    return emit_.take();
+    SequenceCode code = emit_.take();
+    code.of_steps = of_steps;
+    return code;
   }
 
 private:

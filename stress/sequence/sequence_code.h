@@ -17,6 +17,7 @@ struct SequenceCode {
   };
   std::vector<std::uint8_t> bytes;
   std::vector<Placed> instructions;
+  std::size_t of_steps = 0; // of these, the first; the rest is what every sequence ends with
 };
 
 SequenceCode assemble(const Sequence& sequence);

@@ -2,8 +2,7 @@
 // all threads at once; every run must leave what the bare one left, and every site count what the processor's
 // own single-stepping counts.
 //
-// Parameters: strategy, sequence, threads, plan, rounds, seed (of the registers). The threads live before
-// anything is armed.
+// Parameters: strategy, sequence, threads, plan, rounds. The threads live before anything is armed.
 #include "harness/machine/pin_plan.h"
 #include "stress/properties/probed_text.h"
 #include "stress/sequence/sequence_run.h"
@@ -62,14 +61,17 @@ private:
   std::string first_;
 };
 
+std::expected<Instruction, Error> instruction_at(const Prepared& p, std::ptrdiff_t offset) {
+  return decode(p.entry + offset, std::span(p.code.bytes).subspan(static_cast<std::size_t>(offset)));
+}
+
 std::vector<std::string> listing(const Prepared& p, const Prober& prober, const std::vector<Site>& sites,
                                  const SiteResults& armed, std::uint64_t runs) {
   std::vector<std::string> lines;
   std::size_t next = 0;
   for (std::size_t i = 0; i < p.code.instructions.size(); ++i) {
     const std::ptrdiff_t offset = p.code.instructions[i].offset;
-    const auto instruction =
-        decode(p.entry + offset, std::span(p.code.bytes).subspan(static_cast<std::size_t>(offset)));
+    const auto instruction = instruction_at(p, offset);
     std::string line = fmt::format("{:4x}: {}", offset, instruction ? disassemble(*instruction) : "?");
     if (next < p.sites.size() && p.sites[next] == i) {
       if (armed[next])
@@ -100,7 +102,7 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
   if (!text)
     return verdict_of(text.error());
   p.entry = text->start();
-  p.start = random_state(parameters.at("seed"));
+  p.start = random_state(sequence.state);
   p.bare = count_sequence(p.entry, p.code, p.start);
   if (const SequenceState again = run_sequence(p.entry, p.start); again != p.bare.end)
     return broken("harness",
@@ -146,6 +148,7 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
 
   const std::uint64_t runs = rounds * (1 + plan->cpus.size());
   std::uint64_t hits = 0, refused = 0;
+  std::uint64_t armed_steps = 0; // the instructions of steps alone, as those by mnemonic
   std::map<std::string, std::uint64_t> by_mnemonic;
   std::string miscounted;
   std::vector<Site> there;
@@ -159,15 +162,20 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
     const std::uint64_t counted = (*prober)->hits((*sites)[n]);
     hits += counted;
     const std::ptrdiff_t offset = p.code.instructions[p.sites[n]].offset;
-    const auto instruction =
-        decode(p.entry + offset, std::span(p.code.bytes).subspan(static_cast<std::size_t>(offset)));
-    by_mnemonic[instruction ? std::string(mnemonic_name(*instruction)) : "?"] += counted;
     if (counted != expected && miscounted.empty())
-      miscounted = fmt::format("{} executions at {:#x}, {} hits", expected,
-                               p.code.instructions[p.sites[n]].offset, counted);
+      miscounted = fmt::format("{} executions at {:#x}, {} hits", expected, offset, counted);
+    if (p.sites[n] >= p.code.of_steps)
+      continue;
+    ++armed_steps;
+    if (const auto instruction = instruction_at(p, offset))
+      by_mnemonic[std::string(mnemonic_name(*instruction))] += counted;
   }
   Verdict v = held(fmt::format("{} sites armed, {} hits", there.size(), hits));
-  v.data = Json{{"armed", there.size()}, {"refused", refused}, {"hits", hits}, {"mnemonics", by_mnemonic}};
+  v.data = Json{{"armed", there.size()},
+                {"refused", refused},
+                {"hits", hits},
+                {"armed_steps", armed_steps},
+                {"mnemonics", by_mnemonic}};
   const auto break_with = [&](const char* property, std::string summary) {
     v.ending = Ending::Broken;
     v.property = property;

@@ -16,6 +16,17 @@ std::vector<std::string> probers_under_test() {
   return names;
 }
 
+bool may_be_refused(const std::string& strategy, std::string_view mnemonic) {
+  if (takes_no_trap(strategy))
+    return true; // a neighbour lies in the way
+  if (strategy.ends_with("+emulate"))
+    return mnemonic == "movsb" || mnemonic == "paddq" || mnemonic == "xadd";
+  if (strategy.ends_with("+stack-slot-nested")) // the stack pointer is lowered meanwhile
+    return mnemonic == "call" || mnemonic == "push" || mnemonic == "pop" || mnemonic == "jmp" ||
+           mnemonic == "jrcxz" || mnemonic == "loop" || mnemonic == "xadd";
+  return false;
+}
+
 } // namespace
 
 // Fails with a branch into the middle of a patch torn, a turn of a loop to itself not counted, a step's state
@@ -29,14 +40,13 @@ TEST_P(Sequences, H04_H43_H55_H56_NeighbouringSitesCountAndChangeNothing) {
   EXPECT_TRUE(report.ended.is(Ending::Held)) << report.ended.summary;
   EXPECT_FALSE(report.failure) << text_of(report);
   EXPECT_EQ(report.cases, options.cases);
-  EXPECT_GT(report.armed, 4 * report.cases);
-  EXPECT_GT(report.hits, 100 * report.cases);
+  // Not of what every sequence ends with alone.
+  EXPECT_GT(report.armed_steps, 2 * report.cases);
   for (const char* const mnemonic :
-       {"call", "ret", "jmp", "jrcxz", "loop", "movsb", "push", "pop", "paddq", "xadd"}) {
-    const bool refused = may_take_no_trap(GetParam()) || GetParam().ends_with("+emulate") ||
-                         GetParam().ends_with("+stack-slot-nested");
-    EXPECT_TRUE(refused || report.mnemonics.contains(mnemonic)) << mnemonic << " was never probed";
-  }
+       {"call", "jmp", "jrcxz", "loop", "movsb", "push", "pop", "paddq", "xadd", "lea"})
+    if (!may_be_refused(GetParam(), mnemonic)) {
+      EXPECT_TRUE(report.mnemonics.contains(mnemonic)) << mnemonic << " was never probed";
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, Sequences, testing::ValuesIn(probers_under_test()), test_name);

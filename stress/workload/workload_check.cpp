@@ -62,26 +62,27 @@ public:
 
   WorkloadRow run() {
     show("all sites");
-    row_.whole = takes_its_time(strategy_) ? run_sites(a_few()) : run_sites(std::nullopt);
-    if (has_room_for_few(row_.whole)) // the first of them, then: rather some from everywhere
+    bool few = takes_its_time(strategy_);
+    row_.whole = few ? run_sites(a_few()) : run_sites(std::nullopt);
+    if (!few && has_room_for_few(row_.whole)) { // the first of them, then: rather some from everywhere
+      few = true;
       row_.whole = run_sites(a_few());
+    }
     if (row_.whole.is(Ending::Skipped) || row_.whole.is(Ending::Refused))
       return std::move(row_);
     const std::size_t sites = count_sites();
     if (row_.whole.is_counterexample()) {
       ++row_.broken;
-      std::vector<std::size_t> all(sites);
-      for (std::size_t i = 0; i < sites; ++i)
-        all[i] = i;
-      shrink(std::move(all));
+      shrink(few ? a_few() : members({{0, sites}}, sites));
       return std::move(row_);
     }
     const std::size_t subsets = takes_its_time(strategy_) ? 0 : options_.subsets;
     for (std::size_t n = 0; n < subsets && row_.broken == 0; ++n) {
       show(fmt::format("subset {} of {}", n + 1, subsets));
       auto subset = random_subset(options_.seed, n, sites);
-      ++row_.subsets;
-      if (run_sites(subset).is_counterexample()) {
+      const Verdict verdict = run_sites(subset);
+      row_.subsets += verdict.is(Ending::Skipped) ? 0 : 1;
+      if (verdict.is_counterexample()) {
         ++row_.broken;
         shrink(std::move(subset));
       }
@@ -134,7 +135,7 @@ private:
         show(fmt::format("looking for the guilty among {} sites", sites.size()));
         if (next->empty())
           continue;
-        if (Verdict v = run_sites(*next); v.is_counterexample()) {
+        if (Verdict v = run_sites(*next); v.is(verdict.ending)) {
           verdict = std::move(v);
           sites = *next;
           smaller = true;
