@@ -29,9 +29,11 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   if (std::getenv("RC_PARAMS") == nullptr)
     params.maxSuccess = is_peer(GetParam()) ? 4 : removal_is_dear(GetParam()) ? 12 : 20;
+  params.maxDiscardRatio = 100; // the smallest histories have hardly an execution that must count
   if (long_run())
     params.maxSuccess *= 25;
   std::uint64_t must = 0;
+  std::string unjudged; // the last history in which no execution had to count
   const auto result = rc::detail::checkTestable(
       [&] {
         History h = *history_generator(bounds);
@@ -47,12 +49,15 @@ TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {
         if (v.is_counterexample())
           RC_FAIL(std::string(name(v.ending)) + ": " + v.property + ": " + v.summary + "\n" +
                   v.evidence.dump(1) + "\ncell: " + to_cell(h).line());
+        if (judged == 0)
+          unjudged = std::string(name(v.ending)) + ": " + v.summary + "\ncell: " + to_cell(h).line();
         RC_PRE(judged != 0); // else it is only another history without a crash, and does not count as one
       },
       rc::detail::TestMetadata{}, params);
   std::ostringstream out;
   rc::detail::printResultMessage(result, out);
-  EXPECT_TRUE(result.is<rc::detail::SuccessResult>()) << out.str() << "\nseed " << params.seed;
+  EXPECT_TRUE(result.is<rc::detail::SuccessResult>())
+      << out.str() << "\nseed " << params.seed << "\nlast unjudged: " << unjudged;
   EXPECT_GT(must, 0U) << "no execution of any history must have counted: nothing was tested";
 }
 
