@@ -19,7 +19,9 @@ using Clock = std::chrono::steady_clock;
 
 // Longer than one accounting tick at HZ=100 and the few microseconds of the exception path.
 constexpr std::uint64_t kRunNanosecondsToHaveLeft = 12'000'000;
-constexpr std::chrono::milliseconds kPollInterval{1};
+// Each look later than the one before: a thread that sleeps and wakes in step with the looks, on this one's
+// CPU, would be found awake at all of them.
+constexpr std::chrono::microseconds kFirstPause{1'000}, kLonger{70};
 
 struct ThreadState {
   bool exists = true; // also where that cannot be found out
@@ -63,7 +65,7 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
                           std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   std::map<pid_t, std::uint64_t> first_seen_running; // run time then
-  for (;;) {
+  for (auto pause = kFirstPause;; pause += kLonger) {
     const std::vector<pid_t> threads = threads_of_this_process();
     pid_t waiting_for = 0;
     for (const pid_t thread : threads) {
@@ -90,7 +92,7 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
           Error{ErrorKind::NotQuiescent,
                 {},
                 fmt::format("thread {} has not left a hit within {} ms", waiting_for, timeout.count())});
-    std::this_thread::sleep_for(kPollInterval);
+    std::this_thread::sleep_for(pause);
   }
 }
 
