@@ -40,13 +40,7 @@ Exit CheckIsa::run(const std::vector<std::string>& strategies, std::uint64_t see
     rows.push_back(proberace::to_json(report));
     text += text_of(report);
   }
-  if (overall.nothing_ran())
-    return overall.exit();
-  if (json)
-    fmt::print("{}\n", Json{{"schema", "proberace/isa/1"}, {"rows", std::move(rows)}}.dump(2));
-  else
-    fmt::print("{}", text);
-  return overall.exit();
+  return overall.report("proberace/isa/1", std::move(rows), text, json);
 }
 
 Exit CheckIsa::replay(const std::vector<std::string>& strategies) const {

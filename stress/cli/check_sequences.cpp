@@ -4,7 +4,6 @@
 #include "stress/cli/overall.h"
 #include "stress/sequence/sequence_check.h"
 
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -34,13 +33,7 @@ Exit CheckSequences::run(const std::vector<std::string>& strategies, const Condi
     rows.push_back(proberace::to_json(report));
     text += text_of(report);
   }
-  if (overall.nothing_ran())
-    return overall.exit();
-  if (json)
-    fmt::print("{}\n", Json{{"schema", "proberace/sequences/1"}, {"rows", std::move(rows)}}.dump(2));
-  else
-    fmt::print("{}", text);
-  return overall.exit();
+  return overall.report("proberace/sequences/1", std::move(rows), text, json);
 }
 
 } // namespace proberace

@@ -46,17 +46,10 @@ Exit CheckWorkload::run(const std::vector<std::string>& strategies, const Condit
       rows.push_back(std::move(row));
     }
   }
-  if (overall.nothing_ran())
-    return overall.exit();
-  if (json) {
-    Json all = Json::array();
-    for (const WorkloadRow& row : rows)
-      all.push_back(proberace::to_json(row));
-    fmt::print("{}\n", Json{{"schema", "proberace/workload/1"}, {"rows", std::move(all)}}.dump(2));
-  } else {
-    fmt::print("{}", text_of(rows));
-  }
-  return overall.exit();
+  Json all = Json::array();
+  for (const WorkloadRow& row : rows)
+    all.push_back(proberace::to_json(row));
+  return overall.report("proberace/workload/1", std::move(all), text_of(rows), json);
 }
 
 } // namespace proberace

@@ -4,6 +4,7 @@
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 
+#include <fmt/format.h>
 #include <optional>
 
 namespace proberace {
@@ -19,8 +20,15 @@ public:
     if (!first_)
       first_ = why;
   }
-  bool nothing_ran() const { return !ran_; }
-  // With the one line that says why, if nothing ran.
+  // Prints a report, in either form; or, if nothing ran, the one line that says why.
+  Exit report(const char* schema, Json rows, const std::string& text, bool json) const {
+    if (ran_ && json)
+      fmt::print("{}\n", Json{{"schema", schema}, {"rows", std::move(rows)}}.dump(2));
+    else if (ran_)
+      fmt::print("{}", text);
+    return exit();
+  }
+  // The same without a report.
   Exit exit() const {
     if (!ran_ && first_)
       return fail(Error{

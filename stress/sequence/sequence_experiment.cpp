@@ -4,10 +4,10 @@
 //
 // Parameters: strategy, sequence, threads, plan, rounds. The threads live before anything is armed.
 #include "harness/machine/pin_plan.h"
+#include "stress/isa/machine_state.h" // register_name
 #include "stress/properties/probed_text.h"
 #include "stress/sequence/sequence_run.h"
 
-#include <atomic>
 #include <barrier>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -27,15 +27,12 @@ struct Prepared {
   CountedRun bare;
 };
 
-constexpr std::array<const char*, 16> kNames{"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                             "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
-
 std::string differences(const SequenceState& bare, const SequenceState& probed) {
   std::vector<std::string> all;
   for (std::size_t i = 0; i < bare.registers.size(); ++i)
     if (bare.registers[i] != probed.registers[i])
-      all.push_back(
-          fmt::format("{} {:#x} bare, {:#x} probed", kNames[i], bare.registers[i], probed.registers[i]));
+      all.push_back(fmt::format("{} {:#x} bare, {:#x} probed", register_name(static_cast<Register>(i)),
+                                bare.registers[i], probed.registers[i]));
   if (bare.flags != probed.flags)
     all.push_back(fmt::format("flags {:#x} bare, {:#x} probed", bare.flags, probed.flags));
   for (std::size_t i = 0; i < bare.vectors.size(); ++i)
@@ -84,6 +81,37 @@ std::vector<std::string> listing(const Prepared& p, const Prober& prober, const 
   return lines;
 }
 
+// What was counted while all were armed.
+struct Tally {
+  std::vector<Site> there; // those that were armed
+  std::uint64_t hits = 0;
+  std::uint64_t armed_steps = 0; // the instructions of steps alone, as those by mnemonic
+  std::map<std::string, std::uint64_t> by_mnemonic;
+  std::string miscounted; // the first site whose hits are not its executions
+};
+
+Tally count(const Prepared& p, const Prober& prober, const std::vector<Site>& sites, const SiteResults& armed,
+            std::uint64_t runs) {
+  Tally t;
+  for (std::size_t n = 0; n < sites.size(); ++n) {
+    if (!armed[n])
+      continue;
+    t.there.push_back(sites[n]);
+    const std::uint64_t expected = runs * p.bare.executions[p.sites[n]];
+    const std::uint64_t counted = prober.hits(sites[n]);
+    const std::ptrdiff_t offset = p.code.instructions[p.sites[n]].offset;
+    t.hits += counted;
+    if (counted != expected && t.miscounted.empty())
+      t.miscounted = fmt::format("{} executions at {:#x}, {} hits", expected, offset, counted);
+    if (p.sites[n] >= p.code.of_steps)
+      continue;
+    ++t.armed_steps;
+    if (const auto instruction = instruction_at(p, offset))
+      t.by_mnemonic[std::string(mnemonic_name(*instruction))] += counted;
+  }
+  return t;
+}
+
 Verdict run_experiment(const Json& parameters, Arena& arena) {
   ThreadPoint& point = arena.point_for_this_thread();
   const auto sequence = parameters.at("sequence").get<Sequence>();
@@ -91,14 +119,14 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
   const auto plan = make_pin_plan(parameters.at("plan").get<std::string>(), parameters.at("threads"));
   if (!plan)
     return verdict_of(plan.error());
-  auto prober = make_prober(parameters.at("strategy"));
-  if (!prober)
-    return verdict_of(prober.error());
+  auto made = make_prober(parameters.at("strategy"));
+  if (!made)
+    return verdict_of(made.error());
 
   Prepared p;
   p.code = assemble(sequence);
   p.sites = sites_of(sequence, p.code);
-  auto text = Text::of_bytes(p.code.bytes, text_memory_for(**prober));
+  auto text = Text::of_bytes(p.code.bytes, text_memory_for(**made));
   if (!text)
     return verdict_of(text.error());
   p.entry = text->start();
@@ -130,64 +158,43 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
   };
 
   Target target;
+  const std::unique_ptr<Prober> prober = std::move(*made); // gone before the target and the text are
   target.add_function(p.entry, p.code.bytes.size(), "sequence");
   std::vector<Address> addresses;
   for (const std::size_t i : p.sites)
     addresses.push_back(p.entry + p.code.instructions[i].offset);
-  const auto sites = open_with_sites(**prober, target, addresses);
+  const auto sites = open_with_sites(*prober, target, addresses);
   if (!sites) {
     let_go();
     return verdict_of(sites.error());
   }
   point.pass("inserting");
-  const SiteResults armed = (*prober)->insert(*sites);
+  const SiteResults armed = prober->insert(*sites);
   point.pass("one thread");
   rounds_on("on one thread");
   point.pass("all threads");
   let_go();
 
   const std::uint64_t runs = rounds * (1 + plan->cpus.size());
-  std::uint64_t hits = 0, refused = 0;
-  std::uint64_t armed_steps = 0; // the instructions of steps alone, as those by mnemonic
-  std::map<std::string, std::uint64_t> by_mnemonic;
-  std::string miscounted;
-  std::vector<Site> there;
-  for (std::size_t n = 0; n < sites->size(); ++n) {
-    if (!armed[n]) {
-      ++refused;
-      continue;
-    }
-    there.push_back((*sites)[n]);
-    const std::uint64_t expected = runs * p.bare.executions[p.sites[n]];
-    const std::uint64_t counted = (*prober)->hits((*sites)[n]);
-    hits += counted;
-    const std::ptrdiff_t offset = p.code.instructions[p.sites[n]].offset;
-    if (counted != expected && miscounted.empty())
-      miscounted = fmt::format("{} executions at {:#x}, {} hits", expected, offset, counted);
-    if (p.sites[n] >= p.code.of_steps)
-      continue;
-    ++armed_steps;
-    if (const auto instruction = instruction_at(p, offset))
-      by_mnemonic[std::string(mnemonic_name(*instruction))] += counted;
-  }
-  Verdict v = held(fmt::format("{} sites armed, {} hits", there.size(), hits));
-  v.data = Json{{"armed", there.size()},
-                {"refused", refused},
-                {"hits", hits},
-                {"armed_steps", armed_steps},
-                {"mnemonics", by_mnemonic}};
+  const Tally tally = count(p, *prober, *sites, armed, runs);
+  Verdict v = held(fmt::format("{} sites armed, {} hits", tally.there.size(), tally.hits));
+  v.data = Json{{"armed", tally.there.size()},
+                {"refused", sites->size() - tally.there.size()},
+                {"hits", tally.hits},
+                {"armed_steps", tally.armed_steps},
+                {"mnemonics", tally.by_mnemonic}};
   const auto break_with = [&](const char* property, std::string summary) {
     v.ending = Ending::Broken;
     v.property = property;
     v.summary = std::move(summary);
-    v.evidence = listing(p, **prober, *sites, armed, runs);
+    v.evidence = listing(p, *prober, *sites, armed, runs);
     return v;
   };
   if (!outcome.first().empty())
     return break_with("transparent", outcome.first());
-  if (!miscounted.empty())
-    return break_with("wrong-count", miscounted);
-  if (const Status removed = first_error((*prober)->remove(there)); !removed)
+  if (!tally.miscounted.empty())
+    return break_with("wrong-count", tally.miscounted);
+  if (const Status removed = first_error(prober->remove(tally.there)); !removed)
     return break_with("removal", describe(removed.error()));
   outcome.note(p.bare.end, run_sequence(p.entry, p.start), "unprobed again");
   return outcome.first().empty() ? v : break_with("restored", outcome.first());

@@ -201,6 +201,7 @@ Verdict run_workload(const Json& parameters, Arena& arena) {
   const auto plan = make_pin_plan(parameters.at("plan").get<std::string>(), parameters.at("threads"));
   if (!plan)
     return verdict_of(plan.error());
+  const Target target; // outlives the prober
   auto prober = make_prober(parameters.at("strategy"));
   if (!prober)
     return verdict_of(prober.error());
@@ -211,7 +212,6 @@ Verdict run_workload(const Json& parameters, Arena& arena) {
         {},
         fmt::format("workload {}: proberace_workload({}) returns {} without any probe; it must return 0",
                     parameters.at("workload").get<std::string>(), seed, wrong)});
-  const Target target;
   const auto code = workload->code(target);
   if (!code)
     return verdict_of(code.error());
