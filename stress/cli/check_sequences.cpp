@@ -4,7 +4,6 @@
 #include "stress/cli/overall.h"
 #include "stress/sequence/sequence_check.h"
 
-
 namespace proberace {
 
 void CheckSequences::declare(CLI::App& app) {
