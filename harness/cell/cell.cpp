@@ -169,6 +169,10 @@ Verdict run_cell(const CellSpec& spec) {
   return v;
 }
 
+std::byte* last_scratch() {
+  return nursery()->arena().scratch;
+}
+
 void run_child(Arena& arena) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_NAME, "cell");

@@ -9,6 +9,7 @@
 #include "harness/cell/verdict.h"
 
 #include <chrono>
+#include <cstddef>
 #include <expected>
 #include <string>
 
@@ -32,5 +33,9 @@ void start_nursery();
 // Runs the cell and waits for it, at most its deadline. Precondition: start_nursery(). One at a time.
 // Survives whatever the child does.
 Verdict run_cell(const CellSpec& spec);
+
+// What the experiment of the last cell left in its arena's scratch, however it ended. Valid until the next
+// run_cell.
+std::byte* last_scratch();
 
 } // namespace proberace

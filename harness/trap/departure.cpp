@@ -1,6 +1,7 @@
 #include "harness/trap/departure.h"
 
 #include "harness/base/threads.h"
+#include "harness/schedule/point.h"
 #include "harness/trap/saved_pc.h"
 
 #include <cerrno>
@@ -45,6 +46,8 @@ ThreadState look_at(pid_t thread) {
       state.trap_pending = (std::stoull(line.substr(8), nullptr, 16) & (1ULL << (SIGTRAP - 1))) != 0;
     }
   }
+  // A controlled run holds threads back where they would go on.
+  state.asleep = state.asleep && !schedule::holds_back(thread);
   std::ifstream(fmt::format("/proc/self/task/{}/schedstat", thread)) >> state.run_nanoseconds;
   return state;
 }
@@ -63,7 +66,7 @@ bool in_handler(const ThreadRecords& records, pid_t thread) {
 
 Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours,
                           std::chrono::milliseconds timeout) {
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline = Clock::now() + (schedule::controlled() ? std::chrono::milliseconds(0) : timeout);
   std::map<pid_t, std::uint64_t> first_seen_running; // run time then
   for (auto pause = kFirstPause;; pause += kLonger) {
     const std::vector<pid_t> threads = threads_of_this_process();

@@ -2,6 +2,7 @@
 
 #include "harness/base/membarrier.h"
 #include "harness/base/threads.h"
+#include "harness/schedule/point.h"
 
 #include <fmt/format.h>
 #include <sched.h>
@@ -20,6 +21,7 @@ bool wait_for_passage(const ThreadRecord& record, Clock::time_point deadline) {
            record.passages.load(std::memory_order_relaxed) == seen;
   };
   for (unsigned spins = 0; inside(); ++spins) {
+    (void)schedule::waiting("quiesce.wait");
     constexpr unsigned kSpinsBeforeLook = 1000;
     if (spins % kSpinsBeforeLook != kSpinsBeforeLook - 1)
       continue;

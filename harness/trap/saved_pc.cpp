@@ -25,6 +25,8 @@ constexpr std::ptrdiff_t kFrameBelowRip = static_cast<std::ptrdiff_t>(
 // for longer than any test or program here keeps it.
 constexpr std::size_t kDeepestLook = std::size_t{1} << 20;
 
+constexpr std::uint64_t kUserCode = 0x33; // the 64-bit code segment's selector
+
 std::uint64_t word_at(Address at) {
   std::array<std::uint8_t, sizeof(std::uint64_t)> bytes{};
   std::uint64_t word = 0;
@@ -36,11 +38,15 @@ std::uint64_t word_at(Address at) {
 // Whether a word on the stack is the RIP of a signal's frame, and not of our own handler's: a pointer to a
 // slot lies there by accident too. Behind RIP lie the flags, whose bit 1 is always set, and the selectors.
 bool is_saved_pc(Address rip_word) {
-  constexpr std::uint64_t kUserCode = 0x33;
   constexpr std::uint64_t kAlwaysSet = 2;
   const std::uint64_t flags = word_at(rip_word + 8);
   return (word_at(rip_word + 16) & 0xFFFF) == kUserCode && (flags & kAlwaysSet) != 0 && flags >> 22 == 0 &&
          Address{word_at(rip_word - kFrameBelowRip)} != signal_restorer();
+}
+
+// False where what lies behind the word, as far as the chunk shows it, is no selector: most words, cheaply.
+bool may_be_saved_pc(std::span<const std::uint8_t> chunk, std::size_t at) {
+  return at + 16 >= chunk.size() || chunk[at + 16] == kUserCode;
 }
 
 bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
@@ -53,7 +59,8 @@ bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
     for (std::size_t i = 0; i + 8 <= chunk.size(); i += 8) {
       std::uint64_t word = 0;
       std::memcpy(&word, chunk.data() + i, sizeof word);
-      if (ours(Address{word}) && is_saved_pc(at + static_cast<std::ptrdiff_t>(i)))
+      if (may_be_saved_pc(chunk, i) && ours(Address{word}) &&
+          is_saved_pc(at + static_cast<std::ptrdiff_t>(i)))
         return true;
     }
     at = at + static_cast<std::ptrdiff_t>(chunk.size());

@@ -1,6 +1,7 @@
 // The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates
 // nothing but a thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own
 // thread's lines.
+#include "harness/schedule/point.h"
 #include "harness/trap/iretq_exit.h"
 #include "harness/trap/quiescence.h"
 #include "harness/trap/signal_context.h"
@@ -34,6 +35,7 @@ Found classify(const SiteTable& table, Address at) {
     if (SiteRecord::is_live(state))
       return {Verdict::Ours, site};
     std::uint8_t byte = 0;
+    schedule::point("trap.dead", at);
     const bool readable = read_memory(at, {&byte, 1});
     if (!readable || byte != kInt3)
       return {Verdict::LostRace, nullptr};
@@ -53,6 +55,7 @@ bool on_breakpoint(const SignalSession& session, SignalContext& context, ThreadR
     context.took(Path::LostRace);
     return true;
   }
+  schedule::point("trap.found", at);
   count_one(thread.hits[found.site->index()]);
   context.took(Path::Breakpoint);
   if (session.handler != nullptr && !nested) {
@@ -102,17 +105,23 @@ constexpr greg_t kAlignmentCheck = 0x40000; // RFLAGS.AC, SDM vol. 1, 3.4.3.3
   SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
   ThreadRecord& thread = session->threads.mine();
   SignalContext context(raw_context, thread);
+  bool passed_on = false;
+  schedule::point(info->si_code == SI_KERNEL ? "trap.taken" : "step.taken", context.pc());
   {
     const Passage passage(thread);
+    schedule::point("trap.inside", context.pc());
     // si_code: arch/x86/kernel/traps.c, do_int3_user (SI_KERNEL) and send_sigtrap (TRAP_TRACE).
-    if (info->si_code == SI_KERNEL && on_breakpoint(*session, context, thread, passage.nested()))
-      return !context.raised();
-    if (info->si_code == SI_KERNEL && on_stop(*session, context, thread))
-      return !context.raised();
-    if (info->si_code == TRAP_TRACE && on_debug_trap(*session, context, thread))
-      return !context.raised();
-    context.took(Path::ForeignTrap);
+    const bool ours =
+        info->si_code == SI_KERNEL
+            ? on_breakpoint(*session, context, thread, passage.nested()) || on_stop(*session, context, thread)
+            : info->si_code == TRAP_TRACE && on_debug_trap(*session, context, thread);
+    passed_on = !ours;
+    if (passed_on)
+      context.took(Path::ForeignTrap);
   }
+  schedule::point("trap.leave", context.pc());
+  if (!passed_on)
+    return !context.raised();
   pass_on(session->previous, signo, info, &raw_context);
   return false;
 }

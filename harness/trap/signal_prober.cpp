@@ -5,6 +5,7 @@
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/target.h"
+#include "harness/schedule/point.h"
 #include "harness/trap/departure.h"
 #include "harness/trap/quiescence.h"
 
@@ -72,7 +73,7 @@ Promises SignalProber::promises() const {
 }
 
 Status SignalProber::open(const Target& target) {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   if (session_)
     return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
   if (const Status registered = register_membarriers(); !registered)
@@ -91,7 +92,7 @@ Status SignalProber::open(const Target& target) {
 }
 
 Status SignalProber::close() {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   if (!session_)
     return not_open();
   std::vector<Site> armed;
@@ -165,7 +166,7 @@ std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, con
 }
 
 SiteResults SignalProber::insert(std::span<const Site> sites) {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   if (!session_)
     return SiteResults(sites.size(), not_open());
   const CodeBatch one_file;
@@ -182,6 +183,7 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
       armed_[site.address] = *operation.record;
       target_->site_taken(site.address, {&operation.write.original, 1}, {&kInt3, 1},
                           *space.find(site.address));
+      schedule::point("insert.publish", site.address);
       (*operation.record)->set_live(true); // before its int3 can be seen (H18)
     }
     operations.push_back(std::move(operation));
@@ -215,6 +217,7 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
   const Status slots_written = slots_.flush();
   if (slots_written)
     armer_->arm(space, batch);
+  schedule::point("insert.verify", batch[0].address);
   CodePages seen(&read_code);
   auto write = batch.begin();
   for (Operation& operation : operations) {
@@ -237,7 +240,7 @@ void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operat
 }
 
 SiteResults SignalProber::remove(std::span<const Site> sites) {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   if (!session_)
     return SiteResults(sites.size(), not_open());
   return remove_locked(sites);
@@ -293,11 +296,13 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
     if (done.error) { // its int3 is still there: still armed
       operation.record = std::unexpected(*done.error);
     } else {
+      schedule::point("remove.dead", done.address);
       (*operation.record)->set_live(false); // only now: the int3 cannot be seen any more (H18)
       armed_.erase(done.address);           // and now fast, where the code that does it was probed, too
       target_->site_returned(done.address);
     }
   }
+  schedule::point("remove.quiesce", batch[0].address);
   if (const Status quiet = quiesce(session_->threads); !quiet)
     for (Operation& operation : operations)
       if (operation.record)
@@ -309,6 +314,7 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
 // A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence.
 // No passage that saw the site live is left now, so what is written here stays.
 void SignalProber::restore_until_quiet(std::vector<ByteWrite>& batch) {
+  schedule::point("remove.restore", batch[0].address);
   bool wrote = false;
   CodePages seen(&read_code);
   for (const ByteWrite& write : batch)
@@ -319,20 +325,20 @@ void SignalProber::restore_until_quiet(std::vector<ByteWrite>& batch) {
 }
 
 std::uint64_t SignalProber::hits(const Site& site) const {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   const auto it = records_.find(site);
   return session_ && it != records_.end() ? session_->threads.total(it->second->index()) : 0;
 }
 
 std::expected<std::uint64_t, Error> SignalProber::hits(const Site& site, pid_t thread) const {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   const auto it = records_.find(site);
   return session_ && it != records_.end() ? session_->threads.of_thread(it->second->index(), thread) : 0;
 }
 
 std::string_view SignalProber::way(const Site& site) const {
   constexpr std::array<std::string_view, kPlanEnds> kWays{"stepped", "emulated", "boosted"}; // by PlanEnd
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   const SiteRecord* const record = live_record(site);
   if (record == nullptr || record->displaced().site != site || record->displaced().plan == nullptr)
     return {};
@@ -340,7 +346,7 @@ std::string_view SignalProber::way(const Site& site) const {
 }
 
 Status SignalProber::set_handler(HitHandler handler, void* argument) {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   if (!session_)
     return not_open();
   if (!armed_.empty())
@@ -351,7 +357,7 @@ Status SignalProber::set_handler(HitHandler handler, void* argument) {
 }
 
 Footprint SignalProber::footprint() const {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   Footprint all = armer_->footprint();
   all += stepper_->footprint();
   if (!session_)
@@ -370,7 +376,7 @@ Footprint SignalProber::footprint() const {
 }
 
 PathCounts SignalProber::paths() const {
-  const std::lock_guard lock(mutex_);
+  const schedule::Lock lock(mutex_);
   PathCounts counts;
   if (session_)
     for (std::size_t i = 0; i < kPathCount; ++i)

@@ -11,6 +11,7 @@
 // private page, and the file's own is there again. A page that was private before (relocations, another
 // tool's patch, H63), or that differs now from the file by more than our bytes, is restored by writing.
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 #include "strategies/arm/page_state.h"
 
 #include <cerrno>
@@ -86,6 +87,7 @@ private:
   };
 
   void store(ByteWrite& write, std::uint8_t byte) {
+    schedule::point("poke.store", write.address);
     const int error = code_->write(write.address, {&byte, 1});
     if (error == EIO || error == EFAULT)
       write.error =
@@ -97,6 +99,7 @@ private:
   }
 
   void settle() {
+    schedule::point("poke.serialise");
     if (serialise_ == Serialise::Yes)
       code_->serialise();
   }

@@ -6,6 +6,7 @@
 // one arms or disarms both (H27).
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 
 #include <atomic>
 #include <cerrno>
@@ -95,12 +96,14 @@ private:
   }
 
   void store(Address at, std::uint8_t byte) {
+    schedule::point("alias.store", at);
     std::atomic_ref(aliases_.at(page_of(at))[offset_in_page(at)])
         .store(byte,
                std::memory_order_release); // the site's record was published before; pairs with the trap
   }
 
   void settle() {
+    schedule::point("alias.serialise");
     if (serialise_ == Serialise::Yes)
       code_->serialise();
   }

@@ -7,6 +7,7 @@
 // accounted for ever (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge with its neighbours
 // again. That accounting is left behind, besides the private pages.
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 #include "strategies/arm/page_state.h"
 
 #include <atomic>
@@ -92,6 +93,7 @@ private:
       const char* refused = objection(mapping);
       if (refused == nullptr)
         refused = make_writable(mapping);
+      schedule::point("mprotect.store", writes[0]->address);
       for (ByteWrite* write : writes)
         if (refused != nullptr) {
           write->error = Error{ErrorKind::MemoryUnsupported, write->address, refused};

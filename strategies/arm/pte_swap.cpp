@@ -17,6 +17,7 @@
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 #include "strategies/arm/page_state.h"
 
 #include <array>
@@ -170,6 +171,7 @@ private:
       pages[page_of(write.address)].push_back(&write);
     for (auto& [page, writes] : pages)
       f(page, std::span(writes));
+    schedule::point("swap.serialise");
     serialise_cores(); // a core may still execute what it fetched before: no interrupt need have reached it
                        // (H02)
   }
@@ -187,17 +189,20 @@ private:
 
   // The original's bytes and the armed ones. `original` is readable memory.
   Status put_copy(Address original, Address page, const SwappedPage& content) {
+    schedule::point("swap.copy", page);
     PageBytes bytes;
     if (!read_memory(original, bytes))
       return std::unexpected(Error{ErrorKind::MemoryUnsupported, page, "the page cannot be read"});
     for (const auto& [offset, byte] : content.armed)
       bytes[offset] = byte;
+    schedule::point("swap.put", page);
     return placed_.put(page, bytes);
   }
 
   Status swap_in(const AddressSpace& space, Address page, SwappedPage& next) {
     if (const Status fit = clean_private_file_page(space, page); !fit)
       return fit;
+    schedule::point("swap.stash", page);
     void* const stash = ::mremap(bytes_at(page), kPage, kPage, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, nullptr);
     if (stash == MAP_FAILED)
       return std::unexpected(mapping_error("cannot stash the original page", errno, page));
@@ -211,6 +216,7 @@ private:
   Status replace(Address page, const SwappedPage& next) { return put_copy(next.stash, page, next); }
 
   static Status swap_back(Address page, const SwappedPage& last) {
+    schedule::point("swap.back", page);
     return move_over(bytes_at(last.stash), page);
   }
 

@@ -2,6 +2,7 @@
 
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
+#include "harness/schedule/point.h"
 
 #include <atomic>
 #include <cerrno>
@@ -34,11 +35,13 @@ void wait_here(int, siginfo_t*, void*) {
   const std::uint32_t round = generation.load(std::memory_order_acquire); // pairs with while_stopped
   if (round % 2 == 0)
     return;
+  schedule::point("stop.arrive");
   const std::uint32_t place = arrivals.fetch_add(1, std::memory_order_relaxed); // the store below publishes
   if (place < kMaxThreads)
     arrived[place].store(current_thread(), std::memory_order_release); // pairs with has_all
   while (generation.load(std::memory_order_acquire) == round)          // pairs with let_go
-    raw_syscall(SYS_futex, &generation, FUTEX_WAIT_PRIVATE, round, nullptr);
+    if (!schedule::waiting("stop.wait"))
+      raw_syscall(SYS_futex, &generation, FUTEX_WAIT_PRIVATE, round, nullptr);
 }
 
 void let_go() {
@@ -86,6 +89,7 @@ void Rendezvous::close() {
 }
 
 Status Rendezvous::while_stopped(void (*job)(void*) noexcept, void* argument) {
+  schedule::point("stop.call");
   arrivals.store(0, std::memory_order_relaxed);       // nobody waits: the generation is even
   generation.fetch_add(1, std::memory_order_release); // pairs with wait_here
   const auto deadline = Clock::now() + kRendezvousTimeout;
@@ -97,15 +101,18 @@ Status Rendezvous::while_stopped(void (*job)(void*) noexcept, void* argument) {
     missing = 0;
     const std::set<pid_t> here = who_has_arrived();
     for (const pid_t thread : threads_of_this_process()) {
-      if (called.insert(thread).second)
+      if (called.insert(thread).second) {
         raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), thread, signo_);
+        schedule::signal_sent(thread);
+      }
       if (thread != current_thread() && !here.contains(thread))
         missing = thread;
     }
     if (missing == 0 || Clock::now() > deadline)
       break;
     constexpr timespec kPoll{0, 20'000};
-    raw_syscall(SYS_nanosleep, &kPoll, nullptr);
+    if (!schedule::waiting("stop.look"))
+      raw_syscall(SYS_nanosleep, &kPoll, nullptr);
   }
   if (missing == 0)
     job(argument);

@@ -5,6 +5,7 @@
 // see the original PC.
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
+#include "harness/schedule/point.h"
 
 #include <fmt/format.h>
 
@@ -36,6 +37,7 @@ public:
 
   void begin(TrapContext& context, const Displaced& displaced) noexcept override {
     context.took(Path::InPlaceStep);
+    schedule::point("in-place.restore", displaced.site.address);
     context.write_code_byte(displaced.site.address, displaced.instruction.bytes[0]);
     context.start_single_step();
   }
@@ -44,6 +46,7 @@ public:
     // A repeated string instruction between two turns, or a gather among its elements (H43, H80).
     if (displaced.instruction.flow == Flow::Next && context.pc() == displaced.site.address)
       return Stepped::Again;
+    schedule::point("in-place.reinsert", displaced.site.address);
     if (armed)
       context.write_code_byte(displaced.site.address, kInt3);
     context.stop_single_step();

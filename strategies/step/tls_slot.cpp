@@ -16,6 +16,7 @@
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/exit.h"
+#include "harness/schedule/point.h"
 #include "strategies/step/lent_memory.h"
 
 #include <cstring>
@@ -95,6 +96,7 @@ public:
       slots.epoch = epoch;
     }
     if (slots.holds[plan.place] != plan.serial) {
+      schedule::point("tls.copy", displaced.site.address);
       // A constant size, so that no call of libc's memcpy, which may be probed, comes of it (H68).
       std::memcpy(slots.code[plan.place], plan.code.bytes.data(), kMaxSlotBytes);
       slots.holds[plan.place] = plan.serial; // the way out of the handler serialises this core

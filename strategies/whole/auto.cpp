@@ -6,6 +6,7 @@
 // named, and where none is left in the process, the kernel's uprobes are asked. Trade-off: what two
 // strategies change in a process is what auto changes, and it promises only what both do.
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -63,7 +64,7 @@ public:
   }
 
   Status open(const Target& target) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     for (auto member = members_.begin(); member != members_.end(); ++member)
       if (Status opened = (*member)->open(target); !opened) {
         while (member != members_.begin())
@@ -74,7 +75,7 @@ public:
   }
 
   Status close() override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     for (auto member = members_.rbegin(); member != members_.rend(); ++member)
       // One that is closed already was closed by an earlier call, which another member's threads held up.
       if (Status closed = (*member)->close();
@@ -85,7 +86,7 @@ public:
   }
 
   SiteResults insert(std::span<const Site> sites) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     SiteResults results(sites.size(), not_open());
     std::vector<std::size_t> rest;
     for (std::size_t i = 0; i < sites.size(); ++i)
@@ -112,7 +113,7 @@ public:
   }
 
   SiteResults remove(std::span<const Site> sites) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     SiteResults results;
     for (const Site& site : sites)
       results.push_back(
@@ -152,13 +153,13 @@ public:
   }
 
   std::string_view way(const Site& site) const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     const auto it = armed_.find(site);
     return it != armed_.end() ? it->second->way(site) : std::string_view();
   }
 
   Status set_handler(HitHandler handler, void* argument) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (!armed_.empty())
       return std::unexpected(
           Error{ErrorKind::AlreadyArmed, armed_.begin()->first.address, "remove every probe first"});

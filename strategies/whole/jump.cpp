@@ -11,6 +11,7 @@
 #include "harness/base/process_memory.h"
 #include "harness/probe/admission.h"
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 #include "harness/trap/departure.h"
 #include "strategies/whole/jump_ledger.h"
 #include "strategies/whole/jump_sites.h"
@@ -59,7 +60,7 @@ public:
   }
 
   Status open(const Target& target) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (session_)
       return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
     if (const Status registered = register_membarriers(); !registered)
@@ -80,7 +81,7 @@ public:
   }
 
   Status close() override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (!session_)
       return not_open();
     std::vector<Site> armed;
@@ -104,7 +105,7 @@ public:
   }
 
   SiteResults insert(std::span<const Site> sites) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (!session_)
       return SiteResults(sites.size(), not_open());
     if (const Status taken = take_sigtrap(); !taken)
@@ -151,31 +152,31 @@ public:
   }
 
   SiteResults remove(std::span<const Site> sites) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     return session_ ? remove_locked(sites) : SiteResults(sites.size(), not_open());
   }
 
   std::uint64_t hits(const Site& site) const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     const auto it = probed_.find(site);
     return it != probed_.end() ? total(it->second) : 0;
   }
 
   std::expected<std::uint64_t, Error> hits(const Site& site, pid_t thread) const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     const auto it = probed_.find(site);
     return it != probed_.end() ? it->second.ledger.of_thread(counters_of(it->second), thread) : 0;
   }
 
   std::string_view way(const Site& site) const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     const auto it = armed_.find(site.address);
     return it != armed_.end() && it->second->site->site == site ? name_of(it->second->site->patch.kind)
                                                                 : std::string_view();
   }
 
   Status set_handler(HitHandler handler, void* argument) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (!session_)
       return not_open();
     if (!armed_.empty())
@@ -187,7 +188,7 @@ public:
   }
 
   Footprint footprint() const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     Footprint f;
     if (!session_)
       return f;
@@ -202,7 +203,7 @@ public:
   }
 
   PathCounts paths() const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     PathCounts counts;
     if (!session_)
       return counts;
@@ -240,6 +241,7 @@ private:
   void begin(const AddressSpace& space, Probed& probed) {
     JumpSite& s = *probed.site;
     probed.ledger.begin(counters_of(probed));
+    schedule::point("jump.live", s.site.address);
     s.live.store(true, std::memory_order_release); // pairs with proberace_trampoline_hit
     armed_[s.site.address] = &probed;
     const std::span patched = std::span(s.patch.bytes).first(s.patch.extent);
@@ -283,10 +285,12 @@ private:
     if (!batch.empty()) {
       (void)take_sigtrap();
       write_originals(batch);
+      schedule::point("jump.dead", batch[0].site->site.address);
       for (PatchWrite& w : batch)
         if (!w.error)
           w.site->live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
     }
+    schedule::point("jump.quiesce");
     const Status quiet = batch.empty() ? Status{} : quiesce(session_->threads);
     SiteResults results;
     auto write = batch.begin();

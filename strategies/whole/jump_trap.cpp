@@ -3,6 +3,7 @@
 // been there already (what Linux's text_poke_bp emulates, arch/x86/kernel/alternative.c). A thread that
 // trapped then and comes here later executes the site again.
 #include "harness/base/process_memory.h"
+#include "harness/schedule/point.h"
 #include "harness/trap/signal_session.h"
 #include "strategies/whole/jump_site.h"
 
@@ -64,6 +65,7 @@ void on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
   JumpSession* const session = the_session.load(std::memory_order_acquire); // pairs with begin
   auto& rip = static_cast<ucontext_t*>(raw_context)->uc_mcontext.gregs[REG_RIP];
   if (session != nullptr && info->si_code == SI_KERNEL) {
+    schedule::point("jump.trap", Address{static_cast<std::uintptr_t>(rip)} - 1);
     Path path{};
     const Address to = resume_at(*session, Address{static_cast<std::uintptr_t>(rip)} - 1, path);
     if (to != Address{}) {

@@ -2,6 +2,7 @@
 
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
+#include "harness/schedule/point.h"
 
 #include <cerrno>
 
@@ -25,6 +26,7 @@ void fail(PatchWrite& w, int error) {
 
 // The three steps of one direction, for all whose error is as asked for.
 void write_first(PatchWrite& w, std::uint8_t byte) {
+  schedule::point(byte == kInt3 ? "jump.int3" : "jump.first", w.site->site.address);
   fail(w, write_code(w.site->site.address, {&byte, 1}));
 }
 void write_int3(PatchWrite& w) {
@@ -34,6 +36,7 @@ void write_int3(PatchWrite& w) {
   w.int3_written = !w.error;
 }
 void write_tail(PatchWrite& w, std::span<const std::uint8_t> bytes) {
+  schedule::point("jump.tail", w.site->site.address);
   if (bytes.size() > 1)
     fail(w, write_code(w.site->site.address + 1, bytes.subspan(1)));
 }
@@ -44,6 +47,7 @@ std::span<const std::uint8_t> original_bytes(const JumpSite& s) {
   return s.instruction.code().first(s.patch.written);
 }
 void set_patching(JumpSite& s, bool on) {
+  schedule::point(on ? "jump.begin" : "jump.end", s.site.address);
   const std::uint32_t now = s.patching.load(std::memory_order_relaxed); // the only writer
   if (((now & 1) != 0) != on)
     s.patching.store(now + 1, std::memory_order_release); // pairs with the SIGTRAP handler

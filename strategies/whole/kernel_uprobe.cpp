@@ -12,6 +12,7 @@
 #include "harness/base/process_memory.h"
 #include "harness/probe/admission.h"
 #include "harness/probe/registry.h"
+#include "harness/schedule/point.h"
 #include "strategies/whole/uprobe_event.h"
 
 #include <cerrno>
@@ -82,7 +83,7 @@ public:
   }
 
   Status open(const Target& target) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (target_ != nullptr)
       return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
     const auto type = uprobe_perf_type();
@@ -104,7 +105,7 @@ public:
   }
 
   Status close() override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (target_ == nullptr)
       return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
     for (auto& [site, armed] : sites_) {
@@ -124,7 +125,7 @@ public:
   }
 
   SiteResults insert(std::span<const Site> sites) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     if (target_ == nullptr)
       return SiteResults(sites.size(),
                          std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"}));
@@ -137,7 +138,7 @@ public:
   }
 
   SiteResults remove(std::span<const Site> sites) override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     SiteResults results;
     for (const Site& site : sites) {
       const auto it = sites_.find(site);
@@ -154,7 +155,7 @@ public:
   }
 
   std::uint64_t hits(const Site& site) const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     const auto it = sites_.find(site);
     return it != sites_.end() ? it->second.counted_before + read_all(it->second.events) : 0;
   }
@@ -172,7 +173,7 @@ public:
   }
 
   Footprint footprint() const override {
-    const std::lock_guard lock(mutex_);
+    const schedule::Lock lock(mutex_);
     Footprint f;
     for (const auto& [site, armed] : sites_)
       f.descriptors += static_cast<std::int64_t>(armed.events.size());

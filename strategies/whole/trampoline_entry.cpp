@@ -4,6 +4,7 @@
 // pointer: so a handler may change any of them (H39), and nothing is written near a red zone (H33).
 #include "harness/base/process_memory.h"
 #include "harness/base/raw_syscall.h"
+#include "harness/schedule/point.h"
 #include "harness/trap/guarded_memory.h"
 #include "harness/trap/quiescence.h"
 #include "harness/trap/saved_vectors.h"
@@ -177,6 +178,7 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   using namespace proberace;
   constexpr auto kPc = static_cast<std::size_t>(Register::Rip);
   registers[kPc] = value(site->displaced);
+  schedule::point("jump.hit", site->site.address);
   JumpSession* const session = jump_session();
   if (session == nullptr)
     return;
@@ -188,6 +190,7 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   {
     ThreadRecord& thread = session->threads.mine();
     const Passage passage(thread);
+    schedule::point("jump.inside", site->site.address);
     if (site->live.load(std::memory_order_acquire)) { // pairs with the controller's store
       count_one(thread.hits[site->index]);
       if (session->handler != nullptr && !passage.nested()) {

@@ -3,6 +3,7 @@
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
+#include "stress/cli/hunt_races.h"
 #include "stress/properties/hunter.h"
 
 #include <fmt/format.h>
@@ -85,6 +86,7 @@ public:
     app.add_option("--seed", seed_, "Invent the histories of an earlier hunt again");
     app.add_option("--cell", cell_, "Run one cell again from its line, instead of hunting");
     app.add_flag("--json", json_, "Print JSON");
+    races_.declare(app);
   }
 
   Exit run() override {
@@ -95,6 +97,9 @@ public:
     const auto prober = make_prober(bounds_.strategy);
     if (!prober)
       return fail(prober.error());
+    if (races_.asked())
+      return races_.run(bounds_.strategy, bounds_.max_threads, std::chrono::milliseconds(budget_ms_),
+                        seed_.value_or(std::random_device{}()), json_, progress_);
     if (const auto plan = make_pin_plan(bounds_.plan, bounds_.max_threads); !plan)
       return fail(plan.error());
     start_nursery();
@@ -164,6 +169,7 @@ private:
   std::optional<std::uint64_t> seed_;
   std::optional<std::string> cell_;
   bool json_ = false;
+  HuntRaces races_;
   Progress progress_;
 };
 

@@ -1,30 +1,12 @@
 #include "stress/properties/history_generator.h"
 
-#include "stress/targets/body.h"
+#include "stress/properties/drawn.h"
 
 #include <algorithm>
 
 namespace proberace {
 
 namespace {
-
-rc::Gen<std::size_t> upto(std::size_t least, std::size_t most) {
-  return rc::gen::inRange<std::size_t>(least, most + 1);
-}
-
-rc::Gen<PlacedName> placed_name(std::size_t pages) {
-  std::vector<std::string> names;
-  for (const Body& body : all_bodies())
-    names.emplace_back(body.name());
-  return rc::gen::construct<PlacedName>(rc::gen::elementOf(names), upto(0, pages - 1));
-}
-
-template <typename T> rc::Gen<std::vector<T>> some(std::size_t least, std::size_t most, rc::Gen<T> element) {
-  return rc::gen::suchThat(
-      rc::gen::mapcat(upto(least, most),
-                      [element](std::size_t n) { return rc::gen::container<std::vector<T>>(n, element); }),
-      [least](const std::vector<T>& v) { return v.size() >= least; });
-}
 
 // Site indices are drawn freely and brought into range once the number of bodies is known.
 rc::Gen<Event> event() {

@@ -1,0 +1,61 @@
+#include "harness/schedule/chooser.h"
+
+#include <bit>
+#include <utility>
+
+namespace proberace::schedule {
+
+std::uint64_t next_number(std::uint64_t& state) noexcept {
+  std::uint64_t z = state += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
+}
+
+std::size_t Following::choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
+  while (!rest_.empty() && rest_.front().step < step)
+    rest_ = rest_.subspan(1);
+  if (!rest_.empty() && rest_.front().step == step && has(enabled, rest_.front().task))
+    return rest_.front().task;
+  return default_choice(before, enabled);
+}
+
+std::size_t Guided::choose(std::size_t, std::size_t before, TaskSet enabled) noexcept {
+  for (std::size_t i = 0; i < rest_.size(); ++i)
+    if (has(enabled, rest_[i].task) && rest_[i].name == state_.tasks[rest_[i].task].at) {
+      const std::size_t task = rest_[i].task;
+      rest_ = rest_.subspan(i + 1);
+      return task;
+    }
+  return default_choice(before, enabled);
+}
+
+std::size_t RandomWalk::choose(std::size_t, std::size_t, TaskSet enabled) noexcept {
+  auto nth = next_number(state_) % static_cast<std::uint64_t>(std::popcount(enabled));
+  TaskSet rest = enabled;
+  for (; nth != 0; --nth)
+    rest = static_cast<TaskSet>(rest & (rest - 1));
+  return static_cast<std::size_t>(std::countr_zero(rest));
+}
+
+Pct::Pct(std::uint64_t seed, std::size_t depth, std::size_t steps) : changes_(depth - 1) {
+  for (std::size_t i = 0; i < kMaxTasks; ++i)
+    priority_[i] = static_cast<std::uint32_t>(kMaxDepth + i);
+  for (std::size_t i = kMaxTasks - 1; i > 0; --i)
+    std::swap(priority_[i], priority_[next_number(seed) % (i + 1)]);
+  for (std::size_t i = 0; i < changes_; ++i)
+    change_at_[i] = 1 + next_number(seed) % (steps == 0 ? 1 : steps);
+}
+
+std::size_t Pct::choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
+  for (std::size_t i = 0; i < changes_; ++i)
+    if (change_at_[i] == step)
+      priority_[before] = static_cast<std::uint32_t>(changes_ - 1 - i);
+  std::size_t best = kMaxTasks;
+  for (std::size_t task = 0; task < kMaxTasks; ++task)
+    if (has(enabled, task) && (best == kMaxTasks || priority_[task] > priority_[best]))
+      best = task;
+  return best;
+}
+
+} // namespace proberace::schedule

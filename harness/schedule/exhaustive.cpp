@@ -1,0 +1,33 @@
+#include "harness/schedule/exhaustive.h"
+
+#include <bit>
+
+namespace proberace::schedule {
+
+bool Exhaustive::advance(std::span<const Step> steps) {
+  // Behind the path the run chose by default: everything else there is still to be tried, if the bound allows
+  // it.
+  std::size_t preemptions =
+      path_.empty() ? 0 : path_.back().preemptions_before + (path_.back().step.preempted() ? 1 : 0);
+  for (std::size_t i = path_.size(); i < steps.size(); ++i) {
+    const Step& step = steps[i];
+    const bool would_preempt = has(step.enabled, step.before);
+    const auto others = static_cast<TaskSet>(step.enabled & ~only(step.task));
+    path_.push_back({step, would_preempt && preemptions == bound_ ? TaskSet{0} : others, preemptions});
+    preemptions += step.preempted() ? 1 : 0;
+  }
+  while (!path_.empty() && path_.back().untried == 0)
+    path_.pop_back();
+  if (path_.empty())
+    return false;
+  Branch& last = path_.back();
+  last.step.task = static_cast<std::uint8_t>(std::countr_zero(last.untried));
+  last.untried = static_cast<TaskSet>(last.untried & (last.untried - 1));
+  schedule_.clear();
+  for (std::size_t i = 0; i < path_.size(); ++i)
+    if (path_[i].step.task != default_choice(path_[i].step.before, path_[i].step.enabled))
+      schedule_.push_back({static_cast<std::uint32_t>(i), path_[i].step.task});
+  return true;
+}
+
+} // namespace proberace::schedule

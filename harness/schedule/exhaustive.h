@@ -1,0 +1,32 @@
+// Every schedule of a program within a bound on preemptions, one after the other, by depth-first search over
+// what each run could have chosen (iterative context bounding: Musuvathi, Qadeer, PLDI 2007). Nothing is kept
+// but the path to the run before: the program itself is run again from its start.
+#pragma once
+
+#include "harness/schedule/schedule.h"
+
+namespace proberace::schedule {
+
+class Exhaustive {
+public:
+  explicit Exhaustive(std::size_t preemptions) : bound_(preemptions) {}
+
+  // The schedule to run next.
+  const Schedule& next() const noexcept { return schedule_; }
+  // Takes what the run of next() did, and makes next() the one after it. False once all were run.
+  bool advance(std::span<const Step> steps);
+
+private:
+  // A choice on the path: the tasks not tried there yet, after the one that was.
+  struct Branch {
+    Step step;
+    TaskSet untried = 0;
+    std::size_t preemptions_before = 0;
+  };
+
+  std::size_t bound_;
+  std::vector<Branch> path_;
+  Schedule schedule_;
+};
+
+} // namespace proberace::schedule

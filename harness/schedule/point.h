@@ -1,0 +1,95 @@
+// Schedule points: named places in strategies and transports where a controlled run may let another thread go
+// first. An ordinary build has none of it: every function here is empty, and the hit path's disassembly the
+// same as without. The names are those of the steps in the protocols' models.
+//
+// Only what is compiled twice (harness/trap, harness/ptrace, strategies, plug-ins) may include this file, and
+// only from .cpp files: a header's inline function would mean two things in one program.
+#pragma once
+
+#include "harness/base/address.h"
+
+#include <mutex>
+#include <sched.h>
+
+namespace proberace::schedule {
+
+namespace detail {
+// scheduler.cpp. signal-safe; nothing on a thread that no controlled run knows.
+void pass(const char* step, Address site) noexcept;
+bool wait(const char* step, Address site) noexcept;
+void signalled(int thread) noexcept;
+bool holds_back(int thread) noexcept;
+bool controls_this_thread() noexcept;
+} // namespace detail
+
+#ifdef PROBERACE_SCHEDULED
+inline namespace scheduled {
+inline constexpr bool kPoints = true;
+#else
+inline namespace free_running {
+inline constexpr bool kPoints = false;
+#endif
+
+// What follows is one step, called `step` (a string literal). signal-safe.
+[[gnu::always_inline]] inline void point([[maybe_unused]] const char* step,
+                                         [[maybe_unused]] Address site = {}) noexcept {
+  if constexpr (kPoints)
+    detail::pass(step, site);
+}
+
+// In a loop that waits for another thread, at each look in vain: this one need not run again until another
+// has taken a step. False where nothing controls this thread: it must not sleep in the kernel otherwise.
+// signal-safe.
+[[gnu::always_inline]] inline bool waiting([[maybe_unused]] const char* step,
+                                           [[maybe_unused]] Address site = {}) noexcept {
+  if constexpr (kPoints)
+    return detail::wait(step, site);
+  else
+    return false;
+}
+
+// A signal was sent to this thread, which may take it where it idles. signal-safe.
+[[gnu::always_inline]] inline void signal_sent([[maybe_unused]] int thread) noexcept {
+  if constexpr (kPoints)
+    detail::signalled(thread);
+}
+
+// Whether this thread stands at a point: it sleeps there, but only because another was chosen. signal-safe.
+[[gnu::always_inline]] inline bool holds_back([[maybe_unused]] int thread) noexcept {
+  if constexpr (kPoints)
+    return detail::holds_back(thread);
+  else
+    return false;
+}
+
+// Whether this thread is one of a controlled run, where no time passes for the others. signal-safe.
+[[gnu::always_inline]] inline bool controlled() noexcept {
+  if constexpr (kPoints)
+    return detail::controls_this_thread();
+  else
+    return false;
+}
+
+// std::lock_guard, whose wait a controlled run sees.
+class Lock {
+public:
+  explicit Lock(std::mutex& mutex) : mutex_(mutex) {
+    if constexpr (kPoints) {
+      while (!mutex_.try_lock())
+        if (!waiting("lock"))
+          ::sched_yield();
+    } else {
+      mutex_.lock();
+    }
+  }
+  ~Lock() { mutex_.unlock(); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+private:
+  std::mutex& mutex_;
+};
+
+} // inline namespace
+
+} // namespace proberace::schedule

@@ -1,0 +1,28 @@
+// A schedule as a value: where another task goes on than by default. Few switches say much, and taking one
+// away leaves a schedule: it shrinks well.
+#pragma once
+
+#include "harness/schedule/trace.h"
+
+#include <vector>
+
+namespace proberace::schedule {
+
+struct Switch {
+  std::uint32_t step = 0;
+  std::uint8_t task = 0;
+  bool operator==(const Switch&) const = default;
+};
+
+using Schedule = std::vector<Switch>; // ascending by step
+
+// The schedule that takes these steps again, on a program that is otherwise deterministic.
+inline Schedule schedule_of(std::span<const Step> steps) {
+  Schedule schedule;
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    if (steps[i].task != default_choice(steps[i].before, steps[i].enabled))
+      schedule.push_back({static_cast<std::uint32_t>(i), steps[i].task});
+  return schedule;
+}
+
+} // namespace proberace::schedule

@@ -1,0 +1,177 @@
+// The scheduler with real threads, in this process: no strategy, no signals.
+#define PROBERACE_SCHEDULED // this file has its points, whichever the program's strategies were compiled with
+#include "harness/schedule/exhaustive.h"
+#include "harness/schedule/point.h"
+#include "harness/schedule/scheduler.h"
+
+#include <csignal>
+#include <functional>
+#include <gtest/gtest.h>
+#include <memory>
+#include <set>
+#include <thread>
+
+namespace proberace::schedule {
+
+namespace {
+
+using Body = std::function<void()>;
+
+// Runs the bodies, one a task, under each chooser in turn, on the same threads.
+class Runs {
+public:
+  explicit Runs(std::vector<Body> bodies) : bodies_(std::move(bodies)), scheduler_(*state_) {
+    for (std::size_t i = 1; i < bodies_.size(); ++i)
+      threads_.emplace_back([this, i] {
+        while (scheduler_.idle(i))
+          bodies_[i]();
+      });
+  }
+  ~Runs() {
+    scheduler_.stop();
+    for (std::thread& t : threads_)
+      t.join();
+  }
+  std::span<const Step> run(Chooser& chooser) {
+    scheduler_.begin(bodies_.size(), chooser);
+    bodies_[0]();
+    scheduler_.finish();
+    return state_->trace.taken();
+  }
+  Scheduler& scheduler() { return scheduler_; }
+  const State& state() const { return *state_; }
+
+private:
+  std::unique_ptr<State> state_ = std::make_unique<State>();
+  std::vector<Body> bodies_;
+  Scheduler scheduler_;
+  std::vector<std::thread> threads_;
+};
+
+} // namespace
+
+TEST(Scheduler, RunsOneTaskAtATimeInEveryOrder) {
+  int shared = 0; // not atomic: ThreadSanitizer would see two tasks at once
+  std::set<int> results;
+  const auto twice = [&] {
+    for (int i = 0; i < 2; ++i) {
+      const int read = shared;
+      point("store");
+      shared = read + 1;
+      point("load");
+    }
+  };
+  Runs runs({twice, twice});
+  Exhaustive exhaustive(8);
+  int schedules = 0;
+  do {
+    shared = 0;
+    Following following(exhaustive.next());
+    const auto steps = runs.run(following);
+    results.insert(shared);
+    ++schedules;
+    if (!exhaustive.advance(steps))
+      break;
+  } while (schedules < 10'000);
+  EXPECT_EQ(results, (std::set<int>{2, 3, 4})); // 2: the classic lost updates
+  EXPECT_EQ(schedules, 252);                    // five steps each: 10 over 5
+}
+
+TEST(Scheduler, AWaitIsNotLookedAtAgainBeforeAnotherTookAStep) {
+  bool ready = false;
+  int looks = 0;
+  Runs runs({[&] {
+               while (!ready) {
+                 ++looks;
+                 waiting("wait");
+               }
+             },
+             [&] {
+               point("work");
+               point("more");
+               ready = true;
+             }});
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    ready = false;
+    looks = 0;
+    RandomWalk random(seed);
+    runs.run(random);
+    EXPECT_LE(looks, 4) << seed; // at most once before each of the other's steps, and once behind
+  }
+}
+
+TEST(Scheduler, ALockIsWaitedForUnderControl) {
+  std::mutex mutex;
+  int inside = 0;
+  int most = 0;
+  const auto enter = [&] {
+    const Lock lock(mutex);
+    most = std::max(most, ++inside);
+    point("inside");
+    --inside;
+  };
+  Runs runs({enter, enter, enter});
+  bool waited = false;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    RandomWalk random(seed);
+    for (const Step& step : runs.run(random))
+      waited = waited || std::string_view(step.name) == "lock";
+  }
+  EXPECT_EQ(most, 1);
+  EXPECT_TRUE(waited);
+}
+
+TEST(Scheduler, ATaskThatIdlesTakesASignalWhenItIsChosen) {
+  static std::atomic<int> taken{0};
+  taken = 0;
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    point("handler");
+    taken.fetch_add(1);
+  };
+  struct sigaction before {};
+  ::sigaction(SIGUSR1, &action, &before);
+  std::atomic<pid_t> other{0};
+  const pid_t process = ::getpid();
+  Runs runs({[&] {
+               point("send");
+               ::tgkill(process, other.load(), SIGUSR1);
+               signal_sent(other.load());
+               point("sent");
+             },
+             [&] { other = ::gettid(); }});
+  const Schedule other_first{{0, 1}};
+  Following following(other_first);
+  runs.run(following); // from here on its thread is known
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    taken = 0;
+    RandomWalk random(seed);
+    runs.run(random);
+    EXPECT_EQ(taken.load(), 1) << seed;
+  }
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST(Scheduler, OutsideARunPointsDoNothing) {
+  point("nothing");
+  EXPECT_FALSE(waiting("nothing"));
+  EXPECT_FALSE(controlled());
+}
+
+TEST(SchedulerDeathTest, WhatCannotProceedEndsTheProcessAndSaysWhy) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        bool never = false;
+        const auto wait = [&] {
+          while (!never)
+            waiting("wait");
+        };
+        Runs runs({wait, wait});
+        RandomWalk random(1);
+        runs.run(random);
+      },
+      testing::ExitedWithCode(kStuckStatus), "");
+}
+
+} // namespace proberace::schedule

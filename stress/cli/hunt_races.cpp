@@ -1,0 +1,136 @@
+#include "stress/cli/hunt_races.h"
+
+#include "harness/cell/cell.h"
+#include "harness/probe/registry.h"
+#include "harness/schedule/chooser.h"
+#include "stress/cli/controlled_build.h"
+#include "stress/program/interleaving.h"
+#include "stress/program/race_file.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+// What a controlled run could not control.
+bool has_points(const std::string& strategy) {
+  return !strategy.starts_with("ptrace:") && strategy != "kernel-uprobe";
+}
+
+Json to_json(const RaceReport& r, const std::string& strategy, const Exploration& e,
+             const std::string& file) {
+  Json j{{"schema", "proberace/race-hunt/1"},
+         {"strategy", strategy},
+         {"scheduler", name(e.scheduler)},
+         {"seed", r.seed},
+         {"programs", r.programs},
+         {"exhausted", r.exhausted},
+         {"schedules", r.schedules},
+         {"steps", r.steps},
+         {"shrinks", r.shrinks},
+         {"executions", r.executions},
+         {"must", r.must},
+         {"may", r.may},
+         {"must_not", r.must_not},
+         {"hits", r.hits},
+         {"inserted", r.inserted},
+         {"removed", r.removed},
+         {"counterexample", nullptr}};
+  if (r.found)
+    j["counterexample"] = Json{{"file", file},
+                               {"program", to_json(r.found->program)},
+                               {"schedule", text_of(r.found->explored.schedule)},
+                               {"steps", r.found->explored.steps.size()},
+                               {"verdict", proberace::to_json(r.found->explored.verdict)}};
+  return j;
+}
+
+void print(const RaceReport& r, const std::string& strategy, const Exploration& e, const std::string& file) {
+  fmt::print("{}: {} after {} schedules of {} programs ({}, seed {})\n", strategy,
+             r.found ? "BROKEN" : "held", r.schedules, r.programs, name(e.scheduler), r.seed);
+  fmt::print("  {} executions: {} must count, {} must not, {} may; {} hits, {} insertions, {} removals\n",
+             r.executions, r.must, r.must_not, r.may, r.hits, r.inserted, r.removed);
+  if (e.scheduler == SchedulerKind::Exhaustive)
+    fmt::print("  of {} programs every schedule with at most {} preemptions was run\n", r.exhausted,
+               e.preemptions);
+  if (!r.found)
+    return;
+  const Explored& explored = r.found->explored;
+  fmt::print("\n{}: {}\n{}", name(explored.verdict.ending), explored.verdict.summary,
+             text_of(r.found->program, explored));
+  fmt::print("again: proberace replay {}\n", file);
+}
+
+} // namespace
+
+void HuntRaces::declare(CLI::App& app) {
+  app.add_option("--scheduler", scheduler_, "Control the threads' interleaving: random, pct, exhaustive");
+  app.add_option("--depth", depth_, "With pct: of the bugs looked for")
+      ->check(CLI::Range(std::size_t{1}, schedule::Pct::kMaxDepth))
+      ->capture_default_str();
+  app.add_option("--preemptions", preemptions_, "With exhaustive: at most this many in a schedule")
+      ->check(CLI::Range(0, 8))
+      ->capture_default_str();
+  app.add_option("--per-program", per_program_, "With --scheduler: schedules of each program invented")
+      ->check(CLI::Range(1, 100'000'000))
+      ->capture_default_str();
+  app.add_option("--property", property_,
+                 "With --scheduler: look only for this (lost-hit, ..., crashed, hung)");
+  app.add_option("--schedules", schedules_, "With --scheduler: end after this many, if the budget has not");
+  app.add_option("--out", out_, "With --scheduler: the folder for the counterexample's file")
+      ->capture_default_str();
+}
+
+Exit HuntRaces::run(const std::string& strategy, std::size_t threads, std::chrono::milliseconds budget,
+                    std::uint64_t seed, bool json, Progress& progress) const {
+  const auto kind = scheduler_named(scheduler_);
+  if (!kind || *kind == SchedulerKind::Given)
+    return fail(
+        Error{ErrorKind::BadInput,
+              {},
+              fmt::format("no scheduler is called '{}': one is random, pct, exhaustive", scheduler_)});
+  if (!has_points(strategy))
+    return fail(Error{ErrorKind::MachineLacks,
+                      {},
+                      fmt::format("{} has no schedule points: hunt in it without --scheduler", strategy)});
+  if (const Status controlled = become_controlled(); !controlled)
+    return fail(controlled.error());
+  start_nursery();
+  RaceHuntOptions options;
+  options.bounds.strategy = strategy;
+  options.bounds.max_threads = std::min(threads, kMaxProgramThreads);
+  options.exploration.scheduler = *kind;
+  options.exploration.schedules = per_program_;
+  options.exploration.depth = depth_;
+  options.exploration.preemptions = preemptions_;
+  options.budget = budget;
+  options.seed = seed;
+  options.stop_after = schedules_;
+  options.property = property_;
+  options.progress = [&](const RaceReport& r) {
+    progress.show(fmt::format("{}: {} programs, {} schedules{}", strategy, r.programs, r.schedules,
+                              r.found ? fmt::format(", shrinking ({})", r.shrinks) : ""));
+  };
+  const RaceReport report = hunt_races(options);
+  if (!report.found && report.hits == 0 && report.refused)
+    return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
+                      {},
+                      report.refused->summary});
+  std::string file;
+  if (report.found) {
+    const auto saved =
+        save_race(out_, RaceFile{report.found->program, report.found->explored.schedule, scheduler_, seed,
+                                 proberace::to_json(report.found->explored.verdict)});
+    if (!saved)
+      return fail(saved.error());
+    file = *saved;
+  }
+  if (json)
+    fmt::print("{}\n", to_json(report, strategy, options.exploration, file).dump(2));
+  else
+    print(report, strategy, options.exploration, file);
+  return report.found ? Exit::Counterexample : Exit::Held;
+}
+
+} // namespace proberace

@@ -1,0 +1,99 @@
+// proberace replay: runs a counterexample again, step by step as it was found.
+#include "harness/cell/cell.h"
+#include "harness/cli/command.h"
+#include "harness/record/whole_file.h"
+#include "stress/cli/controlled_build.h"
+#include "stress/program/interleaving.h"
+#include "stress/program/race_file.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+class Replay final : public Command {
+public:
+  std::string name() const override { return "replay"; }
+  std::string summary() const override { return "Run a counterexample again and print its interleaving"; }
+  std::string example() const override { return "proberace replay poke-in-place-lost-hit-1.race"; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("file", file_, "What `proberace hunt --scheduler` wrote")->required();
+    app.add_option("--times", times_, "Run it this often, each in a process of its own")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    app.add_option("--trace", trace_, "Also write the interleaving as a trace for Chrome or Perfetto");
+    app.add_flag("--json", json_, "Print JSON");
+  }
+
+  Exit run() override {
+    const auto race = load_race(file_);
+    if (!race)
+      return fail(race.error());
+    if (const Status controlled = become_controlled(); !controlled)
+      return fail(controlled.error());
+    start_nursery();
+    Exploration e;
+    e.scheduler = SchedulerKind::Given;
+    e.schedules = 1;
+    e.given = race->schedule;
+    Explored last;
+    std::size_t reproduced = 0;
+    for (std::size_t i = 0; i < times_; ++i) {
+      last = explore(race->program, e);
+      if (last.verdict.is(Ending::Refused) || last.verdict.is(Ending::Skipped))
+        return fail(Error{last.verdict.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
+                          {},
+                          last.verdict.summary});
+      reproduced += is_what_was_seen(*race, last.verdict) ? 1 : 0;
+    }
+    if (trace_)
+      if (const Status written = write_trace(race->program, last); !written)
+        return fail(written.error());
+    print(*race, last, reproduced);
+    return reproduced != 0 ? Exit::Counterexample : Exit::Held;
+  }
+
+private:
+  static bool is_what_was_seen(const RaceFile& race, const Verdict& now) {
+    return now.is_counterexample() && race.verdict.value("ending", Json()) == proberace::name(now.ending) &&
+           race.verdict.value("property", std::string()) == now.property;
+  }
+
+  Status write_trace(const Program& program, const Explored& explored) const {
+    auto file = WholeFile::create(*trace_);
+    return file ? file->write(chrome_trace(program, explored).dump() + "\n") : std::unexpected(file.error());
+  }
+
+  void print(const RaceFile& race, const Explored& last, std::size_t reproduced) const {
+    if (json_) {
+      Json steps = Json::array();
+      for (std::size_t i = 0; i < last.steps.size(); ++i)
+        steps.push_back(Json{{"step", i}, {"thread", last.steps[i].task}, {"point", last.steps[i].name}});
+      fmt::print("{}\n", Json{{"schema", "proberace/replay/1"},
+                              {"file", file_},
+                              {"times", times_},
+                              {"reproduced", reproduced},
+                              {"violated", last.violated ? Json(*last.violated) : Json(nullptr)},
+                              {"verdict", to_json(last.verdict)},
+                              {"steps", std::move(steps)}}
+                             .dump(2));
+      return;
+    }
+    fmt::print("{}", text_of(race.program, last));
+    fmt::print("{}: {}\nreproduced {} of {} times\n", proberace::name(last.verdict.ending),
+               last.verdict.summary, reproduced, times_);
+  }
+
+  std::string file_;
+  std::size_t times_ = 1;
+  std::optional<std::string> trace_;
+  bool json_ = false;
+};
+
+const bool registered = register_command([] { return std::make_unique<Replay>(); });
+
+} // namespace
+
+} // namespace proberace

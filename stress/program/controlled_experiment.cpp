@@ -1,0 +1,178 @@
+// The child's side of a controlled run: one process, its threads kept, schedule after schedule.
+#include "harness/cell/experiment.h"
+#include "harness/probe/registry.h"
+#include "harness/schedule/exhaustive.h"
+#include "stress/program/controlled.h"
+#include "stress/program/controlled_scratch.h"
+#include "stress/properties/probed_text.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+#include <thread>
+#include <variant>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Controlled final : public Conductor {
+public:
+  explicit Controlled(schedule::Scheduler& scheduler) : scheduler_(scheduler) {}
+  void step(const char* name, Address site) noexcept override { scheduler_.step(name, site); }
+  void signal_sent(pid_t thread) noexcept override { scheduler_.signal_sent(thread); }
+  std::uint32_t steps() const noexcept override { return scheduler_.steps(); }
+
+private:
+  schedule::Scheduler& scheduler_;
+};
+
+// All on one processor: handing over is then a switch, not a wake-up of a sleeping core.
+void stay_on_this_cpu() {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<std::size_t>(::sched_getcpu()), &one);
+  ::sched_setaffinity(0, sizeof one, &one);
+}
+
+constexpr std::size_t kMixedDepths = 4;
+
+// The choosers of an exploration, one schedule after the other.
+class Choosers {
+public:
+  Choosers(const Exploration& e, const schedule::State& state)
+      : e_(e), state_(state), exhaustive_(e.preemptions) {}
+
+  schedule::Chooser& next(std::size_t longest) {
+    const std::uint64_t seed = e_.seed + tried_++;
+    switch (e_.scheduler) {
+    case SchedulerKind::Random: return now_.emplace<schedule::RandomWalk>(seed);
+    case SchedulerKind::Pct: return now_.emplace<schedule::Pct>(seed, e_.depth, longest);
+    case SchedulerKind::Exhaustive: return now_.emplace<schedule::Following>(exhaustive_.next());
+    case SchedulerKind::Mixed:
+      if (tried_ % 2 == 0)
+        return now_.emplace<schedule::RandomWalk>(seed);
+      return now_.emplace<schedule::Pct>(seed, 1 + tried_ / 2 % kMixedDepths, longest);
+    case SchedulerKind::Guided: return now_.emplace<schedule::Guided>(e_.guide, state_);
+    case SchedulerKind::Given: break;
+    }
+    return now_.emplace<schedule::Following>(e_.given);
+  }
+
+  // False once there is none left.
+  bool after(std::span<const schedule::Step> steps) {
+    if (e_.scheduler == SchedulerKind::Exhaustive && !exhaustive_.advance(steps)) {
+      exhausted_ = true;
+      return false;
+    }
+    return tried_ < e_.schedules;
+  }
+  bool exhausted() const noexcept { return exhausted_; }
+
+private:
+  const Exploration& e_;
+  const schedule::State& state_;
+  schedule::Exhaustive exhaustive_;
+  std::variant<std::monostate, schedule::RandomWalk, schedule::Pct, schedule::Following, schedule::Guided>
+      now_;
+  std::uint64_t tried_ = 0;
+  bool exhausted_ = false;
+};
+
+class Threads {
+public:
+  Threads(schedule::Scheduler& scheduler, ProgramRun& run) : scheduler_(scheduler) {
+    for (std::size_t i = 1; i < run.threads(); ++i)
+      threads_.emplace_back([&scheduler, &run, i] {
+        while (scheduler.idle(i))
+          run.perform(i);
+      });
+  }
+  ~Threads() {
+    scheduler_.stop();
+    for (std::thread& t : threads_)
+      t.join();
+  }
+
+private:
+  schedule::Scheduler& scheduler_;
+  std::vector<std::thread> threads_;
+};
+
+Verdict explore_here(const Program& program, const Exploration& exploration, Arena& arena, Text text,
+                     std::unique_ptr<Prober> prober) {
+  stay_on_this_cpu();
+  ControlledScratch& scratch = controlled_scratch(arena.scratch);
+  schedule::Scheduler scheduler(scratch.schedule);
+  Controlled conductor(scheduler);
+  ProgramRun run(program, arena, scratch.program, conductor, std::move(text), std::move(prober));
+  if (const Status opened = run.open(); !opened)
+    return verdict_of(opened.error());
+  const auto began = Clock::now();
+  Choosers choosers(exploration, scratch.schedule);
+  std::uint64_t steps = 0;
+  std::optional<Verdict> broke;
+  {
+    const Threads threads(scheduler, run);
+    do {
+      if (const Status begun = run.begin(); !begun)
+        return verdict_of(begun.error());
+      schedule::Chooser& chooser = choosers.next(scheduler.longest());
+      scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
+      scheduler.begin(run.threads(), chooser);
+      run.perform(0);
+      scheduler.finish();
+      steps += scheduler.steps();
+      broke = run.judge();
+    } while (!broke && choosers.after(scratch.schedule.trace.taken()) &&
+             Clock::now() - began < exploration.budget);
+  }
+  if (!broke)
+    broke = run.close();
+  Verdict verdict = broke.value_or(held());
+  verdict.data = run.data();
+  verdict.data["steps"] = steps;
+  verdict.data["longest"] = scheduler.longest();
+  verdict.data["exhausted"] = choosers.exhausted();
+  verdict.data["seconds"] = std::chrono::duration<double>(Clock::now() - began).count();
+  return verdict;
+}
+
+Verdict run_controlled(const Json& parameters, Arena& arena) {
+  const auto program = program_from(parameters.at("program"));
+  if (!program)
+    return verdict_of(program.error());
+  Exploration e;
+  const auto scheduler = scheduler_named(parameters.at("scheduler").get<std::string>());
+  if (!scheduler)
+    return verdict_of(scheduler.error());
+  const auto given = schedule_from(parameters.value("schedule", std::string()));
+  if (!given)
+    return verdict_of(given.error());
+  e.scheduler = *scheduler;
+  e.given = *given;
+  for (const Json& step : parameters.value("guide", Json::array()))
+    e.guide.push_back({step.at(0).get<std::uint8_t>(), step.at(1).get<std::string>()});
+  e.seed = parameters.value("seed", e.seed);
+  e.schedules = parameters.value("schedules", e.schedules);
+  e.depth = parameters.value("depth", e.depth);
+  e.preemptions = parameters.value("preemptions", e.preemptions);
+  e.budget = std::chrono::milliseconds(parameters.value("budget_ms", e.budget.count()));
+  std::vector<Placement> placements;
+  for (const PlacedName& b : program->bodies)
+    placements.push_back({body_named(b.body), b.page});
+  auto prober = make_prober(program->strategy);
+  if (!prober)
+    return verdict_of(prober.error());
+  auto text = Text::make(placements, text_memory_for(**prober));
+  if (!text)
+    return verdict_of(text.error());
+  return explore_here(*program, e, arena, std::move(*text), std::move(*prober));
+}
+
+const bool registered = register_experiment("controlled", &run_controlled);
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,118 @@
+// Controlled hunts as users run them: what is racy is found, shrunk and replayed; what is exact holds.
+#include "harness/cell/verdict.h"
+#include "stress/cli/shell.h"
+
+#include <filesystem>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+class Hunting : public testing::Test {
+protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / fmt::format("proberace-hunting-{}", ::getpid());
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  Json hunt(const std::string& arguments, int status) {
+    const Outcome o = run(fmt::format("hunt {} --json --out {}", arguments, folder_.string()), "2>/dev/null");
+    EXPECT_EQ(o.status, status) << o.out;
+    return Json::parse(o.out, nullptr, false);
+  }
+
+  // Hunts for what breaks `property`, and replays it `times` times, each in a process of its own.
+  Json find_and_replay(const std::string& strategy, const std::string& property, int times) {
+    const Json report = hunt(fmt::format("--strategy {} --scheduler random --property {} --per-program 200 "
+                                         "--budget 60s --seed 1",
+                                         strategy, property),
+                             1);
+    if (!report.is_object() || !report.value("counterexample", Json()).is_object()) {
+      ADD_FAILURE() << "nothing found";
+      return {};
+    }
+    const std::string file = report.at("counterexample").at("file");
+    const Outcome again = run(fmt::format("replay {} --times {} --json", file, times), "2>/dev/null");
+    EXPECT_EQ(again.status, 1) << again.out;
+    const Json replay = Json::parse(again.out, nullptr, false);
+    EXPECT_EQ(replay.value("reproduced", -1), times) << again.out;
+    EXPECT_EQ(replay.at("steps").size(), report.at("counterexample").at("steps")) << again.out;
+    table_ = run("replay " + file, "2>/dev/null").out;
+    EXPECT_NE(table_.find("<-- "), std::string::npos) << table_;
+    return report;
+  }
+
+  std::filesystem::path folder_;
+  std::string table_;
+};
+
+} // namespace
+
+TEST_F(Hunting, H20_InPlaceLosesAHitWhileAnotherThreadSteps) {
+  const Json report = find_and_replay("poke+in-place", "lost-hit", 20);
+  EXPECT_NE(table_.find("in-place.restore"), std::string::npos) << table_;
+  EXPECT_LE(report["counterexample"]["steps"], 25) << table_;
+}
+
+TEST_F(Hunting, H21_InPlaceTrapsAgainOnItsOwnSite) {
+  find_and_replay("poke+in-place", "crashed", 20);
+  EXPECT_NE(table_.find("in-place.reinsert"), std::string::npos) << table_;
+}
+
+TEST_F(Hunting, H25_ASignalHandlersHitOverwritesTheOnlySlotOfAThread) {
+  find_and_replay("poke+tls-slot", "crashed", 20);
+  EXPECT_NE(table_.find("handler"), std::string::npos) << table_;
+  EXPECT_NE(table_.find("tls.copy"), std::string::npos) << table_;
+}
+
+TEST_F(Hunting, WhatIsExactHoldsUnderEveryScheduler) {
+  for (const char* strategy :
+       {"poke+xol-vma", "pte-swap+xol-boost", "poke+emulate", "poke+tls-slot-nested", "jump"})
+    for (const char* scheduler : {"random", "pct", "exhaustive --preemptions 1"}) {
+      const Json report = hunt(fmt::format("--strategy {} --scheduler {} --per-program 50 --schedules 400 "
+                                           "--budget 120s --seed 3",
+                                           strategy, scheduler),
+                               0);
+      ASSERT_TRUE(report.is_object());
+      EXPECT_GE(report["schedules"], 400) << strategy << ' ' << scheduler;
+      EXPECT_GT(report["must"], 0) << strategy << ' ' << scheduler;
+      EXPECT_GT(report["must_not"], 0) << strategy << ' ' << scheduler;
+      EXPECT_GT(report["hits"], 0) << strategy << ' ' << scheduler;
+      EXPECT_GT(report["removed"], 0) << strategy << ' ' << scheduler;
+    }
+}
+
+TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
+  const std::string arguments =
+      "--strategy poke+xol-boost --scheduler pct --schedules 300 --budget 60s --seed 11";
+  const Json first = hunt(arguments, 0);
+  EXPECT_EQ(first, hunt(arguments, 0));
+}
+
+TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
+  const Outcome o = run("hunt --strategy ptrace:poke+xol-vma --scheduler random");
+  EXPECT_EQ(o.status, 3) << o.out;
+  EXPECT_NE(o.out.find("has no schedule points"), std::string::npos) << o.out;
+  EXPECT_EQ(run("hunt --strategy jump --scheduler fair").status, 2);
+  EXPECT_EQ(run("replay /nonexistent.race").status, 2);
+}
+
+// An ordinary build has no points: nothing of the scheduler is called from a hit.
+TEST(SchedulePoints, AreCompiledOutOfTheHitPath) {
+  const auto disassembly = [](const std::string& program) {
+    return run_shell(
+               fmt::format(
+                   "objdump -d --no-show-raw-insn {} | awk '/^[0-9a-f]+ <.*proberace_on_sigtrap.*>:/,/^$/'",
+                   program))
+        .out;
+  };
+  const std::string ordinary = disassembly(PROBERACE_PROGRAM);
+  ASSERT_NE(ordinary.find("iretq"), std::string::npos) << "the hit path was not found";
+  EXPECT_EQ(ordinary.find("schedule"), std::string::npos);
+  EXPECT_NE(disassembly(PROBERACE_PROGRAM "-controlled").find("schedule"), std::string::npos);
+}
+
+} // namespace proberace

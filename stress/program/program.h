@@ -1,0 +1,38 @@
+// A program of threads as a value: each executes bodies, inserts and removes probes, signals others. It is
+// generated, shrunk, printed as one line and run again, freely on real cores or one step at a time.
+#pragma once
+
+#include "harness/base/error.h"
+#include "stress/properties/history.h"
+
+namespace proberace {
+
+enum class ActKind { Execute, Insert, Remove, Signal };
+
+struct Act {
+  ActKind kind = ActKind::Execute;
+  std::vector<std::size_t> sites{}; // indices into Program::bodies; of Execute and Signal one
+  std::size_t thread = 0;           // of Signal: who executes the body in a signal handler
+  bool operator==(const Act&) const = default;
+};
+
+struct Program {
+  std::string strategy;
+  std::vector<PlacedName> bodies{};        // each has one site
+  std::vector<std::size_t> armed{};        // before the threads start
+  std::vector<std::vector<Act>> threads{}; // what each does, in its order
+  bool reopened = false;                   // the prober is opened anew for each run
+  bool operator==(const Program&) const = default;
+};
+
+inline constexpr std::size_t kMaxProgramThreads = 8;
+
+Json to_json(const Program& program);
+// BadInput for what is no program.
+std::expected<Program, Error> program_from(const Json& json);
+// For RapidCheck's report, and people: one line.
+std::ostream& operator<<(std::ostream& out, const Program& program);
+// "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0.
+std::string text_of(const Act& act);
+
+} // namespace proberace

@@ -1,0 +1,53 @@
+#include "stress/program/program_generator.h"
+
+#include "stress/properties/drawn.h"
+
+namespace proberace {
+
+namespace {
+
+// Sites and threads are drawn freely and brought into range once their numbers are known.
+constexpr std::size_t kFarIndex = 119; // divisible by few, so that each index is about as likely
+
+rc::Gen<Act> act(ActKind kind, std::size_t most_sites) {
+  return rc::gen::map(rc::gen::pair(some<std::size_t>(1, most_sites, upto(0, kFarIndex)), upto(0, kFarIndex)),
+                      [kind](std::pair<std::vector<std::size_t>, std::size_t> drawn) {
+                        return Act{kind, std::move(drawn.first), drawn.second};
+                      });
+}
+
+rc::Gen<Act> any_act() {
+  return rc::gen::weightedOneOf<Act>({{6, act(ActKind::Execute, 1)},
+                                      {2, act(ActKind::Insert, 2)},
+                                      {2, act(ActKind::Remove, 2)},
+                                      {1, act(ActKind::Signal, 1)}});
+}
+
+void bring_into_range(Program& program) {
+  for (std::size_t& site : program.armed)
+    site %= program.bodies.size();
+  for (std::vector<Act>& acts : program.threads)
+    for (Act& a : acts) {
+      for (std::size_t& site : a.sites)
+        site %= program.bodies.size();
+      a.thread = a.kind == ActKind::Signal ? a.thread % program.threads.size() : 0;
+    }
+}
+
+} // namespace
+
+rc::Gen<Program> program_generator(const ProgramBounds& bounds) {
+  return rc::gen::map(rc::gen::tuple(some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
+                                     some(0, bounds.max_bodies, upto(0, kFarIndex)),
+                                     some(1, bounds.max_threads, some(1, bounds.max_acts, any_act())),
+                                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
+                      [strategy = bounds.strategy](auto parts) {
+                        Program p;
+                        p.strategy = strategy;
+                        std::tie(p.bodies, p.armed, p.threads, p.reopened) = std::move(parts);
+                        bring_into_range(p);
+                        return p;
+                      });
+}
+
+} // namespace proberace

@@ -1,0 +1,99 @@
+// One process running a program again and again: opens the strategy, keeps the threads, judges each run.
+// Whether the threads run free or one step at a time is the caller's: the same code, the same judges.
+#pragma once
+
+#include "harness/cell/arena.h"
+#include "harness/probe/prober.h"
+#include "harness/probe/target.h"
+#include "stress/program/program.h"
+#include "stress/properties/code_snapshot.h"
+#include "stress/properties/worker.h"
+#include "stress/targets/text.h"
+
+#include <csignal>
+#include <optional>
+
+namespace proberace {
+
+// In the arena's scratch: survives the process.
+struct ProgramScratch {
+  static constexpr std::size_t kRows =
+      2 * kMaxProgramThreads; // of each thread: its own, its signal handlers'
+  SiteState states[kMaxSites];
+  Tally tallies[kRows][kMaxSites];
+  FaultNote notes[kRows];
+  std::uint32_t noted_at[kRows]; // the step of a controlled run at which the fault was seen, plus one
+  pid_t threads[kMaxProgramThreads];
+};
+
+// What the threads of a program tell whoever runs them. As it is, they run free. signal-safe.
+class Conductor {
+public:
+  virtual ~Conductor() = default;
+  // The thread is about to take a step of the program's own.
+  virtual void step(const char* /*name*/, Address /*site*/) noexcept {}
+  virtual void signal_sent(pid_t /*thread*/) noexcept {}
+  // Taken by all threads so far.
+  virtual std::uint32_t steps() const noexcept { return 0; }
+};
+
+class ProgramRun {
+public:
+  // All references outlive it.
+  ProgramRun(const Program& program, Arena& arena, ProgramScratch& scratch, Conductor& conductor, Text text,
+             std::unique_ptr<Prober> prober);
+
+  Status open();
+  // Before the threads run: arms what the program has armed, forgets what was counted.
+  Status begin();
+  // On the thread itself, which is one and the same for each run.
+  void perform(std::size_t thread) noexcept;
+  // After all have: removes what is armed and judges. Nothing if the run held.
+  std::optional<Verdict> judge();
+  // After the last run.
+  std::optional<Verdict> close();
+
+  Prober& prober() noexcept { return *prober_; }
+  std::size_t threads() const noexcept { return program_.threads.size(); }
+  // Over all runs: executions, must, may, must_not, hits, paths, inserted, removed.
+  Json data() const;
+
+private:
+  struct Operations {
+    std::uint64_t inserted = 0, removed = 0;
+    std::optional<Error> refusal{};
+  };
+
+  void apply(std::size_t thread, const Act& act) noexcept;
+  void operate(ActKind kind, std::span<const std::size_t> sites, Operations& operations);
+  void execute(std::size_t row, std::size_t site) noexcept;
+  void signal(std::size_t to, std::size_t site) noexcept;
+  static void on_signal(int, siginfo_t* info, void*);
+  Status open_prober();
+  void note_paths();
+  std::optional<Verdict> judge_counts() const;
+  std::optional<Verdict> judge_faults() const;
+  std::optional<Verdict> judge_bytes();
+  Tally of_thread(std::size_t thread, std::size_t site) const;
+
+  const Program& program_;
+  Arena& arena_;
+  ProgramScratch& scratch_;
+  Conductor& conductor_;
+  const Text text_;
+  Target target_;
+  const std::unique_ptr<Prober> prober_; // before the target and the text go
+  const CodeSnapshot before_;
+  std::vector<Site> sites_;
+  bool tickets_ = false;
+  std::atomic<std::uint64_t> executions_{0};
+  std::vector<Worker> workers_;                  // by row
+  std::vector<Operations> operations_;           // by thread; the last: before and after a run
+  std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
+  std::optional<Worker::Shared> shared_, shared_in_handlers_;
+  Tally all_;
+  std::uint64_t hits_ = 0;
+  PathCounts paths_{};
+};
+
+} // namespace proberace

@@ -1,0 +1,77 @@
+#include "stress/program/race_file.h"
+
+#include "harness/machine/provenance.h"
+#include "harness/record/whole_file.h"
+
+#include <filesystem>
+#include <fmt/format.h>
+#include <fstream>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::string_view kSchema = "proberace/race/1";
+
+// Letters, digits and hyphens of what is named.
+std::string file_name(const RaceFile& race) {
+  std::string name = race.program.strategy + "-" + race.verdict.value("property", std::string());
+  if (name.ends_with('-'))
+    name += race.verdict.value("ending", std::string("broken"));
+  for (char& c : name)
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0)
+      c = '-';
+  return fmt::format("{}-{}", name, race.seed);
+}
+
+std::unexpected<Error> bad(const std::string& path, const std::string& why) {
+  return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{}: {}", path, why)});
+}
+
+} // namespace
+
+std::expected<std::string, Error> save_race(const std::string& directory, const RaceFile& race) {
+  const Json json{{"schema", kSchema},
+                  {"program", to_json(race.program)},
+                  {"schedule", text_of(race.schedule)},
+                  {"scheduler", race.scheduler},
+                  {"seed", race.seed},
+                  {"verdict", race.verdict},
+                  {"provenance", provenance()}};
+  std::error_code ignored; // the file cannot be created then, and that is said
+  std::filesystem::create_directories(directory, ignored);
+  std::string path = fmt::format("{}/{}.race", directory, file_name(race));
+  for (int n = 2; std::filesystem::exists(path, ignored); ++n) // nothing is overwritten
+    path = fmt::format("{}/{}-{}.race", directory, file_name(race), n);
+  auto file = WholeFile::create(path);
+  if (!file)
+    return std::unexpected(file.error());
+  if (const Status written = file->write(json.dump(2) + "\n"); !written)
+    return std::unexpected(written.error());
+  return path;
+}
+
+std::expected<RaceFile, Error> load_race(const std::string& path) {
+  std::ifstream in(path);
+  if (!in)
+    return bad(path, "cannot be read; give a file that `proberace hunt --scheduler` wrote");
+  const Json json = Json::parse(in, nullptr, false);
+  if (!json.is_object() || json.value("schema", Json()) != kSchema)
+    return bad(path, fmt::format("is no counterexample: its \"schema\" is not \"{}\"", kSchema));
+  if (!json.contains("program") || !json.value("schedule", Json()).is_string())
+    return bad(path, "has no \"program\" or no \"schedule\"");
+  const auto program = program_from(json["program"]);
+  if (!program)
+    return bad(path, program.error().message);
+  const auto schedule = schedule_from(json["schedule"].get<std::string>());
+  if (!schedule)
+    return bad(path, schedule.error().message);
+  RaceFile race{*program, *schedule, {}, 0, json.value("verdict", Json::object())};
+  if (json.contains("scheduler") && json["scheduler"].is_string())
+    race.scheduler = json["scheduler"];
+  if (json.contains("seed") && json["seed"].is_number_unsigned())
+    race.seed = json["seed"];
+  return race;
+}
+
+} // namespace proberace

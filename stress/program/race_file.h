@@ -1,0 +1,21 @@
+// A counterexample as a file: "proberace/race/1", JSON. What it takes to run it again, and what was seen.
+#pragma once
+
+#include "stress/program/controlled.h"
+
+namespace proberace {
+
+struct RaceFile {
+  Program program;
+  schedule::Schedule schedule{};
+  std::string scheduler;  // that found it
+  std::uint64_t seed = 0; // of the hunt
+  Json verdict;
+};
+
+// Writes it whole, as a new file in `directory`, and returns its path.
+std::expected<std::string, Error> save_race(const std::string& directory, const RaceFile& race);
+// BadInput names the file and what is wrong with it.
+std::expected<RaceFile, Error> load_race(const std::string& path);
+
+} // namespace proberace

@@ -1,0 +1,211 @@
+#include "stress/program/race_hunter.h"
+
+#include "stress/properties/quiet_listener.h"
+
+#include <algorithm>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kProgramsPerBatch = 50;
+constexpr std::chrono::seconds kShrinkAtLeast{30};
+constexpr std::size_t kMostPreemptions = 4;
+constexpr std::size_t kSchedulesPerBound = 5'000; // when looking for fewer preemptions
+constexpr std::size_t kSchedulesPerShrink = 100;  // of a smaller program, after the way the larger one took
+
+const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
+
+// Programs that say the same with less, which RapidCheck's shrinking does not come upon: a probe armed before
+// the threads start instead of by one of them, plainer bodies, one page, a prober opened once.
+std::vector<Program> plainer(const Program& program) {
+  std::vector<Program> all;
+  for (std::size_t t = 0; t < program.threads.size(); ++t)
+    for (std::size_t i = 0; i < program.threads[t].size(); ++i)
+      if (const Act act = program.threads[t][i]; act.kind == ActKind::Insert) {
+        Program& p = all.emplace_back(program);
+        p.threads[t].erase(p.threads[t].begin() + static_cast<std::ptrdiff_t>(i));
+        p.armed.insert(p.armed.end(), act.sites.begin(), act.sites.end());
+        if (p.threads[t].empty() && p.threads.size() > 1)
+          all.pop_back(); // a thread that does nothing is RapidCheck's to take away
+      }
+  for (std::size_t b = 0; b < program.bodies.size(); ++b)
+    for (const PlacedName& plain : {PlacedName{"mov", 0}, PlacedName{program.bodies[b].body, 0}})
+      if (program.bodies[b] != plain)
+        all.emplace_back(program).bodies[b] = plain;
+  if (program.reopened)
+    all.emplace_back(program).reopened = false;
+  return all;
+}
+
+class RaceHunter {
+public:
+  explicit RaceHunter(const RaceHuntOptions& options)
+      : options_(options), until_(Clock::now() + options.budget) {
+    report_.seed = options.seed;
+  }
+
+  RaceReport run() {
+    for (std::uint64_t batch = 0; !over(); ++batch) {
+      rc::detail::TestParams params;
+      params.seed = options_.seed + batch;
+      params.maxSuccess = kProgramsPerBatch;
+      QuietListener listener;
+      rc::detail::checkTestable([this] { holds(*program_generator(options_.bounds)); },
+                                rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
+    }
+    if (report_.found)
+      make_plainer();
+    if (report_.found)
+      with_few_preemptions(*report_.found);
+    return std::move(report_);
+  }
+
+private:
+  bool wanted(const Verdict& verdict) const {
+    return verdict.is_counterexample() &&
+           (options_.property.empty() || verdict.property == options_.property ||
+            name(verdict.ending) == options_.property);
+  }
+
+  bool over() const {
+    return report_.found || Clock::now() >= until_ ||
+           (report_.refused && report_.refused->is(Ending::Skipped)) ||
+           (options_.stop_after != 0 && report_.schedules >= options_.stop_after);
+  }
+
+  // The property. Once the time is up everything holds, which ends the batch, or the shrinking, where it
+  // stands.
+  void holds(const Program& program) {
+    const bool shrinking = report_.found.has_value();
+    if (shrinking ? Clock::now() >= shrink_until_ : over())
+      return;
+    Explored explored = shrinking ? try_smaller(program) : try_new(program);
+    note(explored, shrinking);
+    if (!wanted(explored.verdict))
+      return;
+    if (!shrinking)
+      shrink_until_ = Clock::now() + std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
+    report_.found = Race{program, std::move(explored)};
+    RC_FAIL("broken");
+  }
+
+  Explored try_new(const Program& program) const {
+    Exploration e = options_.exploration;
+    e.seed = options_.seed + report_.schedules;
+    if (options_.stop_after != 0)
+      e.schedules = std::min<std::size_t>(e.schedules, options_.stop_after - report_.schedules);
+    return explore(program, e);
+  }
+
+  // First the way the larger program took, as far as it is there.
+  Explored try_smaller(const Program& program) const {
+    Exploration e;
+    e.seed = options_.seed;
+    e.schedules = 1;
+    e.scheduler = SchedulerKind::Guided;
+    for (const TakenStep& step : report_.found->explored.steps)
+      e.guide.push_back({static_cast<std::uint8_t>(step.task), step.name});
+    Explored explored = explore(program, e);
+    if (wanted(explored.verdict))
+      return explored;
+    e.scheduler = SchedulerKind::Mixed;
+    e.schedules = kSchedulesPerShrink;
+    return explore(program, e);
+  }
+
+  void note(const Explored& explored, bool shrinking) {
+    const Verdict& verdict = explored.verdict;
+    if (shrinking) {
+      ++report_.shrinks;
+    } else {
+      ++report_.programs;
+      report_.exhausted += explored.exhausted ? 1 : 0;
+      report_.schedules += explored.schedules;
+      const auto add = [&](std::uint64_t& sum, const char* key) {
+        sum += verdict.data.value(key, std::uint64_t{0});
+      };
+      add(report_.steps, "steps");
+      add(report_.executions, "executions");
+      add(report_.must, "must");
+      add(report_.may, "may");
+      add(report_.must_not, "must_not");
+      add(report_.hits, "hits");
+      add(report_.inserted, "inserted");
+      add(report_.removed, "removed");
+    }
+    if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !report_.refused)
+      report_.refused = verdict;
+    if (options_.progress)
+      options_.progress(report_);
+  }
+
+  void make_plainer() {
+    for (bool better = true; better && Clock::now() < shrink_until_;) {
+      better = false;
+      for (Program& program : plainer(report_.found->program)) {
+        Explored explored = try_smaller(program);
+        note(explored, true);
+        if (wanted(explored.verdict)) {
+          report_.found = Race{std::move(program), std::move(explored)};
+          better = true;
+          break;
+        }
+      }
+    }
+  }
+
+  // Iterative context bounding: the fewest preemptions that still do it; then without each switch that can
+  // go.
+  void with_few_preemptions(Race& race) const {
+    Exploration e;
+    e.scheduler = SchedulerKind::Exhaustive;
+    e.schedules = kSchedulesPerBound;
+    for (e.preemptions = 0; e.preemptions <= kMostPreemptions; ++e.preemptions) {
+      const Explored explored = explore(race.program, e);
+      if (wanted(explored.verdict) && take_if_it_recurs(race, explored.schedule))
+        return;
+    }
+    if (take_if_it_recurs(race, race.explored.schedule))
+      without_switches(race);
+  }
+
+  // Earlier schedules of the same process may have left something behind (a slot filled already): what counts
+  // is what a process of its own does.
+  bool take_if_it_recurs(Race& race, const schedule::Schedule& given) const {
+    Exploration e;
+    e.scheduler = SchedulerKind::Given;
+    e.schedules = 1;
+    e.given = given;
+    Explored explored = explore(race.program, e);
+    if (!wanted(explored.verdict))
+      return false;
+    race.explored = std::move(explored);
+    return true;
+  }
+
+  void without_switches(Race& race) const {
+    for (std::size_t i = race.explored.schedule.size(); i-- > 0;) {
+      if (i >= race.explored.schedule.size())
+        continue;
+      schedule::Schedule fewer = race.explored.schedule;
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+      (void)take_if_it_recurs(race, fewer);
+    }
+  }
+
+  const RaceHuntOptions& options_;
+  const Clock::time_point until_;
+  Clock::time_point shrink_until_{};
+  RaceReport report_;
+};
+
+} // namespace
+
+RaceReport hunt_races(const RaceHuntOptions& options) {
+  return RaceHunter(options).run();
+}
+
+} // namespace proberace

@@ -1,0 +1,43 @@
+// Hunts for a program and a schedule that break: RapidCheck invents and shrinks programs, a scheduler looks
+// for the schedule of each, and what is found is brought to few preemptions.
+#pragma once
+
+#include "stress/program/controlled.h"
+#include "stress/program/program_generator.h"
+
+#include <functional>
+
+namespace proberace {
+
+struct RaceHuntOptions {
+  ProgramBounds bounds{};
+  Exploration exploration{}; // of each program; its seed is the hunt's own
+  std::chrono::milliseconds budget{10'000};
+  std::uint64_t seed = 0;
+  std::string property{};       // only what breaks this one is looked for; empty for any
+  std::uint64_t stop_after = 0; // schedules; 0 for the budget alone
+  std::function<void(const struct RaceReport&)> progress{}; // after each program; may be empty
+};
+
+struct Race {
+  Program program; // the smallest found
+  Explored explored;
+};
+
+struct RaceReport {
+  std::uint64_t seed = 0;
+  std::uint64_t programs = 0;  // explored before the first failure
+  std::uint64_t exhausted = 0; // of them, all schedules within the bound
+  std::uint64_t schedules = 0; // run until the first failure, that one included
+  std::uint64_t steps = 0;
+  std::uint64_t shrinks = 0; // programs tried after it
+  std::uint64_t executions = 0, must = 0, may = 0, must_not = 0, hits = 0, inserted = 0, removed = 0;
+  std::optional<Verdict> refused{}; // the first program that was
+  std::optional<Race> found{};
+};
+
+// Precondition: start_nursery(), and a program that has its schedule points compiled in. The same seed
+// invents the same programs and tries the same schedules.
+RaceReport hunt_races(const RaceHuntOptions& options);
+
+} // namespace proberace
