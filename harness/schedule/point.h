@@ -19,7 +19,6 @@ void pass(const char* step, Address site) noexcept;
 bool wait(const char* step, Address site) noexcept;
 void signalled(int thread) noexcept;
 bool holds_back(int thread) noexcept;
-bool controls_this_thread() noexcept;
 } // namespace detail
 
 #ifdef PROBERACE_SCHEDULED
@@ -58,14 +57,6 @@ inline constexpr bool kPoints = false;
 [[gnu::always_inline]] inline bool holds_back([[maybe_unused]] int thread) noexcept {
   if constexpr (kPoints)
     return detail::holds_back(thread);
-  else
-    return false;
-}
-
-// Whether this thread is one of a controlled run, where no time passes for the others. signal-safe.
-[[gnu::always_inline]] inline bool controlled() noexcept {
-  if constexpr (kPoints)
-    return detail::controls_this_thread();
   else
     return false;
 }

@@ -18,7 +18,6 @@ void pass(const char* step, Address site) noexcept;
 bool wait(const char* step, Address site) noexcept;
 void signalled(int thread) noexcept;
 bool holds_back(int thread) noexcept;
-bool controls_this_thread() noexcept;
 } // namespace detail
 
 namespace {
@@ -28,6 +27,7 @@ using Doing = Task::Doing;
 
 State* the_state = nullptr;
 Chooser* the_chooser = nullptr; // of the schedule that runs; null between schedules
+bool recording = false; // steps are noted
 bool stopping = false;
 // Initial-exec: reached from signal handlers.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Task* t_task = nullptr;
@@ -111,6 +111,10 @@ void choose_and_go_on(State& state, Task& me) noexcept {
     give_turn_to(state, me, state.tasks[0]);
     return;
   }
+  if (!recording) {
+    give_turn_to(state, me, state.tasks[the_chooser->choose(0, index_of(me), enabled)]);
+    return;
+  }
   const std::uint32_t step = state.trace.length.load(std::memory_order_relaxed); // one task runs at a time
   if (step == kMaxSteps)
     end_stuck(state, Outcome::TooLong);
@@ -169,10 +173,6 @@ bool detail::holds_back(int thread) noexcept {
   return false;
 }
 
-bool detail::controls_this_thread() noexcept {
-  return mine() != nullptr;
-}
-
 Scheduler::Scheduler(State& state) : state_(state) {
   the_state = &state;
   stopping = false;
@@ -185,20 +185,34 @@ Scheduler::~Scheduler() {
   the_state = nullptr;
 }
 
-void Scheduler::begin(std::size_t tasks, Chooser& chooser) noexcept {
+void Scheduler::gather(std::size_t tasks) noexcept {
   for (std::size_t i = 1; i < tasks; ++i)
     while (state_.tasks[i].thread.load(std::memory_order_acquire) == 0) // pairs with idle
       raw_syscall(SYS_sched_yield);
+  state_.tasks[0].doing = Doing::Ready;
   state_.task_count = tasks;
+}
+
+Scheduler::Aside::Aside(Scheduler& scheduler) noexcept {
+  recording = false;
+  the_chooser = &scheduler.by_default_;
+}
+
+Scheduler::Aside::~Aside() {
+  the_chooser = nullptr;
+}
+
+void Scheduler::begin(Chooser& chooser) noexcept {
   state_.trace.length.store(0, std::memory_order_relaxed); // no schedule runs
   state_.outcome.store(Outcome::None, std::memory_order_relaxed);
-  for (std::size_t i = 0; i < tasks; ++i) {
+  for (std::size_t i = 0; i < state_.task_count; ++i) {
     Task& task = state_.tasks[i];
     task.doing = Doing::Ready;
     task.at = "begin";
     task.site = {};
     task.signal_sent.store(false, std::memory_order_relaxed);
   }
+  recording = true;
   the_chooser = &chooser;
   choose_and_go_on(state_, state_.tasks[0]);
 }
@@ -210,6 +224,7 @@ void Scheduler::finish() noexcept {
     reach(me, "end", {}, Doing::Idle);
   }
   the_chooser = nullptr;
+  me.doing = Doing::Ready; // it goes on by itself
   longest_ = std::max<std::size_t>(longest_, steps());
 }
 
@@ -217,6 +232,8 @@ bool Scheduler::idle(std::size_t task) noexcept {
   Task& me = state_.tasks[task];
   if (t_task == nullptr) { // its first call
     t_task = &me;
+    me.doing = Doing::Idle;
+    me.at = "idle";
     const SignalsHeld held;
     me.thread.store(current_thread(), std::memory_order_release); // pairs with begin
     sleep_until_turn(me);
@@ -243,6 +260,11 @@ void Scheduler::step(const char* name, Address site) noexcept {
 
 void Scheduler::signal_sent(pid_t thread) noexcept {
   detail::signalled(thread);
+}
+
+void Scheduler::leave_child_alone() noexcept {
+  the_chooser = nullptr;
+  t_task = nullptr;
 }
 
 std::uint32_t Scheduler::steps() const noexcept {

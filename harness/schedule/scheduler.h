@@ -22,12 +22,22 @@ public:
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // By the conductor. Precondition: every thread of tasks 1 to tasks - 1 is inside idle(), or on its way
-  // there. Returns at the conductor's first turn.
-  void begin(std::size_t tasks, Chooser& chooser) noexcept;
-  // By the conductor, at the end of its part. Returns when all tasks idle. What it runs from then to begin()
-  // is not controlled.
+  // By the conductor, first. Returns once every thread of tasks 1 to tasks - 1 idles.
+  void gather(std::size_t tasks) noexcept;
+  // By the conductor. Returns at its first turn.
+  void begin(Chooser& chooser) noexcept;
+  // By the conductor, at the end of its part. Returns when all tasks idle.
   void finish() noexcept;
+
+  // What the conductor does between schedules, while it has one of these: the others idle, and only take what is
+  // sent to them. No step is noted.
+  class Aside {
+  public:
+    explicit Aside(Scheduler& scheduler) noexcept;
+    ~Aside();
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+  };
 
   // On the thread of another task: idles until its first turn in a new schedule. False once stop() was
   // called.
@@ -39,6 +49,8 @@ public:
   void step(const char* name, Address site = {}) noexcept;
   // By the program: a signal was sent to this thread, which may take it where it idles.
   void signal_sent(pid_t thread) noexcept;
+  // In a child forked by a task: it is not controlled, and touches nothing of the state.
+  void leave_child_alone() noexcept;
   // Of the schedule that runs, or ran last.
   std::uint32_t steps() const noexcept;
   // How long the longest schedule was so far.
@@ -47,6 +59,7 @@ public:
 private:
   State& state_;
   std::size_t longest_ = 0;
+  Following by_default_{{}};
 };
 
 // Whether this program's strategies and transports were compiled with their points.

@@ -26,6 +26,7 @@ public:
         while (scheduler_.idle(i))
           bodies_[i]();
       });
+    scheduler_.gather(bodies_.size());
   }
   ~Runs() {
     scheduler_.stop();
@@ -33,7 +34,7 @@ public:
       t.join();
   }
   std::span<const Step> run(Chooser& chooser) {
-    scheduler_.begin(bodies_.size(), chooser);
+    scheduler_.begin(chooser);
     bodies_[0]();
     scheduler_.finish();
     return state_->trace.taken();
@@ -132,10 +133,9 @@ TEST(Scheduler, ATaskThatIdlesTakesASignalWhenItIsChosen) {
   struct sigaction before {};
   ::sigaction(SIGUSR1, &action, &before);
   std::atomic<pid_t> other{0};
-  const pid_t process = ::getpid();
   Runs runs({[&] {
                point("send");
-               ::tgkill(process, other.load(), SIGUSR1);
+               ::tgkill(::getpid(), other.load(), SIGUSR1);
                signal_sent(other.load());
                point("sent");
              },
@@ -152,10 +152,37 @@ TEST(Scheduler, ATaskThatIdlesTakesASignalWhenItIsChosen) {
   ::sigaction(SIGUSR1, &before, nullptr);
 }
 
+TEST(Scheduler, BetweenSchedulesATaskTakesWhatIsSentToIt) {
+  static std::atomic<int> taken{0};
+  taken = 0;
+  struct sigaction action {};
+  action.sa_handler = [](int) {
+    point("handler");
+    taken.fetch_add(1);
+  };
+  struct sigaction before {};
+  ::sigaction(SIGUSR1, &action, &before);
+  pid_t other = 0;
+  Runs runs({[] {}, [&] { other = ::gettid(); }});
+  Following following({});
+  runs.run(following);
+  const std::size_t steps = runs.scheduler().steps();
+  for (int i = 1; i <= 3; ++i) {
+    const Scheduler::Aside aside(runs.scheduler());
+    ::tgkill(::getpid(), other, SIGUSR1);
+    signal_sent(other);
+    while (taken.load() != i)
+      EXPECT_TRUE(waiting("wait"));
+  }
+  EXPECT_EQ(runs.scheduler().steps(), steps);
+  EXPECT_EQ(runs.run(following).size(), steps);
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
 TEST(Scheduler, OutsideARunPointsDoNothing) {
   point("nothing");
   EXPECT_FALSE(waiting("nothing"));
-  EXPECT_FALSE(controlled());
+  EXPECT_FALSE(holds_back(::gettid()));
 }
 
 TEST(SchedulerDeathTest, WhatCannotProceedEndsTheProcessAndSaysWhy) {

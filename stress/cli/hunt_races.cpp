@@ -26,6 +26,7 @@ Json to_json(const RaceReport& r, const std::string& strategy, const Exploration
          {"seed", r.seed},
          {"programs", r.programs},
          {"exhausted", r.exhausted},
+         {"refused", r.refusals},
          {"schedules", r.schedules},
          {"steps", r.steps},
          {"shrinks", r.shrinks},
@@ -51,6 +52,8 @@ void print(const RaceReport& r, const std::string& strategy, const Exploration& 
              r.found ? "BROKEN" : "held", r.schedules, r.programs, name(e.scheduler), r.seed);
   fmt::print("  {} executions: {} must count, {} must not, {} may; {} hits, {} insertions, {} removals\n",
              r.executions, r.must, r.must_not, r.may, r.hits, r.inserted, r.removed);
+  if (r.refusals != 0)
+    fmt::print("  {} programs refused, the first: {}\n", r.refusals, r.refused->summary);
   if (e.scheduler == SchedulerKind::Exhaustive)
     fmt::print("  of {} programs every schedule with at most {} preemptions was run\n", r.exhausted,
                e.preemptions);

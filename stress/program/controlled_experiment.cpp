@@ -22,6 +22,7 @@ public:
   explicit Controlled(schedule::Scheduler& scheduler) : scheduler_(scheduler) {}
   void step(const char* name, Address site) noexcept override { scheduler_.step(name, site); }
   void signal_sent(pid_t thread) noexcept override { scheduler_.signal_sent(thread); }
+  void forked() noexcept override { scheduler_.leave_child_alone(); }
   std::uint32_t steps() const noexcept override { return scheduler_.steps(); }
 
 private:
@@ -115,15 +116,22 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   std::optional<Verdict> broke;
   {
     const Threads threads(scheduler, run);
+    scheduler.gather(run.threads());
     do {
-      if (const Status begun = run.begin(); !begun)
+      Status begun;
+      {
+        const schedule::Scheduler::Aside aside(scheduler);
+        begun = run.begin();
+      }
+      if (!begun)
         return verdict_of(begun.error());
       schedule::Chooser& chooser = choosers.next(scheduler.longest());
       scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
-      scheduler.begin(run.threads(), chooser);
+      scheduler.begin(chooser);
       run.perform(0);
       scheduler.finish();
       steps += scheduler.steps();
+      const schedule::Scheduler::Aside aside(scheduler);
       broke = run.judge();
     } while (!broke && choosers.after(scratch.schedule.trace.taken()) &&
              Clock::now() - began < exploration.budget);

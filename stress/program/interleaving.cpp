@@ -39,7 +39,7 @@ std::string text_of_program(const Program& p) {
     text += fmt::format("\n  thread {}: {}", t, fmt::join(acts, " "));
   }
   return text +
-         "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes body B)\n";
+         "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B, f forks, t starts a thread)\n";
 }
 
 } // namespace

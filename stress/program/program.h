@@ -7,11 +7,18 @@
 
 namespace proberace {
 
-enum class ActKind { Execute, Insert, Remove, Signal };
+enum class ActKind {
+  Execute, // a body
+  Insert,
+  Remove,
+  Signal, // another thread, whose handler executes a body
+  Fork,   // a child that executes a body and ends
+  Spawn,  // a thread that executes a body and ends
+};
 
 struct Act {
   ActKind kind = ActKind::Execute;
-  std::vector<std::size_t> sites{}; // indices into Program::bodies; of Execute and Signal one
+  std::vector<std::size_t> sites{}; // indices into Program::bodies; one, but of Insert and Remove
   std::size_t thread = 0;           // of Signal: who executes the body in a signal handler
   bool operator==(const Act&) const = default;
 };
@@ -32,7 +39,8 @@ Json to_json(const Program& program);
 std::expected<Program, Error> program_from(const Json& json);
 // For RapidCheck's report, and people: one line.
 std::ostream& operator<<(std::ostream& out, const Program& program);
-// "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0.
+// "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0, "f0" forks,
+// "t0" starts a thread.
 std::string text_of(const Act& act);
 
 } // namespace proberace

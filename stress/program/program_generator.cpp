@@ -17,10 +17,12 @@ rc::Gen<Act> act(ActKind kind, std::size_t most_sites) {
 }
 
 rc::Gen<Act> any_act() {
-  return rc::gen::weightedOneOf<Act>({{6, act(ActKind::Execute, 1)},
-                                      {2, act(ActKind::Insert, 2)},
-                                      {2, act(ActKind::Remove, 2)},
-                                      {1, act(ActKind::Signal, 1)}});
+  return rc::gen::weightedOneOf<Act>({{12, act(ActKind::Execute, 1)},
+                                      {4, act(ActKind::Insert, 2)},
+                                      {4, act(ActKind::Remove, 2)},
+                                      {3, act(ActKind::Signal, 1)},
+                                      {1, act(ActKind::Fork, 1)},
+                                      {1, act(ActKind::Spawn, 1)}});
 }
 
 void bring_into_range(Program& program) {

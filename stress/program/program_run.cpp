@@ -3,11 +3,16 @@
 #include "harness/base/process_memory.h"
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
-#include "stress/properties/probed_text.h"
+#include "stress/properties/probed_code.h"
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <fmt/format.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace proberace {
@@ -28,6 +33,9 @@ int program_signal() {
 std::size_t handler_row(std::size_t thread) {
   return kMaxProgramThreads + thread;
 }
+std::size_t spawned_row(std::size_t thread) {
+  return 2 * kMaxProgramThreads + thread;
+}
 
 } // namespace
 
@@ -45,6 +53,7 @@ Status ProgramRun::open() {
     sites_.push_back(*site);
   }
   operations_.resize(threads() + 1);
+  observed_.resize(threads() + 1);
   base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
   if (const Status opened = open_prober(); !opened)
     return opened;
@@ -54,7 +63,7 @@ Status ProgramRun::open() {
   const bool may_nest = !prober_->promises().has(Promise::HandlersMayJump);
   shared_in_handlers_.emplace(Worker::Shared{text_, scratch_.states, tickets_ && !may_nest, executions_});
   for (std::size_t row = 0; row < ProgramScratch::kRows; ++row)
-    workers_.emplace_back(row < kMaxProgramThreads ? *shared_ : *shared_in_handlers_, scratch_.tallies[row],
+    workers_.emplace_back(row / kMaxProgramThreads == 1 ? *shared_in_handlers_ : *shared_, scratch_.tallies[row],
                           scratch_.notes[row], arena_.points[row]);
   struct sigaction action {};
   action.sa_sigaction = &ProgramRun::on_signal;
@@ -80,9 +89,13 @@ Status ProgramRun::begin() {
   }
   for (auto& row : scratch_.tallies)
     std::fill_n(row, sites_.size(), Tally{});
+  for (Observed& o : observed_)
+    o.clear.assign(sites_.size(), ClearSite{});
+  std::ranges::fill(scratch_.signals_sent, 0U);
+  std::ranges::fill(scratch_.signals_handled, 0U);
   Operations& operations = operations_.back();
   if (!program_.armed.empty())
-    operate(ActKind::Insert, program_.armed, operations);
+    operate(threads(), ActKind::Insert, program_.armed);
   if (operations.refusal)
     return std::unexpected(*operations.refusal);
   for (std::size_t s = 0; s < sites_.size(); ++s) {
@@ -101,6 +114,35 @@ void ProgramRun::perform(std::size_t thread) noexcept {
   }
   for (const Act& act : program_.threads[thread])
     apply(thread, act);
+  const std::vector<ClearSite>& clear = observed_[thread].clear;
+  if (std::ranges::none_of(clear, &ClearSite::known))
+    return;
+  conductor_.step("look", {});
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    if (clear[s].known)
+      look_whether_still_clear(thread, s);
+}
+
+void ProgramRun::note(std::size_t thread, std::string property, std::string summary) {
+  Observed& o = observed_[thread];
+  if (o.at == 0)
+    o = {std::move(o.clear), std::move(property), std::move(summary), conductor_.steps() + 1};
+}
+
+// The count must not move while the site is clear: since this thread last saw it clear, whoever removed it.
+void ProgramRun::look_whether_still_clear(std::size_t thread, std::size_t site) {
+  const std::uint64_t word = scratch_.states[site].read();
+  if (!SiteState::quiet(word) || SiteState::armed(word))
+    return;
+  const std::uint64_t hits = prober_->hits(sites_[site]);
+  if (scratch_.states[site].read() != word)
+    return;
+  ClearSite& before = observed_[thread].clear[site];
+  if (before.known && before.word == word && before.hits != hits)
+    note(thread, std::string(name(Fault::MovedWhileClear)),
+         fmt::format("site {} ({}) was clear, and its count went from {} to {}", site,
+                     program_.bodies[site].body, before.hits, hits));
+  before = {word, hits, true};
 }
 
 void ProgramRun::apply(std::size_t thread, const Act& act) noexcept {
@@ -113,13 +155,24 @@ void ProgramRun::apply(std::size_t thread, const Act& act) noexcept {
   case ActKind::Insert:
   case ActKind::Remove:
     conductor_.step(act.kind == ActKind::Insert ? "insert" : "remove", at);
-    operate(act.kind, act.sites, operations_[thread]);
+    operate(thread, act.kind, act.sites);
     break;
   case ActKind::Signal:
     conductor_.step("signal", at);
     signal(act.thread, act.sites[0]);
     break;
+  case ActKind::Fork:
+    conductor_.step("fork", at);
+    fork_and_execute(thread, act.sites[0]);
+    break;
+  case ActKind::Spawn:
+    conductor_.step("spawn", at);
+    spawn_and_execute(thread, act.sites[0]);
+    break;
   }
+  if (act.kind == ActKind::Remove)
+    for (const std::size_t site : act.sites)
+      look_whether_still_clear(thread, site);
 }
 
 void ProgramRun::execute(std::size_t row, std::size_t site) noexcept {
@@ -128,8 +181,12 @@ void ProgramRun::execute(std::size_t row, std::size_t site) noexcept {
     scratch_.noted_at[row] = conductor_.steps() + 1;
 }
 
-void ProgramRun::operate(ActKind kind, std::span<const std::size_t> sites, Operations& operations) {
+void ProgramRun::operate(std::size_t thread, ActKind kind, std::span<const std::size_t> sites) {
+  Operations& operations = operations_[thread];
   std::vector<Site> batch;
+  std::vector<std::uint64_t> before;
+  for (const std::size_t i : sites)
+    before.push_back(scratch_.states[i].read());
   for (const std::size_t i : sites) {
     scratch_.states[i].begin();
     batch.push_back(sites_[i]);
@@ -143,6 +200,16 @@ void ProgramRun::operate(ActKind kind, std::span<const std::size_t> sites, Opera
     else if (results[k].error().kind != ErrorKind::AlreadyArmed &&
              results[k].error().kind != ErrorKind::NotArmed && !operations.refusal)
       operations.refusal = results[k].error();
+    const std::uint64_t after = scratch_.states[sites[k]].read();
+    const bool was_armed = SiteState::armed(before[k]);
+    const bool told_so = !results[k] && results[k].error().kind ==
+                                            (inserting ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
+    if (SiteState::only_one_between(before[k], after) && results[k].has_value() + told_so == 1 &&
+        results[k].has_value() == (was_armed == inserting))
+      note(thread, "armed-state",
+           fmt::format("site {} ({}) was {}, and {} it {}", sites[k], program_.bodies[sites[k]].body,
+                       was_armed ? "armed" : "clear", inserting ? "inserting" : "removing",
+                       results[k] ? "succeeded" : "was told that it " + std::string(inserting ? "is" : "is not")));
   }
 }
 
@@ -155,23 +222,61 @@ void ProgramRun::signal(std::size_t to, std::size_t site) noexcept {
   info.si_signo = program_signal();
   info.si_code = SI_QUEUE;
   info.si_value.sival_int = static_cast<int>(site);
+  ++scratch_.signals_sent[to];
   raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), thread, info.si_signo, &info);
   conductor_.signal_sent(thread);
 }
 
-void ProgramRun::on_signal(int, siginfo_t* info, void*) {
+void ProgramRun::on_signal(int, siginfo_t* info, void* context) {
   const Self self = t_self;
   if (self.run == nullptr || info->si_code != SI_QUEUE)
     return;
+  self.run->look_at_interrupted_pc(self.thread, interrupted_pc(context));
   const auto site = static_cast<std::size_t>(info->si_value.sival_int);
   self.run->conductor_.step("handler", self.run->sites_[site].address);
   self.run->execute(handler_row(self.thread), site);
+  ++self.run->scratch_.signals_handled[self.thread];
+}
+
+// It must lie in code that was there before any probe, if the strategy says so: not in a slot.
+void ProgramRun::look_at_interrupted_pc(std::size_t thread, Address pc) {
+  if (!prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
+      std::ranges::any_of(before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
+    return;
+  note(thread, "signals-see-original-pc",
+       fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's", thread,
+                   value(pc)));
+}
+
+// The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a controlled
+// run: all of it is one step.
+void ProgramRun::fork_and_execute(std::size_t thread, std::size_t site) noexcept {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    conductor_.forked();
+    Mailbox mailbox;
+    mailbox.ticket = 1;
+    const PlacedBody& body = text_.bodies()[site];
+    ::_exit(proberace_call_body(bytes_at(body.entry), 1, 1, &mailbox) == expected_result(1) ? 0 : 1);
+  }
+  int status = 0;
+  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (child < 0 || status != 0)
+    note(thread, "fork-safe",
+         fmt::format("a forked child that executed site {} ({}) {}", site, program_.bodies[site].body,
+                     WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
+                                         : "had a wrong result"));
+}
+
+void ProgramRun::spawn_and_execute(std::size_t thread, std::size_t site) {
+  std::thread([&] { execute(spawned_row(thread), site); }).join();
 }
 
 Tally ProgramRun::of_thread(std::size_t thread, std::size_t site) const {
   Tally sum = scratch_.tallies[thread][site];
   sum += scratch_.tallies[handler_row(thread)][site];
-  return sum;
+  return sum; // threads it started are threads of their own
 }
 
 std::optional<Verdict> ProgramRun::judge_faults() const {
@@ -183,7 +288,10 @@ std::optional<Verdict> ProgramRun::judge_faults() const {
     const std::size_t thread = row % kMaxProgramThreads;
     Verdict v = broken(std::string(name(fault)),
                        fmt::format("{} on thread {}{}, site {} ({}): hit {} times", name(fault), thread,
-                                   row == thread ? "" : " in a signal handler", note.site,
+                                   row == thread                ? ""
+                                   : row == handler_row(thread) ? " in a signal handler"
+                                                                : " in a thread it started",
+                                   note.site,
                                    program_.bodies[note.site].body, note.hits));
     v.evidence =
         Json{{"thread", thread},
@@ -195,6 +303,20 @@ std::optional<Verdict> ProgramRun::judge_faults() const {
              {"expected_result", expected_result(note.ticket)},
              {"step", scratch_.noted_at[row] == 0 ? Json(nullptr) : Json(scratch_.noted_at[row] - 1)}};
     return v;
+  }
+  return std::nullopt;
+}
+
+std::optional<Verdict> ProgramRun::judge_observed() const {
+  for (std::size_t t = 0; t <= threads(); ++t) {
+    if (const Observed& o = observed_[t]; o.at != 0) {
+      Verdict v = broken(o.property, o.summary);
+      v.evidence = Json{{"thread", t}, {"step", o.at - 1}};
+      return v;
+    }
+    if (t < threads() && scratch_.signals_sent[t] != scratch_.signals_handled[t])
+      return broken("lost-signal", fmt::format("thread {} was sent {} signals and handled {}: it blocks them", t,
+                                               scratch_.signals_sent[t], scratch_.signals_handled[t]));
   }
   return std::nullopt;
 }
@@ -216,6 +338,8 @@ std::optional<Verdict> ProgramRun::judge_counts() const {
       if (hits && scratch_.threads[t] != 0 && !tally.admits(*hits - base_[t][s]))
         return wrong(s, fmt::format("thread {}", t), *hits - base_[t][s], tally);
     }
+    for (std::size_t t = 0; t < threads(); ++t)
+      all += scratch_.tallies[spawned_row(t)][s];
     const std::uint64_t hits = prober_->hits(sites_[s]) - base_.back()[s];
     if (!all.admits(hits))
       return wrong(s, "all threads", hits, all);
@@ -245,6 +369,8 @@ std::optional<Verdict> ProgramRun::judge_bytes() {
 std::optional<Verdict> ProgramRun::judge() {
   if (auto wrong = judge_faults())
     return wrong;
+  if (auto wrong = judge_observed())
+    return wrong;
   if (auto wrong = judge_counts())
     return wrong;
   for (std::size_t s = 0; s < sites_.size(); ++s) {
@@ -259,7 +385,7 @@ std::optional<Verdict> ProgramRun::judge() {
   Operations& operations = operations_.back();
   if (!armed.empty()) {
     const std::uint64_t before = operations.removed;
-    operate(ActKind::Remove, armed, operations);
+    operate(threads(), ActKind::Remove, armed);
     if (operations.removed - before != armed.size())
       return broken("removal", operations.refusal ? describe(*operations.refusal)
                                                   : "a probe that is armed was not removed");

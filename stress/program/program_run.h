@@ -17,13 +17,14 @@ namespace proberace {
 
 // In the arena's scratch: survives the process.
 struct ProgramScratch {
-  static constexpr std::size_t kRows =
-      2 * kMaxProgramThreads; // of each thread: its own, its signal handlers'
+  // Of each thread: its own, its signal handlers', that of the threads it starts.
+  static constexpr std::size_t kRows = 3 * kMaxProgramThreads;
   SiteState states[kMaxSites];
   Tally tallies[kRows][kMaxSites];
   FaultNote notes[kRows];
   std::uint32_t noted_at[kRows]; // the step of a controlled run at which the fault was seen, plus one
   pid_t threads[kMaxProgramThreads];
+  std::uint32_t signals_sent[kMaxProgramThreads], signals_handled[kMaxProgramThreads];
 };
 
 // What the threads of a program tell whoever runs them. As it is, they run free. signal-safe.
@@ -33,6 +34,8 @@ public:
   // The thread is about to take a step of the program's own.
   virtual void step(const char* /*name*/, Address /*site*/) noexcept {}
   virtual void signal_sent(pid_t /*thread*/) noexcept {}
+  // In a child that was forked: nobody controls it.
+  virtual void forked() noexcept {}
   // Taken by all threads so far.
   virtual std::uint32_t steps() const noexcept { return 0; }
 };
@@ -63,16 +66,33 @@ private:
     std::uint64_t inserted = 0, removed = 0;
     std::optional<Error> refusal{};
   };
+  // What a thread saw when it looked at a site that was clear, and what was wrong then. Its own, so that looks
+  // need no lock, which a controlled run could not see.
+  struct ClearSite {
+    std::uint64_t word = 0, hits = 0;
+    bool known = false;
+  };
+  struct Observed {
+    std::vector<ClearSite> clear{};
+    std::string property{}, summary{}; // the first thing that was wrong
+    std::uint32_t at = 0;              // and the step, plus one
+  };
 
   void apply(std::size_t thread, const Act& act) noexcept;
-  void operate(ActKind kind, std::span<const std::size_t> sites, Operations& operations);
+  void operate(std::size_t thread, ActKind kind, std::span<const std::size_t> sites);
   void execute(std::size_t row, std::size_t site) noexcept;
   void signal(std::size_t to, std::size_t site) noexcept;
+  void fork_and_execute(std::size_t thread, std::size_t site) noexcept;
+  void spawn_and_execute(std::size_t thread, std::size_t site);
+  void note(std::size_t thread, std::string property, std::string summary);
+  void look_at_interrupted_pc(std::size_t thread, Address pc);
+  void look_whether_still_clear(std::size_t thread, std::size_t site);
   static void on_signal(int, siginfo_t* info, void*);
   Status open_prober();
   void note_paths();
   std::optional<Verdict> judge_counts() const;
   std::optional<Verdict> judge_faults() const;
+  std::optional<Verdict> judge_observed() const;
   std::optional<Verdict> judge_bytes();
   Tally of_thread(std::size_t thread, std::size_t site) const;
 
@@ -88,6 +108,7 @@ private:
   bool tickets_ = false;
   std::atomic<std::uint64_t> executions_{0};
   std::vector<Worker> workers_;                  // by row
+  std::vector<Observed> observed_;     // by thread
   std::vector<Operations> operations_;           // by thread; the last: before and after a run
   std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
   std::optional<Worker::Shared> shared_, shared_in_handlers_;

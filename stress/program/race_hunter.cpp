@@ -136,8 +136,11 @@ private:
       add(report_.inserted, "inserted");
       add(report_.removed, "removed");
     }
-    if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !report_.refused)
-      report_.refused = verdict;
+    if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) {
+      report_.refusals += shrinking ? 0 : 1;
+      if (!report_.refused)
+        report_.refused = verdict;
+    }
     if (options_.progress)
       options_.progress(report_);
   }

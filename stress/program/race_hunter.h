@@ -32,6 +32,7 @@ struct RaceReport {
   std::uint64_t steps = 0;
   std::uint64_t shrinks = 0; // programs tried after it
   std::uint64_t executions = 0, must = 0, may = 0, must_not = 0, hits = 0, inserted = 0, removed = 0;
+  std::uint64_t refusals = 0;
   std::optional<Verdict> refused{}; // the first program that was
   std::optional<Race> found{};
 };

@@ -27,6 +27,10 @@ public:
     return word_.load(std::memory_order_acquire);
   } // pairs with begin, end
 
+  // Whether one operation began and ended between two reads, and nothing else was in flight.
+  static constexpr bool only_one_between(std::uint64_t before, std::uint64_t after) noexcept {
+    return quiet(before) && quiet(after) && (after & ~kArmed) - (before & ~kArmed) == kSequence;
+  }
   static constexpr bool quiet(std::uint64_t word) noexcept { return (word & kInFlightMask) == 0; }
   static constexpr bool armed(std::uint64_t word) noexcept { return (word & kArmed) != 0; }
 
