@@ -1,5 +1,6 @@
 // proberace: one program, one subcommand per file.
 #include "harness/cli/command.h"
+#include "harness/probe/plugin.h"
 
 #include <fmt/format.h>
 
@@ -28,6 +29,10 @@ int main(int argc, char** argv) {
   CLI::App app{"Races every way to put a breakpoint into a running, multithreaded program.", "proberace"};
   app.set_version_flag("--version", PROBERACE_VERSION);
   app.require_subcommand(1);
+  std::vector<std::string> plugins;
+  app.add_option("--plugin", plugins,
+                 "A shared library with strategies of yours; before the subcommand, may be repeated")
+      ->allow_extra_args(false);
   app.get_formatter()->column_width(34);
   const auto commands = proberace::all_commands();
   std::vector<std::pair<CLI::App*, Command*>> subcommands;
@@ -42,6 +47,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return bad_usage(app, error);
   }
+  for (const std::string& plugin : plugins)
+    if (const proberace::Status loaded = proberace::load_plugin(plugin); !loaded)
+      return exit_status(proberace::fail(loaded.error()));
   for (const auto& [sub, command] : subcommands)
     if (sub->parsed())
       return exit_status(command->run());

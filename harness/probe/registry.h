@@ -16,7 +16,14 @@
 #include <string>
 #include <vector>
 
+// Counts up with each change of what a plug-in sees of harness/ (plugin.h).
+#define PROBERACE_INTERFACE_SYMBOL proberace_interface_1
+extern "C" const int PROBERACE_INTERFACE_SYMBOL;
+
 namespace proberace {
+
+// The reference that makes a plug-in need it.
+[[gnu::used]] inline const int* const built_against_interface = &PROBERACE_INTERFACE_SYMBOL;
 
 class Stepper; // stepper.h
 

@@ -192,6 +192,7 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
     const Passage passage(thread);
     schedule::point("jump.inside", site->site.address);
     if (site->live.load(std::memory_order_acquire)) { // pairs with the controller's store
+      schedule::point("jump.found", site->site.address);
       count_one(thread.hits[site->index]);
       if (session->handler != nullptr && !passage.nested()) {
         registers[kPc] = value(site->site.address);

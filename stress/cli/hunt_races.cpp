@@ -42,6 +42,7 @@ Json to_json(const RaceReport& r, const std::string& strategy, const Exploration
     j["counterexample"] = Json{{"file", file},
                                {"program", to_json(r.found->program)},
                                {"schedule", text_of(r.found->explored.schedule)},
+                               {"runs", r.found->runs},
                                {"steps", r.found->explored.steps.size()},
                                {"verdict", proberace::to_json(r.found->explored.verdict)}};
   return j;
@@ -62,6 +63,8 @@ void print(const RaceReport& r, const std::string& strategy, const Exploration& 
   const Explored& explored = r.found->explored;
   fmt::print("\n{}: {}\n{}", name(explored.verdict.ending), explored.verdict.summary,
              text_of(r.found->program, explored));
+  if (r.found->runs > 1)
+    fmt::print("this was run {} in one process, each under this schedule\n", r.found->runs);
   fmt::print("again: proberace replay {}\n", file);
 }
 
@@ -123,8 +126,8 @@ Exit HuntRaces::run(const std::string& strategy, std::size_t threads, std::chron
   std::string file;
   if (report.found) {
     const auto saved =
-        save_race(out_, RaceFile{report.found->program, report.found->explored.schedule, scheduler_, seed,
-                                 proberace::to_json(report.found->explored.verdict)});
+        save_race(out_, RaceFile{report.found->program, report.found->explored.schedule, report.found->runs,
+                                 scheduler_, seed, proberace::to_json(report.found->explored.verdict)});
     if (!saved)
       return fail(saved.error());
     file = *saved;

@@ -36,7 +36,7 @@ public:
     start_nursery();
     Exploration e;
     e.scheduler = SchedulerKind::Given;
-    e.schedules = 1;
+    e.schedules = race->runs;
     e.given = race->schedule;
     Explored last;
     std::size_t reproduced = 0;

@@ -63,8 +63,8 @@ Status ProgramRun::open() {
   const bool may_nest = !prober_->promises().has(Promise::HandlersMayJump);
   shared_in_handlers_.emplace(Worker::Shared{text_, scratch_.states, tickets_ && !may_nest, executions_});
   for (std::size_t row = 0; row < ProgramScratch::kRows; ++row)
-    workers_.emplace_back(row / kMaxProgramThreads == 1 ? *shared_in_handlers_ : *shared_, scratch_.tallies[row],
-                          scratch_.notes[row], arena_.points[row]);
+    workers_.emplace_back(row / kMaxProgramThreads == 1 ? *shared_in_handlers_ : *shared_,
+                          scratch_.tallies[row], scratch_.notes[row], arena_.points[row]);
   struct sigaction action {};
   action.sa_sigaction = &ProgramRun::on_signal;
   action.sa_flags = SA_SIGINFO | SA_RESTART;
@@ -75,7 +75,7 @@ Status ProgramRun::open() {
 Status ProgramRun::open_prober() {
   const Status opened = prober_->open(target_);
   if (opened)
-    tickets_ = prober_->set_handler(&stamp_ticket, nullptr).has_value();
+    tickets_ = prober_->set_handler(&ProgramRun::on_hit, this).has_value();
   return opened;
 }
 
@@ -202,15 +202,29 @@ void ProgramRun::operate(std::size_t thread, ActKind kind, std::span<const std::
       operations.refusal = results[k].error();
     const std::uint64_t after = scratch_.states[sites[k]].read();
     const bool was_armed = SiteState::armed(before[k]);
-    const bool told_so = !results[k] && results[k].error().kind ==
-                                            (inserting ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
+    const bool told_so =
+        !results[k] && results[k].error().kind == (inserting ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
     if (SiteState::only_one_between(before[k], after) && results[k].has_value() + told_so == 1 &&
         results[k].has_value() == (was_armed == inserting))
       note(thread, "armed-state",
            fmt::format("site {} ({}) was {}, and {} it {}", sites[k], program_.bodies[sites[k]].body,
                        was_armed ? "armed" : "clear", inserting ? "inserting" : "removing",
-                       results[k] ? "succeeded" : "was told that it " + std::string(inserting ? "is" : "is not")));
+                       results[k] ? "succeeded"
+                                  : "was told that it " + std::string(inserting ? "is" : "is not")));
   }
+}
+
+// signal-safe. When remove has returned, nobody is in the hit handler for the site or comes to it: its owner
+// may let what it needs go (prober.h, set_handler).
+void ProgramRun::on_hit(Hit& hit, void* raw) {
+  auto& run = *static_cast<ProgramRun*>(raw);
+  stamp_ticket(hit, nullptr);
+  for (std::size_t s = 0; s < run.sites_.size(); ++s)
+    if (run.sites_[s].address == hit.site.address) {
+      const std::uint64_t word = run.scratch_.states[s].read();
+      if (SiteState::quiet(word) && !SiteState::armed(word))
+        run.handled_after_removal_.store(true, std::memory_order_relaxed); // read when the threads have ended
+    }
 }
 
 // sigqueue(3) to one thread: a real-time signal is queued, so that none gets lost.
@@ -244,12 +258,12 @@ void ProgramRun::look_at_interrupted_pc(std::size_t thread, Address pc) {
       std::ranges::any_of(before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
     return;
   note(thread, "signals-see-original-pc",
-       fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's", thread,
-                   value(pc)));
+       fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's",
+                   thread, value(pc)));
 }
 
-// The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a controlled
-// run: all of it is one step.
+// The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a
+// controlled run: all of it is one step.
 void ProgramRun::fork_and_execute(std::size_t thread, std::size_t site) noexcept {
   const pid_t child = ::fork();
   if (child == 0) {
@@ -291,8 +305,7 @@ std::optional<Verdict> ProgramRun::judge_faults() const {
                                    row == thread                ? ""
                                    : row == handler_row(thread) ? " in a signal handler"
                                                                 : " in a thread it started",
-                                   note.site,
-                                   program_.bodies[note.site].body, note.hits));
+                                   note.site, program_.bodies[note.site].body, note.hits));
     v.evidence =
         Json{{"thread", thread},
              {"in_signal_handler", row != thread},
@@ -315,13 +328,16 @@ std::optional<Verdict> ProgramRun::judge_observed() const {
       return v;
     }
     if (t < threads() && scratch_.signals_sent[t] != scratch_.signals_handled[t])
-      return broken("lost-signal", fmt::format("thread {} was sent {} signals and handled {}: it blocks them", t,
-                                               scratch_.signals_sent[t], scratch_.signals_handled[t]));
+      return broken("lost-signal", fmt::format("thread {} was sent {} signals and handled {}: it blocks them",
+                                               t, scratch_.signals_sent[t], scratch_.signals_handled[t]));
   }
   return std::nullopt;
 }
 
 std::optional<Verdict> ProgramRun::judge_counts() const {
+  if (handled_after_removal_.load(std::memory_order_relaxed)) // no thread runs
+    return broken("handled-after-removal",
+                  "the hit handler was called for a site whose removal had returned");
   const auto wrong = [&](std::size_t site, const std::string& whose, std::uint64_t hits, const Tally& tally) {
     Verdict v = broken(std::string(name(Fault::WrongCount)),
                        fmt::format("site {} ({}), {}: {} hits, where {} must and {} may have counted", site,

@@ -66,8 +66,8 @@ private:
     std::uint64_t inserted = 0, removed = 0;
     std::optional<Error> refusal{};
   };
-  // What a thread saw when it looked at a site that was clear, and what was wrong then. Its own, so that looks
-  // need no lock, which a controlled run could not see.
+  // What a thread saw when it looked at a site that was clear, and what was wrong then. Its own, so that
+  // looks need no lock, which a controlled run could not see.
   struct ClearSite {
     std::uint64_t word = 0, hits = 0;
     bool known = false;
@@ -88,6 +88,7 @@ private:
   void look_at_interrupted_pc(std::size_t thread, Address pc);
   void look_whether_still_clear(std::size_t thread, std::size_t site);
   static void on_signal(int, siginfo_t* info, void*);
+  static void on_hit(Hit& hit, void* run);
   Status open_prober();
   void note_paths();
   std::optional<Verdict> judge_counts() const;
@@ -108,13 +109,14 @@ private:
   bool tickets_ = false;
   std::atomic<std::uint64_t> executions_{0};
   std::vector<Worker> workers_;                  // by row
-  std::vector<Observed> observed_;     // by thread
+  std::vector<Observed> observed_;               // by thread
   std::vector<Operations> operations_;           // by thread; the last: before and after a run
   std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
   std::optional<Worker::Shared> shared_, shared_in_handlers_;
   Tally all_;
   std::uint64_t hits_ = 0;
   PathCounts paths_{};
+  std::atomic<bool> handled_after_removal_{false};
 };
 
 } // namespace proberace

@@ -80,7 +80,7 @@ TEST(RaceFile, IsWrittenWholeAndNeverOver) {
   const Folder folder;
   const Program program = *program_from(Json::parse(
       R"({"strategy": "poke+in-place", "bodies": ["mov@0"], "armed": [0], "threads": [["x0"], ["x0"]]})"));
-  const RaceFile race{program, {{3, 1}}, "pct", 7, Json{{"ending", "broken"}, {"property", "lost-hit"}}};
+  const RaceFile race{program, {{3, 1}}, 2, "pct", 7, Json{{"ending", "broken"}, {"property", "lost-hit"}}};
   const auto first = save_race(folder.path(), race);
   const auto second = save_race(folder.path(), race);
   ASSERT_TRUE(first && second);
@@ -89,6 +89,7 @@ TEST(RaceFile, IsWrittenWholeAndNeverOver) {
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->program, program);
   EXPECT_EQ(read->schedule, race.schedule);
+  EXPECT_EQ(read->runs, 2U);
   EXPECT_EQ(read->seed, 7U);
   EXPECT_EQ(read->verdict.at("property"), "lost-hit");
 }

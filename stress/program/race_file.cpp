@@ -31,13 +31,10 @@ std::unexpected<Error> bad(const std::string& path, const std::string& why) {
 } // namespace
 
 std::expected<std::string, Error> save_race(const std::string& directory, const RaceFile& race) {
-  const Json json{{"schema", kSchema},
-                  {"program", to_json(race.program)},
-                  {"schedule", text_of(race.schedule)},
-                  {"scheduler", race.scheduler},
-                  {"seed", race.seed},
-                  {"verdict", race.verdict},
-                  {"provenance", provenance()}};
+  const Json json{
+      {"schema", kSchema},       {"program", to_json(race.program)}, {"schedule", text_of(race.schedule)},
+      {"runs", race.runs},       {"scheduler", race.scheduler},      {"seed", race.seed},
+      {"verdict", race.verdict}, {"provenance", provenance()}};
   std::error_code ignored; // the file cannot be created then, and that is said
   std::filesystem::create_directories(directory, ignored);
   std::string path = fmt::format("{}/{}.race", directory, file_name(race));
@@ -66,7 +63,12 @@ std::expected<RaceFile, Error> load_race(const std::string& path) {
   const auto schedule = schedule_from(json["schedule"].get<std::string>());
   if (!schedule)
     return bad(path, schedule.error().message);
-  RaceFile race{*program, *schedule, {}, 0, json.value("verdict", Json::object())};
+  RaceFile race{*program, *schedule, 1, {}, 0, json.value("verdict", Json::object())};
+  if (json.contains("runs")) {
+    if (!json["runs"].is_number_unsigned() || json["runs"] == 0)
+      return bad(path, "\"runs\" is no number above 0");
+    race.runs = json["runs"];
+  }
   if (json.contains("scheduler") && json["scheduler"].is_string())
     race.scheduler = json["scheduler"];
   if (json.contains("seed") && json["seed"].is_number_unsigned())

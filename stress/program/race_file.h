@@ -8,6 +8,7 @@ namespace proberace {
 struct RaceFile {
   Program program;
   schedule::Schedule schedule{};
+  std::size_t runs = 1;   // of the program in one process, each under the schedule
   std::string scheduler;  // that found it
   std::uint64_t seed = 0; // of the hunt
   Json verdict;

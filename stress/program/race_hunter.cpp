@@ -16,6 +16,9 @@ constexpr std::size_t kMostPreemptions = 4;
 constexpr std::size_t kSchedulesPerBound = 5'000; // when looking for fewer preemptions
 constexpr std::size_t kSchedulesPerShrink = 100;  // of a smaller program, after the way the larger one took
 
+constexpr std::uint64_t kFreshTries = 50;
+constexpr std::size_t kMostRuns = 2; // what one leaves behind, the next may take
+
 const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
 
 // Programs that say the same with less, which RapidCheck's shrinking does not come upon: a probe armed before
@@ -86,9 +89,15 @@ private:
     note(explored, shrinking);
     if (!wanted(explored.verdict))
       return;
+    // Earlier schedules of the same process may have left something behind that it took (a slot filled
+    // already). What counts is what a process of its own does; but what does not recur there is better than
+    // nothing.
+    Race race{program, std::move(explored)};
+    if (!recurs(race, race.explored.schedule) && !breaks_afresh(race) && shrinking)
+      return;
     if (!shrinking)
       shrink_until_ = Clock::now() + std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
-    report_.found = Race{program, std::move(explored)};
+    report_.found = std::move(race);
     RC_FAIL("broken");
   }
 
@@ -151,8 +160,9 @@ private:
       for (Program& program : plainer(report_.found->program)) {
         Explored explored = try_smaller(program);
         note(explored, true);
-        if (wanted(explored.verdict)) {
-          report_.found = Race{std::move(program), std::move(explored)};
+        Race race{std::move(program), std::move(explored)};
+        if (wanted(race.explored.verdict) && (recurs(race, race.explored.schedule) || breaks_afresh(race))) {
+          report_.found = std::move(race);
           better = true;
           break;
         }
@@ -168,25 +178,38 @@ private:
     e.schedules = kSchedulesPerBound;
     for (e.preemptions = 0; e.preemptions <= kMostPreemptions; ++e.preemptions) {
       const Explored explored = explore(race.program, e);
-      if (wanted(explored.verdict) && take_if_it_recurs(race, explored.schedule))
+      if (wanted(explored.verdict) && recurs(race, explored.schedule))
         return;
     }
-    if (take_if_it_recurs(race, race.explored.schedule))
+    if (recurs(race, race.explored.schedule))
       without_switches(race);
   }
 
-  // Earlier schedules of the same process may have left something behind (a slot filled already): what counts
-  // is what a process of its own does.
-  bool take_if_it_recurs(Race& race, const schedule::Schedule& given) const {
+  // Whether a process of its own breaks under this schedule, run once or again; what it did is then the
+  // race's.
+  bool recurs(Race& race, const schedule::Schedule& given) const {
     Exploration e;
     e.scheduler = SchedulerKind::Given;
-    e.schedules = 1;
     e.given = given;
-    Explored explored = explore(race.program, e);
-    if (!wanted(explored.verdict))
-      return false;
-    race.explored = std::move(explored);
-    return true;
+    for (e.schedules = 1; e.schedules <= kMostRuns; ++e.schedules)
+      if (Explored explored = explore(race.program, e); wanted(explored.verdict)) {
+        race.explored = std::move(explored);
+        race.runs = race.explored.schedules;
+        return true;
+      }
+    return false;
+  }
+
+  // Whether it breaks as the first schedule of a process, under some schedule; what it did is then the
+  // race's.
+  bool breaks_afresh(Race& race) const {
+    Exploration e;
+    e.scheduler = SchedulerKind::Random;
+    e.schedules = 1;
+    for (e.seed = options_.seed; e.seed < options_.seed + kFreshTries; ++e.seed)
+      if (const Explored explored = explore(race.program, e); wanted(explored.verdict))
+        return recurs(race, explored.schedule);
+    return false;
   }
 
   void without_switches(Race& race) const {
@@ -195,7 +218,7 @@ private:
         continue;
       schedule::Schedule fewer = race.explored.schedule;
       fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
-      (void)take_if_it_recurs(race, fewer);
+      (void)recurs(race, fewer);
     }
   }
 

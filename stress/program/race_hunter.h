@@ -22,6 +22,7 @@ struct RaceHuntOptions {
 struct Race {
   Program program; // the smallest found
   Explored explored;
+  std::size_t runs = 1; // of it in one process, each under the schedule, until it breaks
 };
 
 struct RaceReport {

@@ -1,0 +1,18 @@
+// Strategies built outside the tree: shared libraries that register themselves when they are loaded, as those
+// inside do (registry.h).
+//
+// Which interface one was built against shows in a symbol that registry.h makes it need: the dynamic linker
+// refuses another one before a line of it runs.
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <string>
+
+namespace proberace {
+
+// Precondition: the process is single-threaded and has no cells yet. BadInput, in one line, for what cannot
+// be loaded, or was built against another interface. What was loaded stays.
+Status load_plugin(const std::string& path);
+
+} // namespace proberace

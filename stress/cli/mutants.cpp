@@ -1,0 +1,217 @@
+// proberace mutants: builds each seeded bug (stress/mutants/) and hunts it, as it would hunt in any strategy.
+#include "harness/cell/verdict.h"
+#include "harness/cli/command.h"
+#include "harness/cli/progress.h"
+#include "harness/cli/table.h"
+#include "stress/cli/shell.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fstream>
+#include <mutex>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::string_view kNotObservable = "not-observable";
+constexpr int kReplays = 20;
+
+struct Mutant {
+  std::string name;
+  std::string hazards, strategy, expected; // of the patch's head
+};
+
+struct Hunted {
+  std::string verdict; // caught, missed, not observable, does not build
+  std::string property{}, summary{}, file{};
+  std::uint64_t schedules = 0;
+  std::size_t steps = 0;
+  int replayed = 0;
+  double seconds = 0;
+};
+
+std::vector<Mutant> all_mutants() {
+  std::vector<Mutant> mutants;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(PROBERACE_MUTANTS, none)) {
+    if (entry.path().extension() != ".patch")
+      continue;
+    Mutant m{entry.path().stem().string(), {}, {}, {}};
+    std::ifstream in(entry.path());
+    for (std::string line; std::getline(in, line) && !line.starts_with("--- ");)
+      for (const auto& [key, value] :
+           {std::pair{"Hazards: ", &m.hazards}, std::pair{"Strategy: ", &m.strategy},
+            std::pair{"Expected: ", &m.expected}})
+        if (line.starts_with(key))
+          *value = line.substr(std::string_view(key).size());
+    mutants.push_back(std::move(m));
+  }
+  std::ranges::sort(mutants, {}, &Mutant::name);
+  return mutants;
+}
+
+class Mutants final : public Command {
+public:
+  std::string name() const override { return "mutants"; }
+  std::string summary() const override { return "Hunt seeded bugs, to know what the hunter is worth"; }
+  std::string example() const override { return "proberace mutants --only no-quiescence"; }
+
+  void declare(CLI::App& app) override {
+    app.add_option("--only", only_, "Only this one; may be repeated");
+    app.add_option("--scheduler", scheduler_, "random, pct, exhaustive")->capture_default_str();
+    app.add_option("--budget", budget_ms_, "How long to hunt each")->transform(duration_in_milliseconds());
+    app.add_option("--jobs", jobs_, "Hunts at once, each on a processor of its own")
+        ->check(CLI::Range(1, 1024));
+    app.add_option("--seed", seed_, "Of the hunts")->capture_default_str();
+    app.add_option("--out", out_, "The folder for the counterexamples' files")->capture_default_str();
+    app.add_flag("--json", json_, "Print JSON");
+  }
+
+  Exit run() override {
+    std::vector<Mutant> mutants = all_mutants();
+    if (mutants.empty())
+      return fail(Error{ErrorKind::MachineLacks,
+                        {},
+                        "the mutants' patches and build folder are not here: run it "
+                        "where the program was built"});
+    for (const std::string& wanted : only_)
+      if (std::ranges::find(mutants, wanted, &Mutant::name) == mutants.end())
+        return fail(Error{
+            ErrorKind::BadInput, {}, fmt::format("no mutant is called '{}': see stress/mutants", wanted)});
+    if (!only_.empty())
+      std::erase_if(mutants,
+                    [&](const Mutant& m) { return std::ranges::find(only_, m.name) == only_.end(); });
+    build(mutants);
+    const std::vector<Hunted> hunted = hunt_all(mutants);
+    report(mutants, hunted);
+    const bool missed = std::ranges::any_of(
+        hunted, [](const Hunted& h) { return h.verdict != "caught" && h.verdict != kNotObservable; });
+    return missed ? Exit::Counterexample : Exit::Held;
+  }
+
+private:
+  // All at once, so that the build tool keeps every processor busy; what fails is seen when it is run.
+  void build(const std::vector<Mutant>& mutants) {
+    progress_.show(fmt::format("building {} mutants", mutants.size()));
+    std::vector<std::string> targets;
+    for (const Mutant& m : mutants)
+      targets.push_back("mutant-" + m.name);
+    run_shell(
+        fmt::format("cmake --build {} --target {} -- -k 0 2>&1", PROBERACE_BUILD, fmt::join(targets, " ")));
+  }
+
+  std::vector<Hunted> hunt_all(const std::vector<Mutant>& mutants) {
+    std::vector<Hunted> hunted(mutants.size());
+    std::atomic<std::size_t> next{0};
+    std::size_t done = 0;
+    std::mutex mutex; // guards done and the progress line
+    const auto work = [&](unsigned processor) {
+      for (std::size_t i = next.fetch_add(1); i < mutants.size(); i = next.fetch_add(1)) {
+        hunted[i] = hunt_one(mutants[i], processor);
+        const std::lock_guard lock(mutex);
+        progress_.show(fmt::format("{} of {} mutants", ++done, mutants.size()));
+      }
+    };
+    const unsigned jobs = jobs_ != 0 ? jobs_ : std::max(1U, std::thread::hardware_concurrency());
+    std::vector<std::thread> threads;
+    for (unsigned j = 0; j < jobs; ++j)
+      threads.emplace_back(work, j % std::max(1U, std::thread::hardware_concurrency()));
+    for (std::thread& t : threads)
+      t.join();
+    return hunted;
+  }
+
+  Hunted hunt_one(const Mutant& mutant, unsigned processor) const {
+    const auto began = std::chrono::steady_clock::now();
+    const std::string program = fmt::format("{}/mutants/mutant-{}", PROBERACE_BUILD, mutant.name);
+    if (!std::filesystem::exists(program))
+      return {"does not build",
+              {},
+              fmt::format("cmake --build {} --target mutant-{} says why", PROBERACE_BUILD, mutant.name)};
+    const std::string on = fmt::format("taskset -c {} {}", processor, program);
+    const Outcome o = run_shell(fmt::format(
+        "{} hunt --strategy '{}' --scheduler {} --seed {} --budget {}ms --per-program {} --json --out {} "
+        "2>/dev/null",
+        on, mutant.strategy, scheduler_, seed_, budget_ms_, kSchedulesPerProgram, folder_of(mutant)));
+    const Json hunt = Json::parse(o.out, nullptr, false);
+    Hunted h{"missed"};
+    if (hunt.is_object()) {
+      h.schedules = hunt.value("schedules", std::uint64_t{0});
+      if (const Json found = hunt.value("counterexample", Json()); found.is_object()) {
+        const Json& verdict = found.at("verdict");
+        h.verdict = "caught";
+        h.property = verdict.value("property", std::string());
+        if (h.property.empty())
+          h.property = verdict.value("ending", std::string());
+        h.summary = verdict.value("summary", std::string());
+        h.file = found.at("file");
+        h.steps = found.at("steps");
+        const Outcome again =
+            run_shell(fmt::format("{} replay '{}' --times {} --json 2>/dev/null", on, h.file, kReplays));
+        h.replayed = Json::parse(again.out, nullptr, false).value("reproduced", 0);
+      }
+    }
+    if (h.verdict == "missed" && mutant.expected == kNotObservable)
+      h.verdict = kNotObservable;
+    h.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    return h;
+  }
+
+  std::string folder_of(const Mutant& mutant) const { return fmt::format("{}/{}", out_, mutant.name); }
+
+  void report(const std::vector<Mutant>& mutants, const std::vector<Hunted>& hunted) const {
+    Json rows = Json::array();
+    Table table(
+        {"mutant", "hazards", "strategy", "verdict", "by", "schedules", "steps", "replayed", "seconds"},
+        {false, false, false, false, false, true, true, true, true});
+    for (std::size_t i = 0; i < mutants.size(); ++i) {
+      const Mutant& m = mutants[i];
+      const Hunted& h = hunted[i];
+      const bool caught = h.verdict == "caught";
+      table.add({m.name, m.hazards, m.strategy, h.verdict, h.property, std::to_string(h.schedules),
+                 caught ? std::to_string(h.steps) : "",
+                 caught ? fmt::format("{}/{}", h.replayed, kReplays) : "", fmt::format("{:.1f}", h.seconds)});
+      rows.push_back(Json{{"mutant", m.name},
+                          {"hazards", m.hazards},
+                          {"strategy", m.strategy},
+                          {"scheduler", scheduler_},
+                          {"seed", seed_},
+                          {"verdict", h.verdict},
+                          {"property", h.property},
+                          {"summary", h.summary},
+                          {"schedules", h.schedules},
+                          {"steps", h.steps},
+                          {"replayed", h.replayed},
+                          {"replays", kReplays},
+                          {"seconds", h.seconds},
+                          {"file", h.file}});
+    }
+    if (json_)
+      fmt::print("{}\n", Json{{"schema", "proberace/mutants/1"}, {"rows", std::move(rows)}}.dump(2));
+    else
+      fmt::print("{}", table.text());
+  }
+
+  static constexpr int kSchedulesPerProgram = 200;
+
+  std::vector<std::string> only_;
+  std::string scheduler_ = "random";
+  std::string out_ = std::string(PROBERACE_BUILD) + "/mutants/races";
+  long budget_ms_ = 20'000;
+  unsigned jobs_ = 0;
+  std::uint64_t seed_ = 1;
+  bool json_ = false;
+  Progress progress_;
+};
+
+const bool registered = register_command([] { return std::make_unique<Mutants>(); });
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,117 @@
+// A strategy built outside the tree, as README shows it: installed headers, CMake package, program.
+#include "harness/cell/verdict.h"
+#include "stress/cli/shell.h"
+
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+std::string text_of(const std::string& file) {
+  std::ifstream in(file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// README's example of a stepper, the code block that has `word` in it.
+std::string example_with(const std::string& word) {
+  const std::string readme = text_of(PROBERACE_SOURCE "/README.md");
+  constexpr std::string_view kFence = "```c++\n";
+  for (std::size_t at = readme.find(kFence); at != std::string::npos; at = readme.find(kFence, at + 1)) {
+    const std::size_t begin = at + kFence.size();
+    const std::string code = readme.substr(begin, readme.find("```", begin) - begin);
+    if (code.find(word) != std::string::npos)
+      return code;
+  }
+  return {};
+}
+
+class PlugIn : public testing::Test {
+protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / fmt::format("proberace-plugin-{}", ::getpid());
+    std::filesystem::create_directories(folder_);
+    installed_ = folder_.string() + "/installed";
+    const Outcome o =
+        run_shell(fmt::format("cmake --install {} --prefix {} 2>&1", PROBERACE_BUILD, installed_));
+    ASSERT_EQ(o.status, 0) << o.out;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name) << text;
+  }
+  Outcome installed_run(const std::string& arguments, const char* errors = "2>&1") const {
+    return run_shell(
+        fmt::format("cd {} && installed/bin/proberace {} {}", folder_.string(), arguments, errors));
+  }
+
+  std::filesystem::path folder_;
+  std::string installed_;
+};
+
+} // namespace
+
+TEST_F(PlugIn, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
+  write("mine.cpp", example_with("OneSlot"));
+  write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(mine LANGUAGES CXX)\n"
+                          "find_package(proberace REQUIRED)\nadd_library(mine MODULE mine.cpp)\n"
+                          "target_link_libraries(mine PRIVATE proberace::plugin)\n");
+  const Outcome built =
+      run_shell(fmt::format("cd {} && cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH={} 2>&1 && "
+                            "cmake --build build 2>&1",
+                            folder_.string(), installed_));
+  ASSERT_EQ(built.status, 0) << built.out;
+
+  const Outcome list = installed_run("--plugin build/libmine.so list");
+  EXPECT_EQ(list.status, 0) << list.out;
+  EXPECT_NE(list.out.find("one slot for all"), std::string::npos) << list.out;
+
+  const Outcome hunt =
+      installed_run("--plugin build/libmine.so hunt --strategy poke+one-slot --scheduler random "
+                    "--seed 1 --budget 60s --json",
+                    "2>/dev/null");
+  EXPECT_EQ(hunt.status, 1) << hunt.out;
+  const Json report = Json::parse(hunt.out, nullptr, false);
+  ASSERT_TRUE(report.is_object() && report.value("counterexample", Json()).is_object()) << hunt.out;
+  const std::string file = report["counterexample"]["file"];
+  const Outcome replay = installed_run("--plugin build/libmine.so replay --times 20 " + file, "2>/dev/null");
+  EXPECT_EQ(replay.status, 1) << replay.out;
+  EXPECT_NE(replay.out.find("one-slot.filled"), std::string::npos) << replay.out; // its own points are steps
+  EXPECT_NE(replay.out.find("reproduced 20 of 20 times"), std::string::npos) << replay.out;
+  EXPECT_EQ(installed_run("replay " + file).status, 2); // without the plug-in there is no such strategy
+}
+
+TEST_F(PlugIn, WhatCannotBeUsedIsRefusedInOneLine) {
+  const auto refused = [&](const std::string& plugin, const std::string& words) {
+    const Outcome o = installed_run(fmt::format("--plugin {} list", plugin));
+    EXPECT_EQ(o.status, 2) << o.out;
+    EXPECT_EQ(std::count(o.out.begin(), o.out.end(), '\n'), 1) << o.out;
+    EXPECT_NE(o.out.find(words), std::string::npos) << o.out;
+  };
+  const auto compile = [&](const std::string& name) {
+    const Outcome o =
+        run_shell(fmt::format("cd {0} && c++ -std=c++23 -shared -fPIC -I{1}/include/proberace -o lib{2}.so "
+                              "{2}.cpp 2>&1",
+                              folder_.string(), installed_, name));
+    ASSERT_EQ(o.status, 0) << o.out;
+  };
+  refused("nowhere.so", "cannot load the plug-in");
+  write("empty.cpp", "int nothing;\n");
+  compile("empty");
+  refused("libempty.so", "registers no strategy");
+  const std::string header = installed_ + "/include/proberace/harness/probe/registry.h";
+  std::string text = text_of(header);
+  const std::size_t version = text.find("proberace_interface_1");
+  ASSERT_NE(version, std::string::npos);
+  std::ofstream(header) << text.replace(version, 21, "proberace_interface_0");
+  write("old.cpp", example_with("OneSlot"));
+  compile("old");
+  refused("libold.so", "built against another interface");
+}
+
+} // namespace proberace
