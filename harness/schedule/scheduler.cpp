@@ -27,8 +27,9 @@ using Doing = Task::Doing;
 
 State* the_state = nullptr;
 Chooser* the_chooser = nullptr; // of the schedule that runs; null between schedules
-bool recording = false; // steps are noted
+bool recording = false;         // steps are noted
 bool stopping = false;
+std::uint64_t begun = 0; // schedules
 // Initial-exec: reached from signal handlers.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Task* t_task = nullptr;
 
@@ -212,6 +213,7 @@ void Scheduler::begin(Chooser& chooser) noexcept {
     task.site = {};
     task.signal_sent.store(false, std::memory_order_relaxed);
   }
+  ++begun;
   recording = true;
   the_chooser = &chooser;
   choose_and_go_on(state_, state_.tasks[0]);
@@ -230,18 +232,19 @@ void Scheduler::finish() noexcept {
 
 bool Scheduler::idle(std::size_t task) noexcept {
   Task& me = state_.tasks[task];
-  if (t_task == nullptr) { // its first call
+  const std::uint64_t ended = begun; // the schedule whose part of this task has ended
+  if (t_task == nullptr) {           // its first call
     t_task = &me;
     me.doing = Doing::Idle;
     me.at = "idle";
     const SignalsHeld held;
-    me.thread.store(current_thread(), std::memory_order_release); // pairs with begin
+    me.thread.store(current_thread(), std::memory_order_release); // pairs with gather
     sleep_until_turn(me);
   } else {
     me.signal_sent.store(false, std::memory_order_relaxed); // one task runs at a time
     reach(me, "end", {}, Doing::Idle);
   }
-  while (me.doing == Doing::Idle && !stopping) { // chosen to take a signal, which it has
+  while (begun == ended && !stopping) { // chosen to take a signal, which it has
     me.signal_sent.store(false, std::memory_order_relaxed);
     reach(me, "end", {}, Doing::Idle);
   }

@@ -133,21 +133,27 @@ TEST(Scheduler, ATaskThatIdlesTakesASignalWhenItIsChosen) {
   struct sigaction before {};
   ::sigaction(SIGUSR1, &action, &before);
   std::atomic<pid_t> other{0};
+  int times = 0; // the other's part ran
   Runs runs({[&] {
                point("send");
                ::tgkill(::getpid(), other.load(), SIGUSR1);
                signal_sent(other.load());
                point("sent");
              },
-             [&] { other = ::gettid(); }});
+             [&] {
+               other = ::gettid();
+               ++times;
+             }});
   const Schedule other_first{{0, 1}};
   Following following(other_first);
   runs.run(following); // from here on its thread is known
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     taken = 0;
     RandomWalk random(seed);
+    times = 0;
     runs.run(random);
     EXPECT_EQ(taken.load(), 1) << seed;
+    EXPECT_EQ(times, 1) << seed; // a handler that passes points does not begin it again
   }
   ::sigaction(SIGUSR1, &before, nullptr);
 }
