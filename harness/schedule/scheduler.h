@@ -29,8 +29,8 @@ public:
   // By the conductor, at the end of its part. Returns when all tasks idle.
   void finish() noexcept;
 
-  // What the conductor does between schedules, while it has one of these: the others idle, and only take what is
-  // sent to them. No step is noted.
+  // What the conductor does between schedules, while it has one of these: the others idle, and only take what
+  // is sent to them. No step is noted.
   class Aside {
   public:
     explicit Aside(Scheduler& scheduler) noexcept;

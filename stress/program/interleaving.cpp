@@ -38,8 +38,8 @@ std::string text_of_program(const Program& p) {
       acts.push_back(text_of(act));
     text += fmt::format("\n  thread {}: {}", t, fmt::join(acts, " "));
   }
-  return text +
-         "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B, f forks, t starts a thread)\n";
+  return text + "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B, f "
+                "forks, t starts a thread)\n";
 }
 
 } // namespace

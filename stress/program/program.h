@@ -39,8 +39,8 @@ Json to_json(const Program& program);
 std::expected<Program, Error> program_from(const Json& json);
 // For RapidCheck's report, and people: one line.
 std::ostream& operator<<(std::ostream& out, const Program& program);
-// "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0, "f0" forks,
-// "t0" starts a thread.
+// "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0, "f0"
+// forks, "t0" starts a thread.
 std::string text_of(const Act& act);
 
 } // namespace proberace
