@@ -122,10 +122,16 @@ std::string spell(const std::string& transport, const std::string& armer, const 
 
 // Calls f(spelling, transport, armer, stepper) for every combination that works.
 template <typename F> void for_each_combination(F&& f) {
+  std::map<std::string, std::unique_ptr<Armer>> armers;
+  for (const auto& [name, entry] : tables().armers)
+    armers[name] = entry.factory();
+  std::map<std::string, std::unique_ptr<Stepper>> steppers;
+  for (const auto& [name, entry] : tables().steppers)
+    steppers[name] = entry.factory();
   for (const auto& [transport, how] : tables().transports)
-    for (const auto& [armer, armer_entry] : tables().armers)
-      for (const auto& [stepper, stepper_entry] : tables().steppers)
-        if (!how.factory.pairing || how.factory.pairing(*armer_entry.factory(), *stepper_entry.factory()))
+    for (const auto& [armer, an_armer] : armers)
+      for (const auto& [stepper, a_stepper] : steppers)
+        if (!how.factory.pairing || how.factory.pairing(*an_armer, *a_stepper))
           f(spell(transport, armer, stepper), transport, armer, stepper);
 }
 
