@@ -1,25 +1,17 @@
 // Schedule points: named places in strategies and transports where a controlled run may let another thread go
 // first. An ordinary build has none of it: every function here is empty, and the hit path's disassembly the
-// same as without. The names are those of the steps in the protocols' models.
+// same as without.
 //
 // Only what is compiled twice (harness/trap, harness/ptrace, strategies, plug-ins) may include this file, and
 // only from .cpp files: a header's inline function would mean two things in one program.
 #pragma once
 
-#include "harness/base/address.h"
+#include "harness/schedule/control.h"
 
 #include <mutex>
 #include <sched.h>
 
 namespace proberace::schedule {
-
-namespace detail {
-// scheduler.cpp. signal-safe; nothing on a thread that no controlled run knows.
-void pass(const char* step, Address site) noexcept;
-bool wait(const char* step, Address site) noexcept;
-void signalled(int thread) noexcept;
-bool holds_back(int thread) noexcept;
-} // namespace detail
 
 #ifdef PROBERACE_SCHEDULED
 inline namespace scheduled {

@@ -3,6 +3,7 @@
 #include "harness/base/raw_syscall.h"
 #include "harness/base/signal_action.h"
 #include "harness/base/threads.h"
+#include "harness/schedule/control.h"
 
 #include <algorithm>
 #include <csignal>
@@ -11,14 +12,6 @@
 #include <unistd.h>
 
 namespace proberace::schedule {
-
-// What point.h calls.
-namespace detail {
-void pass(const char* step, Address site) noexcept;
-bool wait(const char* step, Address site) noexcept;
-void signalled(int thread) noexcept;
-bool holds_back(int thread) noexcept;
-} // namespace detail
 
 namespace {
 

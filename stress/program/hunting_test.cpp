@@ -2,6 +2,7 @@
 #include "harness/cell/verdict.h"
 #include "stress/cli/shell.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -40,6 +41,9 @@ protected:
     const Json replay = Json::parse(again.out, nullptr, false);
     EXPECT_EQ(replay.value("reproduced", -1), times) << again.out;
     EXPECT_EQ(replay.at("steps").size(), report.at("counterexample").at("steps")) << again.out;
+    points_.clear();
+    for (const Json& step : replay.at("steps"))
+      points_.push_back(step.at("point"));
     table_ = run("replay " + file, "2>/dev/null").out;
     EXPECT_NE(table_.find("<-- "), std::string::npos) << table_;
     return report;
@@ -47,6 +51,7 @@ protected:
 
   std::filesystem::path folder_;
   std::string table_;
+  std::vector<std::string> points_; // of the replay, in its order
 };
 
 } // namespace
@@ -64,8 +69,10 @@ TEST_F(Hunting, H21_InPlaceTrapsAgainOnItsOwnSite) {
 
 TEST_F(Hunting, H25_ASignalHandlersHitOverwritesTheOnlySlotOfAThread) {
   find_and_replay("poke+tls-slot", "crashed", 20);
-  EXPECT_NE(table_.find("handler"), std::string::npos) << table_;
-  EXPECT_NE(table_.find("tls.copy"), std::string::npos) << table_;
+  // The slot is filled, a signal's handler runs, and fills it again. (The table's legend has the word, too.)
+  const auto filled = std::ranges::find(points_, "tls.copy");
+  const auto handler = std::find(filled, points_.end(), "handler");
+  EXPECT_NE(std::find(handler, points_.end(), "tls.copy"), points_.end()) << table_;
 }
 
 TEST_F(Hunting, WhatIsExactHoldsUnderEveryScheduler) {

@@ -46,17 +46,17 @@ ProgramRun::ProgramRun(const Program& program, Arena& arena, ProgramScratch& scr
 
 Status ProgramRun::open() {
   text_.declare(target_);
-  for (const PlacedBody& body : text_.bodies()) {
-    const auto site = target_.site_at(body.site);
-    if (!site)
-      return std::unexpected(site.error());
-    sites_.push_back(*site);
-  }
+  std::vector<Address> addresses;
+  for (const PlacedBody& body : text_.bodies())
+    addresses.push_back(body.site);
+  auto sites = open_with_sites(*prober_, target_, addresses);
+  if (!sites)
+    return std::unexpected(sites.error());
+  sites_ = std::move(*sites);
+  take_handler();
   operations_.resize(threads() + 1);
   observed_.resize(threads() + 1);
   base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
-  if (const Status opened = open_prober(); !opened)
-    return opened;
   shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_});
   // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the
   // hit handler is not called for (prober.h): only the counts judge it.
@@ -72,11 +72,8 @@ Status ProgramRun::open() {
   return {};
 }
 
-Status ProgramRun::open_prober() {
-  const Status opened = prober_->open(target_);
-  if (opened)
-    tickets_ = prober_->set_handler(&ProgramRun::on_hit, this).has_value();
-  return opened;
+void ProgramRun::take_handler() {
+  tickets_ = prober_->set_handler(&ProgramRun::on_hit, this).has_value();
 }
 
 Status ProgramRun::begin() {
@@ -84,8 +81,9 @@ Status ProgramRun::begin() {
     note_paths();
     if (const Status closed = prober_->close(); !closed)
       return closed;
-    if (const Status opened = open_prober(); !opened)
+    if (const Status opened = prober_->open(target_); !opened)
       return opened;
+    take_handler();
   }
   for (auto& row : scratch_.tallies)
     std::fill_n(row, sites_.size(), Tally{});
@@ -308,7 +306,7 @@ std::optional<Verdict> ProgramRun::judge_faults() const {
                                    note.site, program_.bodies[note.site].body, note.hits));
     v.evidence =
         Json{{"thread", thread},
-             {"in_signal_handler", row != thread},
+             {"in_signal_handler", row == handler_row(thread)},
              {"site", note.site},
              {"execution", note.ticket},
              {"hits", note.hits},

@@ -56,7 +56,6 @@ public:
   // After the last run.
   std::optional<Verdict> close();
 
-  Prober& prober() noexcept { return *prober_; }
   std::size_t threads() const noexcept { return program_.threads.size(); }
   // Over all runs: executions, must, may, must_not, hits, paths, inserted, removed.
   Json data() const;
@@ -89,7 +88,7 @@ private:
   void look_whether_still_clear(std::size_t thread, std::size_t site);
   static void on_signal(int, siginfo_t* info, void*);
   static void on_hit(Hit& hit, void* run);
-  Status open_prober();
+  void take_handler();
   void note_paths();
   std::optional<Verdict> judge_counts() const;
   std::optional<Verdict> judge_faults() const;

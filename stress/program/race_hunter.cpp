@@ -27,12 +27,11 @@ std::vector<Program> plainer(const Program& program) {
   std::vector<Program> all;
   for (std::size_t t = 0; t < program.threads.size(); ++t)
     for (std::size_t i = 0; i < program.threads[t].size(); ++i)
-      if (const Act act = program.threads[t][i]; act.kind == ActKind::Insert) {
+      if (const Act act = program.threads[t][i];
+          act.kind == ActKind::Insert && (program.threads[t].size() > 1 || program.threads.size() == 1)) {
         Program& p = all.emplace_back(program);
         p.threads[t].erase(p.threads[t].begin() + static_cast<std::ptrdiff_t>(i));
         p.armed.insert(p.armed.end(), act.sites.begin(), act.sites.end());
-        if (p.threads[t].empty() && p.threads.size() > 1)
-          all.pop_back(); // a thread that does nothing is RapidCheck's to take away
       }
   for (std::size_t b = 0; b < program.bodies.size(); ++b)
     for (const PlacedName& plain : {PlacedName{"mov", 0}, PlacedName{program.bodies[b].body, 0}})
