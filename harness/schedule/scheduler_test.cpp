@@ -49,6 +49,26 @@ private:
   std::vector<std::thread> threads_;
 };
 
+// SIGUSR1, whose handler passes a point and counts.
+class CountedSignal {
+public:
+  static inline std::atomic<int> taken{0};
+
+  CountedSignal() {
+    taken = 0;
+    struct sigaction action {};
+    action.sa_handler = [](int) {
+      point("handler");
+      taken.fetch_add(1);
+    };
+    ::sigaction(SIGUSR1, &action, &before_);
+  }
+  ~CountedSignal() { ::sigaction(SIGUSR1, &before_, nullptr); }
+
+private:
+  struct sigaction before_ {};
+};
+
 } // namespace
 
 TEST(Scheduler, RunsOneTaskAtATimeInEveryOrder) {
@@ -123,15 +143,7 @@ TEST(Scheduler, ALockIsWaitedForUnderControl) {
 }
 
 TEST(Scheduler, ATaskThatIdlesTakesASignalWhenItIsChosen) {
-  static std::atomic<int> taken{0};
-  taken = 0;
-  struct sigaction action {};
-  action.sa_handler = [](int) {
-    point("handler");
-    taken.fetch_add(1);
-  };
-  struct sigaction before {};
-  ::sigaction(SIGUSR1, &action, &before);
+  const CountedSignal signal;
   std::atomic<pid_t> other{0};
   int times = 0; // the other's part ran
   Runs runs({[&] {
@@ -148,26 +160,17 @@ TEST(Scheduler, ATaskThatIdlesTakesASignalWhenItIsChosen) {
   Following following(other_first);
   runs.run(following); // from here on its thread is known
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
-    taken = 0;
+    CountedSignal::taken = 0;
     RandomWalk random(seed);
     times = 0;
     runs.run(random);
-    EXPECT_EQ(taken.load(), 1) << seed;
+    EXPECT_EQ(CountedSignal::taken.load(), 1) << seed;
     EXPECT_EQ(times, 1) << seed; // a handler that passes points does not begin it again
   }
-  ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST(Scheduler, BetweenSchedulesATaskTakesWhatIsSentToIt) {
-  static std::atomic<int> taken{0};
-  taken = 0;
-  struct sigaction action {};
-  action.sa_handler = [](int) {
-    point("handler");
-    taken.fetch_add(1);
-  };
-  struct sigaction before {};
-  ::sigaction(SIGUSR1, &action, &before);
+  const CountedSignal signal;
   pid_t other = 0;
   Runs runs({[] {}, [&] { other = ::gettid(); }});
   Following following({});
@@ -177,12 +180,11 @@ TEST(Scheduler, BetweenSchedulesATaskTakesWhatIsSentToIt) {
     const Scheduler::Aside aside(runs.scheduler());
     ::tgkill(::getpid(), other, SIGUSR1);
     signal_sent(other);
-    while (taken.load() != i)
+    while (CountedSignal::taken.load() != i)
       EXPECT_TRUE(waiting("wait"));
   }
   EXPECT_EQ(runs.scheduler().steps(), steps);
   EXPECT_EQ(runs.run(following).size(), steps);
-  ::sigaction(SIGUSR1, &before, nullptr);
 }
 
 TEST(Scheduler, OutsideARunPointsDoNothing) {

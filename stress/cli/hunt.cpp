@@ -20,20 +20,10 @@ double share(std::uint64_t part, std::uint64_t whole) {
 }
 
 Json to_json(const HuntReport& r, const std::string& strategy) {
-  Json j{{"schema", "proberace/hunt/1"},
-         {"strategy", strategy},
-         {"seed", r.seed},
-         {"cells", r.cells},
-         {"shrinks", r.shrinks},
-         {"skipped", r.skipped},
-         {"executions", r.executions},
-         {"must", r.must},
-         {"may", r.may},
-         {"must_not", r.must_not},
-         {"hits", r.hits},
-         {"inserted", r.inserted},
-         {"removed", r.removed},
-         {"counterexample", nullptr}};
+  Json j{{"schema", "proberace/hunt/1"}, {"strategy", strategy}, {"seed", r.seed}, {"cells", r.cells},
+         {"shrinks", r.shrinks},         {"skipped", r.skipped}};
+  j.update(r.json());
+  j["counterexample"] = nullptr;
   if (r.found)
     j["counterexample"] = Json{{"cell", Json::parse(to_cell(r.found->history).line())},
                                {"verdict", proberace::to_json(r.found->verdict)}};

@@ -29,15 +29,9 @@ Json to_json(const RaceReport& r, const std::string& strategy, const Exploration
          {"refused", r.refusals},
          {"schedules", r.schedules},
          {"steps", r.steps},
-         {"shrinks", r.shrinks},
-         {"executions", r.executions},
-         {"must", r.must},
-         {"may", r.may},
-         {"must_not", r.must_not},
-         {"hits", r.hits},
-         {"inserted", r.inserted},
-         {"removed", r.removed},
-         {"counterexample", nullptr}};
+         {"shrinks", r.shrinks}};
+  j.update(r.json());
+  j["counterexample"] = nullptr;
   if (r.found)
     j["counterexample"] = Json{{"file", file},
                                {"program", to_json(r.found->program)},

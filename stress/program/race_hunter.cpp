@@ -132,17 +132,8 @@ private:
       ++report_.programs;
       report_.exhausted += explored.exhausted ? 1 : 0;
       report_.schedules += explored.schedules;
-      const auto add = [&](std::uint64_t& sum, const char* key) {
-        sum += verdict.data.value(key, std::uint64_t{0});
-      };
-      add(report_.steps, "steps");
-      add(report_.executions, "executions");
-      add(report_.must, "must");
-      add(report_.may, "may");
-      add(report_.must_not, "must_not");
-      add(report_.hits, "hits");
-      add(report_.inserted, "inserted");
-      add(report_.removed, "removed");
+      report_.steps += verdict.data.value("steps", std::uint64_t{0});
+      report_.add(verdict.data);
     }
     if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) {
       report_.refusals += shrinking ? 0 : 1;

@@ -4,6 +4,7 @@
 
 #include "stress/program/controlled.h"
 #include "stress/program/program_generator.h"
+#include "stress/properties/hunt_counts.h"
 
 #include <functional>
 
@@ -25,14 +26,13 @@ struct Race {
   std::size_t runs = 1; // of it in one process, each under the schedule, until it breaks
 };
 
-struct RaceReport {
+struct RaceReport : HuntCounts {
   std::uint64_t seed = 0;
   std::uint64_t programs = 0;  // explored before the first failure
   std::uint64_t exhausted = 0; // of them, all schedules within the bound
   std::uint64_t schedules = 0; // run until the first failure, that one included
   std::uint64_t steps = 0;
   std::uint64_t shrinks = 0; // programs tried after it
-  std::uint64_t executions = 0, must = 0, may = 0, must_not = 0, hits = 0, inserted = 0, removed = 0;
   std::uint64_t refusals = 0;
   std::optional<Verdict> refused{}; // the first program that was
   std::optional<Race> found{};

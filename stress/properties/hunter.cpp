@@ -65,16 +65,7 @@ private:
       ++report_.skipped;
     if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !report_.refused)
       report_.refused = verdict;
-    const auto add = [&](std::uint64_t& sum, const char* key) {
-      sum += verdict.data.value(key, std::uint64_t{0});
-    };
-    add(report_.executions, "executions");
-    add(report_.must, "must");
-    add(report_.may, "may");
-    add(report_.must_not, "must_not");
-    add(report_.hits, "hits");
-    add(report_.inserted, "inserted");
-    add(report_.removed, "removed");
+    report_.add(verdict.data);
     if (options_.progress)
       options_.progress(report_);
   }

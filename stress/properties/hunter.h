@@ -2,6 +2,7 @@
 #pragma once
 
 #include "stress/properties/history_generator.h"
+#include "stress/properties/hunt_counts.h"
 
 #include <chrono>
 #include <cstdint>
@@ -23,18 +24,11 @@ struct Counterexample {
   Verdict verdict;
 };
 
-struct HuntReport {
+struct HuntReport : HuntCounts {
   std::uint64_t seed = 0;
   std::size_t cells = 0;   // run before the first failure
   std::size_t shrinks = 0; // cells run after it
   std::size_t skipped = 0;
-  std::uint64_t executions = 0;
-  std::uint64_t must = 0;
-  std::uint64_t may = 0;
-  std::uint64_t must_not = 0;
-  std::uint64_t hits = 0;
-  std::uint64_t inserted = 0;
-  std::uint64_t removed = 0;
   std::optional<Verdict> refused; // the first; a hunt that was refused throughout tested nothing
   std::optional<Counterexample> found;
 };
