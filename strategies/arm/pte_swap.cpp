@@ -21,6 +21,7 @@
 #include "strategies/arm/page_state.h"
 
 #include <array>
+#include <bitset>
 #include <cerrno>
 #include <map>
 #include <sys/mman.h>
@@ -35,8 +36,8 @@ namespace {
 constexpr std::uint64_t kPage = kPageBytes;
 
 struct SwappedPage {
-  Address stash{};                             // the original page, elsewhere
-  std::map<std::size_t, std::uint8_t> armed{}; // offset in the page -> byte in the copy
+  Address stash{};            // the original page, elsewhere
+  std::bitset<kPage> armed{}; // bytes of the copy that are kInt3
 };
 
 Error mapping_error(std::string_view what, int error_number, Address at) {
@@ -138,7 +139,7 @@ public:
       const auto known = pages_.find(page);
       SwappedPage next = known != pages_.end() ? known->second : SwappedPage{};
       for (const ByteWrite* write : writes)
-        next.armed[offset_in_page(write->address)] = kInt3;
+        next.armed.set(offset_in_page(write->address));
       const Status done = known != pages_.end() ? replace(page, next) : swap_in(space, page, next);
       settle(page, std::move(next), writes, done);
     });
@@ -148,8 +149,8 @@ public:
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
       SwappedPage next = pages_.at(page);
       for (const ByteWrite* write : writes)
-        next.armed.erase(offset_in_page(write->address));
-      const Status done = next.armed.empty() ? swap_back(page, next) : replace(page, next);
+        next.armed.reset(offset_in_page(write->address));
+      const Status done = next.armed.none() ? swap_back(page, next) : replace(page, next);
       settle(page, std::move(next), writes, done);
     });
   }
@@ -180,7 +181,7 @@ private:
     if (!done) {
       for (ByteWrite* write : writes)
         write->error = Error{done.error().kind, write->address, done.error().message};
-    } else if (next.armed.empty()) {
+    } else if (next.armed.none()) {
       pages_.erase(page);
     } else {
       pages_[page] = std::move(next);
@@ -193,8 +194,9 @@ private:
     PageBytes bytes;
     if (!read_memory(original, bytes))
       return std::unexpected(Error{ErrorKind::MemoryUnsupported, page, "the page cannot be read"});
-    for (const auto& [offset, byte] : content.armed)
-      bytes[offset] = byte;
+    for (std::size_t offset = 0; offset < kPage; ++offset)
+      if (content.armed[offset])
+        bytes[offset] = kInt3;
     schedule::point("swap.put", page);
     return placed_.put(page, bytes);
   }
