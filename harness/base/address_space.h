@@ -1,5 +1,5 @@
-// The mappings of a process, read from /proc/PID/maps (about 45 µs): a snapshot, stale as soon as it is
-// taken.
+// The mappings of a process: a snapshot of /proc/PID/maps (about 45 µs), or single ones as they are asked for
+// (about 5 µs each). Stale as soon as it is taken.
 #pragma once
 
 #include "harness/base/address.h"
@@ -34,20 +34,28 @@ class AddressSpace {
 public:
   // The snapshot of a process now; empty if it is gone or may not be looked at. 0 is this process.
   static AddressSpace read(pid_t process = 0);
+  // Looks up what find() is asked for when it is asked, and remembers the answer; all of it, like read(),
+  // when mappings() is called or the kernel is older than 6.11 (PROCMAP_QUERY). For one thread.
+  static AddressSpace on_demand(pid_t process = 0);
 
   // What `page` showed before a prober replaced it: find() answers with this instead, so that a second site
   // on the page is still known as a place in its file.
   void shadow(Address page, const Mapping& original) { shadows_[page] = original; }
 
-  // Null where nothing is mapped.
-  const Mapping* find(Address a) const noexcept;
+  // Null where nothing is mapped. Valid as long as this.
+  const Mapping* find(Address a) const;
   // Sorted by address.
-  const std::vector<Mapping>& mappings() const noexcept { return mappings_; }
+  const std::vector<Mapping>& mappings() const;
 
-  std::size_t writable_executable_bytes() const noexcept;
+  std::size_t writable_executable_bytes() const;
 
 private:
-  std::vector<Mapping> mappings_;
+  const Mapping* ask(Address a) const;
+
+  pid_t process_ = 0;
+  mutable bool whole_ = false;
+  mutable std::vector<Mapping> mappings_;      // if whole
+  mutable std::map<Address, Mapping> asked_{}; // by start
   std::map<Address, Mapping> shadows_;
 };
 

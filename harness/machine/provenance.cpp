@@ -104,6 +104,10 @@ std::string machine_name() {
                           ::get_nprocs(), guest.is_string() ? guest.get<std::string>() : "bare"));
 }
 
+std::string build_commit() {
+  return PROBERACE_COMMIT;
+}
+
 Json provenance() {
   return Json{
       {"schema", "proberace/provenance/1"},
@@ -137,7 +141,7 @@ Json provenance() {
        false
 #endif
       },
-      {"commit", PROBERACE_COMMIT},
+      {"commit", build_commit()},
   };
 }
 

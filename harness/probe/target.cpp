@@ -8,7 +8,7 @@
 namespace proberace {
 
 AddressSpace Target::address_space() const {
-  AddressSpace space = AddressSpace::read(process_);
+  AddressSpace space = AddressSpace::on_demand(process_);
   const std::lock_guard lock(mutex_);
   for (const auto& [page, shadow] : shadows_)
     space.shadow(page, shadow.original);

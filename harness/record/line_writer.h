@@ -2,8 +2,7 @@
 // measurements.
 //
 // Idea: two buffers; one is filled while the other is being written. Trade-off: a line is on its way, not on
-// disk, until close, which waits and syncs. Where io_uring is not to be had (a container's seccomp filter,
-// kernel.io_uring_disabled) the same buffers go through write(2).
+// disk, until close, which waits and syncs.
 #pragma once
 
 #include "harness/base/error.h"
@@ -25,8 +24,6 @@ public:
   void append(std::string_view line); // adds the newline
   // Waits until all is on disk. The first error since create, if any.
   Status close();
-
-  bool uses_io_uring() const noexcept;
 
 private:
   struct State;

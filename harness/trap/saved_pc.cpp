@@ -49,12 +49,20 @@ bool may_be_saved_pc(std::span<const std::uint8_t> chunk, std::size_t at) {
   return at + 16 >= chunk.size() || chunk[at + 16] == kUserCode;
 }
 
+// Much at once, and towards its end page by page.
+std::span<const std::uint8_t> read_stack(Address at, std::span<std::uint8_t> buffer) {
+  if (read_memory(at, buffer))
+    return buffer;
+  const auto page = buffer.first(kPageBytes - offset_in_page(at));
+  return read_memory(at, page) ? page : std::span<std::uint8_t>();
+}
+
 bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
-  std::vector<std::uint8_t> page(kPageBytes);
+  std::vector<std::uint8_t> buffer(16 * kPageBytes);
   Address at{value(pointer) & ~std::uintptr_t{7}};
   for (const Address end = at + kDeepestLook; at < end;) {
-    const std::span chunk(page.data(), kPageBytes - offset_in_page(at));
-    if (!read_memory(at, chunk))
+    const std::span chunk = read_stack(at, buffer);
+    if (chunk.empty())
       return false; // the end of the stack
     for (std::size_t i = 0; i + 8 <= chunk.size(); i += 8) {
       std::uint64_t word = 0;

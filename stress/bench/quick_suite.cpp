@@ -97,6 +97,21 @@ Measurement scaling(const std::string& strategy, std::size_t threads) {
           cell("bench/scaling", Json{{"strategy", strategy}, {"threads", threads}})};
 }
 
+Measurement log(std::size_t threads, bool full) {
+  return {"log",
+          "stream",
+          "none",
+          threads,
+          kPlan,
+          {{"throughput", "1/s", "per_second"},
+           {"to-write", "x", "to_write"},
+           {"to-write-each", "x", "to_write_each"},
+           {"lost-at-5M", "1", "paced_lost"},
+           {"held-at-5M", "us", "paced_longest_us"},
+           {"write-held-at-5M", "us", "paced_write_longest_us"}},
+          cell("bench/log", Json{{"threads", threads}, {"records", full ? 50'000'000 : 5'000'000}})};
+}
+
 } // namespace
 
 std::vector<Measurement> measurements(const SuiteSize& size) {
@@ -109,6 +124,7 @@ std::vector<Measurement> measurements(const SuiteSize& size) {
   if (cpus > 1)
     for (const char* what : {"trap", "arithmetic"})
       all.push_back(floor(what, cpus, size.full));
+  all.push_back(log(cpus, size.full));
   for (const std::string& strategy : strategies) {
     for (const char* body : kHitCases)
       all.push_back(hit(strategy, body, size.full));

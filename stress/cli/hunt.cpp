@@ -4,16 +4,19 @@
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "stress/cli/hunt_races.h"
+#include "stress/cli/long_hunt.h"
 #include "stress/properties/hunter.h"
 
 #include <fmt/format.h>
 #include <random>
+#include <set>
 
 namespace proberace {
 
 namespace {
 
 constexpr std::size_t kCellThreads = 32;
+constexpr std::chrono::seconds kLongestCase{60}; // of a long hunt
 
 double share(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
@@ -75,23 +78,33 @@ public:
     app.add_option("--budget", budget_ms_, "How long to hunt")->transform(duration_in_milliseconds());
     app.add_option("--seed", seed_, "Invent the histories of an earlier hunt again");
     app.add_option("--cell", cell_, "Run one cell again from its line, instead of hunting");
+    app.add_option("--log", log_,
+                   "With --cell: also log every hit and execution to this new file (proberace log)");
     app.add_flag("--json", json_, "Print JSON");
+    long_.declare(app);
     races_.declare(app);
   }
 
   Exit run() override {
     if (cell_)
       return run_again();
+    if (log_)
+      return fail(Error{ErrorKind::BadInput, {}, "--log goes with --cell (or see `proberace log record`)"});
     if (bounds_.strategy.empty())
       return fail(Error{ErrorKind::BadInput, {}, "hunt needs --strategy (see `proberace list`)"});
     const auto prober = make_prober(bounds_.strategy);
     if (!prober)
       return fail(prober.error());
+    if (const Status possible = long_.check(seed_); !possible)
+      return fail(possible.error());
     if (races_.asked())
-      return races_.run(bounds_.strategy, bounds_.max_threads, std::chrono::milliseconds(budget_ms_),
-                        seed_.value_or(std::random_device{}()), json_, progress_);
+      return hunt_controlled();
     if (const auto plan = make_pin_plan(bounds_.plan, bounds_.max_threads); !plan)
       return fail(plan.error());
+    if (long_.asked())
+      return long_.run(
+          Json{{"strategy", bounds_.strategy}, {"plan", bounds_.plan}, {"threads", bounds_.max_threads}},
+          [this](std::uint64_t seed) { return run_case(seed); }, budget(), json_, progress_);
     start_nursery();
     const HuntReport report = hunt(options());
     if (!report.found && report.hits == 0 && report.refused) // nothing was tested
@@ -109,6 +122,54 @@ public:
   }
 
 private:
+  std::chrono::milliseconds budget() const { return std::chrono::milliseconds(budget_ms_); }
+
+  Exit hunt_controlled() {
+    auto options = races_.options(bounds_.strategy, bounds_.max_threads);
+    if (!options)
+      return fail(options.error());
+    if (!long_.asked()) {
+      options->budget = budget();
+      options->seed = seed_.value_or(std::random_device{}());
+      return races_.run(std::move(*options), json_, progress_);
+    }
+    options->budget = kLongestCase;
+    options->worth_shrinking = [this](const Verdict& v) { return is_first_of_its_kind(v); };
+    return long_.run(
+        races_.campaign(*options),
+        [this, &options](std::uint64_t seed) {
+          options->seed = seed;
+          return races_.run_case(*options);
+        },
+        budget(), json_, progress_);
+  }
+
+  // Of a long hunt's cases only the first that breaks in a way is shrunk, in each process.
+  bool is_first_of_its_kind(const Verdict& verdict) { return kinds_seen_.insert(kind_of(verdict)).second; }
+  static std::string kind_of(const Verdict& verdict) {
+    return verdict.property.empty() ? std::string(proberace::name(verdict.ending)) : verdict.property;
+  }
+
+  std::expected<Json, Error> run_case(std::uint64_t seed) {
+    HuntOptions o;
+    o.bounds = bounds_;
+    o.budget = kLongestCase;
+    o.seed = seed;
+    o.stop_after = 1;
+    o.worth_shrinking = [this](const Verdict& v) { return is_first_of_its_kind(v); };
+    const HuntReport report = hunt(o);
+    Json line{{"seed", seed}, {"refused", report.refused.has_value()}, {"broken", report.found.has_value()}};
+    line.update(report.json());
+    if (report.refused)
+      line["summary"] = report.refused->summary;
+    if (report.found) {
+      line["property"] = kind_of(report.found->verdict);
+      line["summary"] = report.found->verdict.summary;
+      line["cell"] = Json::parse(to_cell(report.found->history).line());
+    }
+    return line;
+  }
+
   HuntOptions options() {
     HuntOptions o;
     o.bounds = bounds_;
@@ -138,9 +199,13 @@ private:
   }
 
   Exit run_again() {
-    const auto spec = parse_cell(*cell_);
+    auto spec = parse_cell(*cell_);
     if (!spec)
       return fail(Error{ErrorKind::BadInput, {}, "--cell: " + spec.error()});
+    if (log_ && spec->experiment != "history")
+      return fail(Error{ErrorKind::BadInput, {}, "--log: only cells of the experiment 'history' are logged"});
+    if (log_)
+      spec->parameters["log"] = *log_;
     start_nursery();
     const Verdict verdict = run_cell(*spec);
     fmt::print("{}\n", json_ ? proberace::to_json(verdict).dump(2)
@@ -158,8 +223,11 @@ private:
   long budget_ms_ = 10'000;
   std::optional<std::uint64_t> seed_;
   std::optional<std::string> cell_;
+  std::optional<std::string> log_;
   bool json_ = false;
   HuntRaces races_;
+  LongHunt long_;
+  std::set<std::string> kinds_seen_; // of counterexamples
   Progress progress_;
 };
 

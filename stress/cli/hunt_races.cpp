@@ -82,32 +82,41 @@ void HuntRaces::declare(CLI::App& app) {
       ->capture_default_str();
 }
 
-Exit HuntRaces::run(const std::string& strategy, std::size_t threads, std::chrono::milliseconds budget,
-                    std::uint64_t seed, bool json, Progress& progress) const {
+std::expected<RaceHuntOptions, Error> HuntRaces::options(const std::string& strategy,
+                                                         std::size_t threads) const {
   const auto kind = scheduler_named(scheduler_);
   if (!kind || *kind == SchedulerKind::Given)
-    return fail(
+    return std::unexpected(
         Error{ErrorKind::BadInput,
               {},
               fmt::format("no scheduler is called '{}': one is random, pct, exhaustive", scheduler_)});
   if (!has_points(strategy))
-    return fail(Error{ErrorKind::MachineLacks,
-                      {},
-                      fmt::format("{} has no schedule points: hunt in it without --scheduler", strategy)});
+    return std::unexpected(
+        Error{ErrorKind::MachineLacks,
+              {},
+              fmt::format("{} has no schedule points: hunt in it without --scheduler", strategy)});
   if (const Status controlled = become_controlled(); !controlled)
-    return fail(controlled.error());
+    return std::unexpected(controlled.error());
+  RaceHuntOptions o;
+  o.bounds.strategy = strategy;
+  o.bounds.max_threads = std::min(threads, kMaxProgramThreads);
+  o.exploration.scheduler = *kind;
+  o.exploration.schedules = per_program_;
+  o.exploration.depth = depth_;
+  o.exploration.preemptions = preemptions_;
+  o.stop_after = schedules_;
+  o.property = property_;
+  return o;
+}
+
+std::expected<std::string, Error> HuntRaces::save(const Race& race, std::uint64_t seed) const {
+  return save_race(out_, RaceFile{race.program, race.explored.schedule, race.runs, scheduler_, seed,
+                                  proberace::to_json(race.explored.verdict)});
+}
+
+Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) const {
+  const std::string& strategy = options.bounds.strategy;
   start_nursery();
-  RaceHuntOptions options;
-  options.bounds.strategy = strategy;
-  options.bounds.max_threads = std::min(threads, kMaxProgramThreads);
-  options.exploration.scheduler = *kind;
-  options.exploration.schedules = per_program_;
-  options.exploration.depth = depth_;
-  options.exploration.preemptions = preemptions_;
-  options.budget = budget;
-  options.seed = seed;
-  options.stop_after = schedules_;
-  options.property = property_;
   options.progress = [&](const RaceReport& r) {
     progress.show(fmt::format("{}: {} programs, {} schedules{}", strategy, r.programs, r.schedules,
                               r.found ? fmt::format(", shrinking ({})", r.shrinks) : ""));
@@ -119,9 +128,7 @@ Exit HuntRaces::run(const std::string& strategy, std::size_t threads, std::chron
                       report.refused->summary});
   std::string file;
   if (report.found) {
-    const auto saved =
-        save_race(out_, RaceFile{report.found->program, report.found->explored.schedule, report.found->runs,
-                                 scheduler_, seed, proberace::to_json(report.found->explored.verdict)});
+    const auto saved = save(*report.found, options.seed);
     if (!saved)
       return fail(saved.error());
     file = *saved;
@@ -131,6 +138,44 @@ Exit HuntRaces::run(const std::string& strategy, std::size_t threads, std::chron
   else
     print(report, strategy, options.exploration, file);
   return report.found ? Exit::Counterexample : Exit::Held;
+}
+
+Json HuntRaces::campaign(const RaceHuntOptions& options) const {
+  return Json{{"strategy", options.bounds.strategy},
+              {"scheduler", scheduler_},
+              {"depth", depth_},
+              {"preemptions", preemptions_},
+              {"schedules", per_program_},
+              {"threads", options.bounds.max_threads},
+              {"property", property_}};
+}
+
+std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
+  options.programs = 1;
+  const RaceReport report = hunt_races(options);
+  Json line{{"seed", options.seed},
+            {"schedules", report.schedules},
+            {"steps", report.steps},
+            {"threads", report.threads},
+            {"longest", report.longest},
+            {"exhausted", report.exhausted != 0},
+            {"refused", report.refusals != 0},
+            {"broken", report.found.has_value()}};
+  line.update(report.json());
+  if (report.refused)
+    line["summary"] = report.refused->summary;
+  if (!report.found)
+    return line;
+  const Verdict& verdict = report.found->explored.verdict;
+  line["property"] = verdict.property.empty() ? name(verdict.ending) : verdict.property;
+  line["summary"] = verdict.summary;
+  if (!report.shrunk)
+    return line;
+  const auto saved = save(*report.found, options.seed);
+  if (!saved)
+    return std::unexpected(saved.error());
+  line["file"] = *saved;
+  return line;
 }
 
 } // namespace proberace

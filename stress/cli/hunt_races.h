@@ -11,10 +11,18 @@ class HuntRaces {
 public:
   void declare(CLI::App& app);
   bool asked() const noexcept { return !scheduler_.empty(); }
-  Exit run(const std::string& strategy, std::size_t threads, std::chrono::milliseconds budget,
-           std::uint64_t seed, bool json, Progress& progress) const;
+  // What is hunted and how. Errors: no such scheduler, no points in the strategy. Returns in a program that
+  // has schedule points compiled in, or not at all.
+  std::expected<RaceHuntOptions, Error> options(const std::string& strategy, std::size_t threads) const;
+  Exit run(RaceHuntOptions options, bool json, Progress& progress) const;
+
+  // For a long hunt: the same as its campaign, and one case of it. Precondition of the case: start_nursery().
+  Json campaign(const RaceHuntOptions& options) const;
+  std::expected<Json, Error> run_case(RaceHuntOptions options) const;
 
 private:
+  std::expected<std::string, Error> save(const Race& race, std::uint64_t seed) const;
+
   std::string scheduler_;
   std::size_t depth_ = 3;
   std::size_t preemptions_ = 2;

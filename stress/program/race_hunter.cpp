@@ -42,6 +42,14 @@ std::vector<Program> plainer(const Program& program) {
   return all;
 }
 
+// Those it begins with and those they start.
+std::size_t thread_count(const Program& program) {
+  std::size_t n = program.threads.size();
+  for (const auto& acts : program.threads)
+    n += static_cast<std::size_t>(std::ranges::count(acts, ActKind::Spawn, &Act::kind));
+  return n;
+}
+
 class RaceHunter {
 public:
   explicit RaceHunter(const RaceHuntOptions& options)
@@ -58,10 +66,10 @@ public:
       rc::detail::checkTestable([this] { holds(*program_generator(options_.bounds)); },
                                 rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
     }
-    if (report_.found)
+    if (report_.found && report_.shrunk) {
       make_plainer();
-    if (report_.found)
       with_few_preemptions(*report_.found);
+    }
     return std::move(report_);
   }
 
@@ -75,7 +83,8 @@ private:
   bool over() const {
     return report_.found || Clock::now() >= until_ ||
            (report_.refused && report_.refused->is(Ending::Skipped)) ||
-           (options_.stop_after != 0 && report_.schedules >= options_.stop_after);
+           (options_.stop_after != 0 && report_.schedules >= options_.stop_after) ||
+           (options_.programs != 0 && report_.programs >= options_.programs);
   }
 
   // The property. Once the time is up everything holds, which ends the batch, or the shrinking, where it
@@ -85,7 +94,7 @@ private:
     if (shrinking ? Clock::now() >= shrink_until_ : over())
       return;
     Explored explored = shrinking ? try_smaller(program) : try_new(program);
-    note(explored, shrinking);
+    note(program, explored, shrinking);
     if (!wanted(explored.verdict))
       return;
     // Earlier schedules of the same process may have left something behind that it took (a slot filled
@@ -94,8 +103,12 @@ private:
     Race race{program, std::move(explored)};
     if (!recurs(race, race.explored.schedule) && !breaks_afresh(race) && shrinking)
       return;
-    if (!shrinking)
-      shrink_until_ = Clock::now() + std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
+    if (!shrinking) {
+      report_.shrunk = !options_.worth_shrinking || options_.worth_shrinking(race.explored.verdict);
+      shrink_until_ = Clock::now();
+      if (report_.shrunk)
+        shrink_until_ += std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
+    }
     report_.found = std::move(race);
     RC_FAIL("broken");
   }
@@ -124,7 +137,7 @@ private:
     return explore(program, e);
   }
 
-  void note(const Explored& explored, bool shrinking) {
+  void note(const Program& program, const Explored& explored, bool shrinking) {
     const Verdict& verdict = explored.verdict;
     if (shrinking) {
       ++report_.shrinks;
@@ -133,6 +146,8 @@ private:
       report_.exhausted += explored.exhausted ? 1 : 0;
       report_.schedules += explored.schedules;
       report_.steps += verdict.data.value("steps", std::uint64_t{0});
+      report_.threads = std::max<std::uint64_t>(report_.threads, thread_count(program));
+      report_.longest = std::max(report_.longest, verdict.data.value("longest", std::uint64_t{0}));
       report_.add(verdict.data);
     }
     if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) {
@@ -149,7 +164,7 @@ private:
       better = false;
       for (Program& program : plainer(report_.found->program)) {
         Explored explored = try_smaller(program);
-        note(explored, true);
+        note(program, explored, true);
         Race race{std::move(program), std::move(explored)};
         if (wanted(race.explored.verdict) && (recurs(race, race.explored.schedule) || breaks_afresh(race))) {
           report_.found = std::move(race);

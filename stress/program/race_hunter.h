@@ -17,11 +17,13 @@ struct RaceHuntOptions {
   std::uint64_t seed = 0;
   std::string property{};       // only what breaks this one is looked for; empty for any
   std::uint64_t stop_after = 0; // schedules; 0 for the budget alone
+  std::uint64_t programs = 0;   // at most; 0 for the budget alone
+  std::function<bool(const Verdict&)> worth_shrinking{};    // empty for every counterexample
   std::function<void(const struct RaceReport&)> progress{}; // after each program; may be empty
 };
 
 struct Race {
-  Program program; // the smallest found
+  Program program; // the smallest found, or the first if it was not worth shrinking
   Explored explored;
   std::size_t runs = 1; // of it in one process, each under the schedule, until it breaks
 };
@@ -32,9 +34,12 @@ struct RaceReport : HuntCounts {
   std::uint64_t exhausted = 0; // of them, all schedules within the bound
   std::uint64_t schedules = 0; // run until the first failure, that one included
   std::uint64_t steps = 0;
+  std::uint64_t threads = 0; // the most that a program had
+  std::uint64_t longest = 0; // the most steps that a schedule had
   std::uint64_t shrinks = 0; // programs tried after it
   std::uint64_t refusals = 0;
   std::optional<Verdict> refused{}; // the first program that was
+  bool shrunk = false;              // what was found was worth it
   std::optional<Race> found{};
 };
 

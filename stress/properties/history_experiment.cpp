@@ -4,8 +4,10 @@
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/target.h"
+#include "harness/record/hit_log.h"
 #include "stress/properties/code_snapshot.h"
 #include "stress/properties/history.h"
+#include "stress/properties/logged_hits.h"
 #include "stress/properties/probed_text.h"
 #include "stress/properties/worker.h"
 
@@ -35,6 +37,8 @@ public:
       : history_(history), arena_(arena), scratch_(*reinterpret_cast<Scratch*>(arena.scratch)),
         plan_(std::move(plan)), text_(std::move(text)), prober_(std::move(prober)) {}
 
+  // Logs every execution, hit and operation to a new file. Before run.
+  Status log_to(const std::string& path);
   Verdict run();
 
 private:
@@ -42,9 +46,15 @@ private:
   void work(std::size_t worker);
   void control(std::size_t controller);
   void churn();
-  void apply(const Event& event, ThreadPoint& point);
+  struct Controlling {
+    ThreadPoint& point;
+    RecordRing* log; // null if nothing is logged
+  };
+  void apply(const Event& event, const Controlling& self);
   void pause(std::size_t executions) const;
-  void operate(const Event& event, ThreadPoint& point);
+  void operate(const Event& event, const Controlling& self);
+  RecordRing* join_log() { return log_ ? log_->join() : nullptr; }
+  std::optional<Verdict> close_log(Json& data);
   void check_still_clear(std::size_t site);
   void remove_everything();
   Verdict judge();
@@ -64,6 +74,8 @@ private:
   Scratch& scratch_;
   const PinPlan plan_;
   const Text text_;
+  std::unique_ptr<HitLog> log_; // before the prober goes, whose hits it takes
+  std::optional<LoggedSites> logged_;
   const std::unique_ptr<Prober> prober_;
   Target target_;
   std::vector<Site> sites_;
@@ -90,26 +102,58 @@ Status Run::open() {
   clear_since_.resize(sites_.size());
   if (const Status opened = prober_->open(target_); !opened)
     return opened;
-  tickets_ = prober_->set_handler(&stamp_ticket, nullptr).has_value();
+  if (log_)
+    logged_.emplace(sites_);
+  const Status handled =
+      log_ ? prober_->set_handler(&stamp_and_log, &*logged_) : prober_->set_handler(&stamp_ticket, nullptr);
+  tickets_ = handled.has_value();
+  return log_ ? handled : Status{};
+}
+
+Status Run::log_to(const std::string& path) {
+  Json bodies = Json::array();
+  for (const PlacedName& b : history_.bodies)
+    bodies.push_back(b.body);
+  // Workers, those that come and go one after the other, controllers, and who removes what is left.
+  auto log =
+      HitLog::create(path, {.threads = workers() + 1 + history_.controllers.size() + 1,
+                            .about = Json{{"strategy", history_.strategy}, {"sites", std::move(bodies)}}});
+  if (!log)
+    return std::unexpected(log.error());
+  log_ = std::move(*log);
   return {};
+}
+
+// A log that could not be written is no log: said as the verdict.
+std::optional<Verdict> Run::close_log(Json& data) {
+  const auto totals = log_->close();
+  if (!totals)
+    return verdict_of(totals.error());
+  data["log"] = Json{{"records", totals->records},
+                     {"lost", totals->lost},
+                     {"bytes", totals->bytes},
+                     {"way", name(totals->way)}};
+  return std::nullopt;
 }
 
 void Run::work(std::size_t worker) {
   (void)pin_this_thread(plan_.cpus[worker]);
   scratch_.workers[worker] = current_thread();
   const Worker::Shared shared{text_, scratch_.states, tickets_, executions_};
-  Worker self(shared, scratch_.tallies[worker], scratch_.notes[worker], arena_.point_for_this_thread());
+  Worker self(shared, scratch_.tallies[worker], scratch_.notes[worker], arena_.point_for_this_thread(),
+              join_log());
   running_.fetch_add(1, std::memory_order_release); // pairs with run
   for (std::size_t n = 0; n < kExecutionsAtLeast || !stop_.load(std::memory_order_relaxed); ++n)
     self.execute((n + worker) % sites_.size());
 }
 
 void Run::churn() {
+  RecordRing* const log = history_.churn != 0 ? join_log() : nullptr; // one at a time: one ring
   const Worker::Shared shared{text_, scratch_.states, tickets_, executions_};
   for (std::size_t i = 0; i < history_.churn; ++i)
     std::thread([&] {
       Worker self(shared, scratch_.tallies[kMaxWorkers], scratch_.notes[kMaxWorkers],
-                  arena_.points[Arena::kPoints - 1]);
+                  arena_.points[Arena::kPoints - 1], log);
       for (std::size_t site = 0; site < sites_.size(); ++site)
         self.execute(site);
     }).join();
@@ -139,7 +183,7 @@ void Run::check_still_clear(std::size_t site) {
   since = {word, hits, true};
 }
 
-void Run::operate(const Event& event, ThreadPoint& point) {
+void Run::operate(const Event& event, const Controlling& self) {
   std::vector<Site> batch;
   for (const std::size_t i : event.sites) {
     check_still_clear(i);
@@ -147,10 +191,12 @@ void Run::operate(const Event& event, ThreadPoint& point) {
     batch.push_back(sites_[i]);
   }
   const bool inserting = event.action == Action::Insert;
-  point.pass(inserting ? "inserting" : "removing", batch.empty() ? Address{} : batch[0].address);
+  self.point.pass(inserting ? "inserting" : "removing", batch.empty() ? Address{} : batch[0].address);
   const SiteResults results = inserting ? prober_->insert(batch) : prober_->remove(batch);
   for (std::size_t k = 0; k < results.size(); ++k) {
-    scratch_.states[event.sites[k]].end(results[k].has_value());
+    const std::uint64_t now = scratch_.states[event.sites[k]].end(results[k].has_value());
+    if (self.log != nullptr)
+      self.log->append(RecordKind::Operated, event.sites[k], 0, now);
     if (results[k]) {
       (inserting ? inserted_ : removed_).fetch_add(1, std::memory_order_relaxed); // a statistic
     } else if (results[k].error().kind != ErrorKind::AlreadyArmed &&
@@ -160,23 +206,23 @@ void Run::operate(const Event& event, ThreadPoint& point) {
         first_refusal_ = results[k].error();
     }
   }
-  point.pass("between operations");
+  self.point.pass("between operations");
   for (const std::size_t i : event.sites)
     check_still_clear(i);
 }
 
-void Run::apply(const Event& event, ThreadPoint& point) {
+void Run::apply(const Event& event, const Controlling& self) {
   if (event.action == Action::Pause)
     pause(event.executions);
   else
-    operate(event, point);
+    operate(event, self);
 }
 
 void Run::control(std::size_t controller) {
-  ThreadPoint& point = arena_.point_for_this_thread();
+  const Controlling self{arena_.point_for_this_thread(), join_log()};
   for (std::size_t round = 0; round < history_.rounds; ++round)
     for (const Event& event : history_.controllers[controller])
-      apply(event, point);
+      apply(event, self);
 }
 
 void Run::remove_everything() {
@@ -185,7 +231,7 @@ void Run::remove_everything() {
     if (SiteState::armed(scratch_.states[i].read()))
       all.sites.push_back(i);
   if (!all.sites.empty())
-    operate(all, arena_.points[Arena::kPoints - 2]);
+    operate(all, {arena_.points[Arena::kPoints - 2], join_log()});
 }
 
 Verdict Run::run() {
@@ -218,6 +264,9 @@ Verdict Run::run() {
   const std::string difference = before.difference(CodeSnapshot::of(text_));
   if (!difference.empty() && verdict.is(Ending::Held))
     verdict = broken(Fault::NotRestored, difference, Json{{"difference", difference}});
+  if (log_)
+    if (auto lost = close_log(verdict.data))
+      return *lost;
   return verdict;
 }
 
@@ -334,7 +383,11 @@ Verdict run_history(const Json& parameters, Arena& arena) {
   auto text = Text::make(placements, text_memory_for(**prober));
   if (!text)
     return verdict_of(text.error());
-  return Run(history, arena, std::move(*plan), std::move(*text), std::move(*prober)).run();
+  Run run(history, arena, std::move(*plan), std::move(*text), std::move(*prober));
+  if (parameters.contains("log"))
+    if (const Status logging = run.log_to(parameters.at("log")); !logging)
+      return verdict_of(logging.error());
+  return run.run();
 }
 
 const bool registered = register_experiment("history", &run_history);

@@ -52,8 +52,12 @@ private:
       note(verdict, shrinking);
       if (!verdict.is_counterexample())
         continue;
-      if (!shrinking)
-        shrink_until_ = Clock::now() + std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
+      if (!shrinking) {
+        report_.shrunk = !options_.worth_shrinking || options_.worth_shrinking(verdict);
+        shrink_until_ = Clock::now();
+        if (report_.shrunk)
+          shrink_until_ += std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
+      }
       report_.found = Counterexample{history, verdict};
       RC_FAIL(verdict.summary);
     }

@@ -17,10 +17,11 @@ struct HuntOptions {
   std::uint64_t seed = 0;
   int stop_after = 0;                                     // histories; 0 for the budget alone
   std::function<void(const struct HuntReport&)> progress; // after each cell; may be empty
+  std::function<bool(const Verdict&)> worth_shrinking{};  // empty for every counterexample
 };
 
 struct Counterexample {
-  History history; // the smallest found
+  History history; // the smallest found, or the first if it was not worth shrinking
   Verdict verdict;
 };
 
@@ -30,6 +31,7 @@ struct HuntReport : HuntCounts {
   std::size_t shrinks = 0; // cells run after it
   std::size_t skipped = 0;
   std::optional<Verdict> refused; // the first; a hunt that was refused throughout tested nothing
+  bool shrunk = false;            // what was found was worth it
   std::optional<Counterexample> found;
 };
 

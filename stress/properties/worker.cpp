@@ -1,5 +1,7 @@
 #include "stress/properties/worker.h"
 
+#include "harness/record/record_ring.h"
+
 namespace proberace {
 
 void Worker::execute(std::size_t index) noexcept {
@@ -13,8 +15,12 @@ void Worker::execute(std::size_t index) noexcept {
   Tally& tally = tallies_[index];
   tally.started = tally.started + 1;
   const std::uint64_t before = shared_.states[index].read();
+  if (mailbox_.log != nullptr)
+    mailbox_.log->append(RecordKind::Begin, index, ticket, before);
   const std::uint64_t result = proberace_call_body(bytes_at(body.entry), ticket, ticket, &mailbox_);
   const std::uint64_t after = shared_.states[index].read();
+  if (mailbox_.log != nullptr)
+    mailbox_.log->append(RecordKind::End, index, ticket, after);
   tally.finish(before, after);
 
   if (result != expected_result(ticket))

@@ -29,8 +29,11 @@ public:
     std::atomic<std::uint64_t>& executions; // of all workers
   };
 
-  Worker(const Shared& shared, Tally* tallies, FaultNote& note, ThreadPoint& point)
-      : shared_(shared), tallies_(tallies), note_(note), point_(point) {}
+  // `log` is this thread's, if executions are logged.
+  Worker(const Shared& shared, Tally* tallies, FaultNote& note, ThreadPoint& point, RecordRing* log = nullptr)
+      : shared_(shared), tallies_(tallies), note_(note), point_(point) {
+    mailbox_.log = log;
+  }
 
   // Executes body `index` once.
   void execute(std::size_t index) noexcept;

@@ -9,6 +9,8 @@
 
 namespace proberace {
 
+class RecordRing;
+
 // Written and read on one thread only, by the worker and by the handler that interrupts it.
 struct Mailbox {
   static constexpr std::uint64_t kMagic = 0x70726f6265726163;
@@ -17,17 +19,24 @@ struct Mailbox {
   volatile std::uint64_t ticket = 0;
   volatile std::uint64_t hits = 0;   // of this ticket
   volatile std::uint64_t strays = 0; // hits whose register did not hold the ticket: a wrong register context
+  RecordRing* log = nullptr;         // of this thread, if hits are logged
 };
 
-// signal-safe. A HitHandler: r10 is the mailbox, r11 the ticket (body.h).
-inline void stamp_ticket(Hit& hit, void*) {
+// signal-safe. r10 is the mailbox, r11 the ticket (body.h). Returns the thread's log; null if there is none,
+// or the registers are not those of an execution.
+inline RecordRing* stamp_ticket(Hit& hit) noexcept {
   auto* const mailbox = reinterpret_cast<Mailbox*>(hit.context.get(Register::R10));
   if (mailbox->magic != Mailbox::kMagic)
-    return;
+    return nullptr;
   if (hit.context.get(Register::R11) == mailbox->ticket)
     mailbox->hits = mailbox->hits + 1;
   else
     mailbox->strays = mailbox->strays + 1;
+  return mailbox->log;
+}
+// A HitHandler.
+inline void stamp_ticket(Hit& hit, void*) {
+  (void)stamp_ticket(hit);
 }
 
 // Calls the code at `entry` by body.h's convention; the registers a callee must keep are checked to be kept:

@@ -14,13 +14,15 @@ public:
   // the armed bit over, and the bit is right whenever nothing is in flight, even where two operations
   // overlapped.
   void begin() noexcept { word_.fetch_add(kInFlight, std::memory_order_acq_rel); } // pairs with read
-  void end(bool succeeded) noexcept {
+  // Returns what the word is then.
+  std::uint64_t end(bool succeeded) noexcept {
     std::uint64_t word = word_.load(std::memory_order_relaxed);
     std::uint64_t next = 0;
     do
       next = ((word - kInFlight) ^ (succeeded ? kArmed : 0)) + kSequence;
     while (!word_.compare_exchange_weak(word, next, std::memory_order_release, // pairs with read
                                         std::memory_order_relaxed));
+    return next;
   }
 
   std::uint64_t read() const noexcept {
@@ -33,6 +35,8 @@ public:
   }
   static constexpr bool quiet(std::uint64_t word) noexcept { return (word & kInFlightMask) == 0; }
   static constexpr bool armed(std::uint64_t word) noexcept { return (word & kArmed) != 0; }
+  // How many operations have ended.
+  static constexpr std::uint64_t window(std::uint64_t word) noexcept { return word / kSequence; }
 
 private:
   static constexpr std::uint64_t kArmed = 1;

@@ -1,0 +1,33 @@
+// Judges a hit log afterwards: every execution against the state its site had, every hit against the
+// execution it fell in, every window against the operation that opened it, and the log itself against what is
+// missing.
+#pragma once
+
+#include "harness/record/hit_log_reader.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace proberace {
+
+struct LogCheck {
+  std::uint64_t records = 0;
+  std::uint64_t lost = 0; // that the log itself tells of
+  std::uint64_t executions = 0;
+  std::uint64_t must = 0;
+  std::uint64_t must_not = 0;
+  std::uint64_t unjudged = 0; // next to what was lost, or not ended
+  std::uint64_t hits = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t fault_count = 0;
+  std::vector<std::string> faults; // the first kMostFaults
+
+  static constexpr std::size_t kMostFaults = 20;
+  bool held() const noexcept { return fault_count == 0; }
+};
+
+LogCheck check_log(const HitLogReader& log);
+Json to_json(const LogCheck& check);
+
+} // namespace proberace

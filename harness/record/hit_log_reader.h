@@ -1,0 +1,51 @@
+// Reads a hit log, also one whose writer died, and one that somebody has cut: whatever is whole is read, and
+// what is not is said.
+#pragma once
+
+#include "harness/base/error.h"
+#include "harness/cell/verdict.h"
+#include "harness/record/hit_record.h"
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace proberace {
+
+class HitLogReader {
+public:
+  // BadInput if it is not a hit log.
+  static std::expected<HitLogReader, Error> open(const std::string& path);
+  HitLogReader(HitLogReader&&) noexcept;
+  HitLogReader& operator=(HitLogReader&&) = delete;
+  ~HitLogReader();
+
+  const Json& header() const noexcept { return header_; }
+  // None if the log was not closed.
+  const std::optional<Json>& trailer() const noexcept { return trailer_; }
+  // What is wrong with the file itself: where (byte offset) and what.
+  const std::vector<std::string>& damage() const noexcept { return damage_; }
+
+  std::size_t threads() const noexcept { return blocks_.size(); }
+  // A thread's records, in their order. Precondition: thread < threads().
+  void for_each(std::size_t thread, const std::function<void(const HitRecord&)>& f) const;
+
+  // Nanoseconds since the log began; 0 where no rate is known (not closed).
+  double nanoseconds(const HitRecord& record) const noexcept;
+
+private:
+  HitLogReader() = default;
+  Status index();
+  void take_block(std::size_t& at, std::size_t end);
+  std::span<const std::byte> bytes_;                            // the file, mapped
+  std::vector<std::vector<std::span<const std::byte>>> blocks_; // by thread: records as they lie
+  Json header_;
+  std::optional<Json> trailer_;
+  std::vector<std::string> damage_;
+  double ns_per_tick_ = 0;
+  std::uint64_t first_tick_ = 0;
+};
+
+} // namespace proberace

@@ -1,0 +1,305 @@
+// The hit log: what goes in comes out, in order, from every thread; what finds no room is told of; what is
+// cut out or changed afterwards is found.
+#include "harness/record/hit_log.h"
+#include "harness/record/hit_log_check.h"
+#include "harness/record/site_state.h"
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+class HitLogs : public testing::Test {
+protected:
+  void SetUp() override {
+    directory_ = std::filesystem::temp_directory_path() / ("proberace-hit-log-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(directory_);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+
+  std::string fresh() { return directory_ / std::to_string(++files_); }
+
+  // A log as a correct strategy leaves it: one site, armed and cleared again by thread 0, executed by
+  // thread 1.
+  std::string sound_log(std::size_t windows, std::size_t executions) {
+    const std::string path = fresh();
+    auto log = HitLog::create(path, {.threads = 2});
+    EXPECT_TRUE(log.has_value());
+    RecordRing& controller = *(*log)->join();
+    RecordRing& worker = *(*log)->join();
+    SiteState state;
+    std::uint64_t ticket = 0;
+    for (std::size_t w = 0; w < windows; ++w) {
+      for (std::size_t n = 0; n < executions; ++n) {
+        worker.append(RecordKind::Begin, 0, ++ticket, state.read());
+        if (SiteState::armed(state.read()))
+          worker.append(RecordKind::Hit, 0, ticket);
+        worker.append(RecordKind::End, 0, ticket, state.read());
+      }
+      state.begin();
+      controller.append(RecordKind::Operated, 0, 0, state.end(true));
+    }
+    EXPECT_TRUE((*log)->close().has_value());
+    return path;
+  }
+
+  std::filesystem::path directory_;
+  int files_ = 0;
+};
+
+LogCheck checked(const std::string& path) {
+  const auto log = HitLogReader::open(path);
+  EXPECT_TRUE(log.has_value());
+  return log ? check_log(*log) : LogCheck{};
+}
+
+void cut(const std::string& path, std::size_t at, std::size_t bytes) {
+  std::ifstream in(path, std::ios::binary);
+  std::string content((std::istreambuf_iterator<char>(in)), {});
+  ASSERT_LE(at + bytes, content.size());
+  content.erase(at, bytes);
+  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+}
+
+TEST_F(HitLogs, KeepEveryRecordOfEveryThreadInItsOrder) {
+  constexpr std::size_t kThreads = 4;
+  constexpr std::uint64_t kEach = 5 * kBlockRecords + 7;
+  for (const bool use_io_uring : {true, false}) {
+    const std::string path = fresh();
+    auto log =
+        HitLog::create(path, {.threads = kThreads, .blocks_per_thread = 2, .use_io_uring = use_io_uring});
+    ASSERT_TRUE(log.has_value());
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t t = 0; t < kThreads; ++t)
+        threads.emplace_back([&] {
+          RecordRing& ring = *(*log)->join();
+          for (std::uint64_t n = 0; n < kEach; ++n)
+            ring.append(RecordKind::Begin, n % 3, n, n * n);
+        });
+    }
+    EXPECT_EQ((*log)->join(), nullptr) << "all rings are taken";
+    const auto totals = (*log)->close();
+    ASSERT_TRUE(totals.has_value());
+    EXPECT_EQ(totals->records, kThreads * kEach);
+    EXPECT_EQ(totals->lost, 0U);
+    EXPECT_EQ(totals->bytes, std::filesystem::file_size(path));
+    if (use_io_uring && totals->way == AsyncFile::Way::Write)
+      GTEST_SKIP() << "no io_uring on this machine";
+    EXPECT_EQ(totals->way == AsyncFile::Way::Write, !use_io_uring);
+
+    const auto back = HitLogReader::open(path);
+    ASSERT_TRUE(back.has_value());
+    EXPECT_TRUE(back->damage().empty());
+    ASSERT_EQ(back->threads(), kThreads);
+    for (std::size_t t = 0; t < kThreads; ++t) {
+      std::uint64_t n = 0;
+      bool right = true;
+      back->for_each(t, [&](const HitRecord& r) {
+        right = right && r.kind == RecordKind::Begin && r.serial == n && r.ticket == n && r.site == n % 3 &&
+                r.state == n * n;
+        ++n;
+      });
+      EXPECT_EQ(n, kEach);
+      EXPECT_TRUE(right);
+    }
+  }
+}
+
+TEST_F(HitLogs, TellOfWhatFoundNoRoom) {
+  constexpr std::uint64_t kAll = 3'000'000;
+  const std::string path = fresh();
+  auto log = HitLog::create(path, {.threads = 1, .blocks_per_thread = 2, .when_full = WhenFull::Drop});
+  ASSERT_TRUE(log.has_value());
+  RecordRing& ring = *(*log)->join();
+  for (std::uint64_t n = 0; n < kAll; ++n)
+    ring.append(RecordKind::Hit, 0, n);
+  const auto totals = (*log)->close();
+  ASSERT_TRUE(totals.has_value());
+  EXPECT_GT(totals->lost, 0U) << "two blocks are filled faster than any disk empties them";
+  std::uint64_t kept = 0;
+  std::uint64_t told = 0;
+  const auto back = HitLogReader::open(path);
+  ASSERT_TRUE(back.has_value());
+  back->for_each(0, [&](const HitRecord& r) {
+    kept += r.kind == RecordKind::Hit ? 1 : 0;
+    told += r.kind == RecordKind::Lost ? r.state : 0;
+  });
+  EXPECT_EQ(kept + totals->lost, kAll);
+  EXPECT_EQ(told + back->trailer()->at("threads")[0].at("untold").get<std::uint64_t>(), totals->lost);
+  EXPECT_EQ(check_log(*back).lost, totals->lost);
+}
+
+RecordRing* interrupted_ring = nullptr;
+std::atomic<std::uint64_t> from_handler{0};
+
+// A hit may come inside an append, at any instruction of it.
+TEST_F(HitLogs, TakeRecordsOfSignalHandlersInsideAnAppend) {
+  const std::string path = fresh();
+  auto log = HitLog::create(path, {.threads = 1});
+  ASSERT_TRUE(log.has_value());
+  interrupted_ring = (*log)->join();
+  from_handler = 0;
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) {
+    for (int i = 0; i < 3; ++i)
+      interrupted_ring->append(RecordKind::Hit, 1, from_handler.fetch_add(1));
+  };
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGALRM, &action, &before);
+  const itimerval often{{0, 50}, {0, 50}};
+  const itimerval never{};
+  ::setitimer(ITIMER_REAL, &often, nullptr);
+  std::uint64_t appended = 0;
+  for (; appended < 2'000'000 || from_handler < 300; ++appended)
+    interrupted_ring->append(RecordKind::Begin, 0, appended);
+  ::setitimer(ITIMER_REAL, &never, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
+  ASSERT_TRUE((*log)->close().has_value());
+
+  const auto back = HitLogReader::open(path);
+  ASSERT_TRUE(back.has_value());
+  std::uint64_t serial = 0;
+  std::uint64_t next[2] = {0, 0};
+  bool right = true;
+  back->for_each(0, [&](const HitRecord& r) {
+    right = right && r.serial == serial++ && r.site < 2 && r.ticket == next[r.site]++;
+  });
+  EXPECT_TRUE(right) << "near record " << serial;
+  EXPECT_EQ(next[0], appended);
+  EXPECT_EQ(next[1], from_handler);
+}
+
+TEST_F(HitLogs, OfASoundRunHold) {
+  const LogCheck c = checked(sound_log(10, 1000));
+  EXPECT_TRUE(c.held()) << c.faults[0];
+  EXPECT_EQ(c.executions, 10'000U);
+  EXPECT_EQ(c.must, 5000U);
+  EXPECT_EQ(c.must_not, 5000U);
+  EXPECT_EQ(c.hits, 5000U);
+  EXPECT_EQ(c.operations, 10U);
+}
+
+// Any record, of any thread, cut out of the file: found, and named.
+TEST_F(HitLogs, CutByHandAreFound) {
+  const std::string sound = sound_log(4, 1500); // more than one block
+  const std::size_t blocks = (std::filesystem::file_size(sound) - 2 * kHeaderBytes) / kBlockBytes;
+  ASSERT_GE(blocks, 3U);
+  const auto original = HitLogReader::open(sound);
+  ASSERT_TRUE(original.has_value());
+  for (std::size_t b = 0; b < blocks; ++b) {
+    std::ifstream in(sound, std::ios::binary);
+    BlockHeader header;
+    in.seekg(static_cast<std::streamoff>(kHeaderBytes + b * kBlockBytes));
+    in.read(reinterpret_cast<char*>(&header), sizeof header);
+    for (const std::uint32_t record : {0U, header.count / 2, header.count - 1}) {
+      const std::string path = fresh();
+      std::filesystem::copy_file(sound, path);
+      cut(path, kHeaderBytes + b * kBlockBytes + (record + 1) * sizeof(HitRecord), sizeof(HitRecord));
+      const LogCheck c = checked(path);
+      EXPECT_FALSE(c.held());
+      const std::string missing = std::to_string(header.first + record);
+      EXPECT_TRUE(std::ranges::any_of(c.faults,
+                                      [&](const std::string& f) {
+                                        return f.find("thread " + std::to_string(header.thread)) != f.npos &&
+                                               f.find(missing) != f.npos && f.find("missing") != f.npos;
+                                      }))
+          << "block " << b << ", record " << record << ": " << c.faults[0];
+    }
+  }
+}
+
+// The same by someone who mends serials and counts: then the executions no longer match.
+TEST_F(HitLogs, WithoutOneHitSayWhichExecutionLostIt) {
+  const std::string path = fresh();
+  auto log = HitLog::create(path, {.threads = 1});
+  ASSERT_TRUE(log.has_value());
+  RecordRing& ring = *(*log)->join();
+  SiteState state;
+  state.begin();
+  ring.append(RecordKind::Operated, 0, 0, state.end(true));
+  for (std::uint64_t ticket = 1; ticket <= 3; ++ticket) {
+    ring.append(RecordKind::Begin, 0, ticket, state.read());
+    for (std::uint64_t hits = 0; hits != ticket - 1; ++hits) // none, one, two
+      ring.append(RecordKind::Hit, 0, ticket);
+    ring.append(RecordKind::End, 0, ticket, state.read());
+  }
+  state.begin(); // and an operation that no record tells of
+  (void)state.end(true);
+  ring.append(RecordKind::Begin, 0, 4, state.read());
+  ring.append(RecordKind::Hit, 0, 4);
+  ring.append(RecordKind::End, 0, 4, state.read());
+  ring.append(RecordKind::Hit, 0, 4);
+  ASSERT_TRUE((*log)->close().has_value());
+  const LogCheck c = checked(path);
+  ASSERT_EQ(c.fault_count, 5U);
+  EXPECT_NE(c.faults[0].find("execution 1 of site 0 lost-hit"), std::string::npos) << c.faults[0];
+  EXPECT_NE(c.faults[1].find("execution 3 of site 0 double-hit"), std::string::npos) << c.faults[1];
+  EXPECT_NE(c.faults[2].find("execution 4 of site 0 spurious-hit"), std::string::npos) << c.faults[2];
+  EXPECT_NE(c.faults[3].find("is not being executed"), std::string::npos) << c.faults[3];
+  EXPECT_NE(c.faults[4].find("no operation of the log left it so"), std::string::npos) << c.faults[4];
+}
+
+TEST_F(HitLogs, OfAProcessThatWasKilledKeepWhatWasFlushed) {
+  const std::string path = fresh();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    auto log = HitLog::create(path, {.threads = 1});
+    if (!log)
+      ::_exit(1);
+    RecordRing& ring = *(*log)->join();
+    for (std::uint64_t n = 0; n < 10'000; ++n)
+      ring.append(RecordKind::Operated, 0, 0, n);
+    std::this_thread::sleep_for(5 * HitLog::kFlush);
+    ::kill(::getpid(), SIGKILL);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  const auto log = HitLogReader::open(path);
+  ASSERT_TRUE(log.has_value());
+  EXPECT_FALSE(log->trailer().has_value());
+  const LogCheck c = check_log(*log);
+  EXPECT_EQ(c.records, 10'000U);
+  ASSERT_EQ(c.fault_count, 1U);
+  EXPECT_NE(c.faults[0].find("not closed"), std::string::npos) << c.faults[0];
+}
+
+TEST_F(HitLogs, AreRefusedWhereTheyAreNone) {
+  const std::string path = fresh();
+  EXPECT_FALSE(HitLogReader::open(path).has_value()) << "not there";
+  std::ofstream(path) << std::string(2 * kHeaderBytes, 'x');
+  EXPECT_FALSE(HitLogReader::open(path).has_value());
+  EXPECT_FALSE(HitLog::create(path, {}).has_value()) << "there already";
+}
+
+// Bytes changed at random: the reader says so or reads on, and never falls.
+RC_GTEST_FIXTURE_PROP(HitLogs, SurviveAnyDamage, ()) {
+  const std::string path = sound_log(2, 50);
+  const auto size = std::filesystem::file_size(path);
+  const auto at = *rc::gen::inRange<std::size_t>(0, size);
+  if (*rc::gen::arbitrary<bool>()) {
+    std::filesystem::resize_file(path, at);
+  } else {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(*rc::gen::arbitrary<char>());
+  }
+  if (const auto log = HitLogReader::open(path))
+    (void)check_log(*log);
+}
+
+} // namespace
+
+} // namespace proberace

@@ -1,0 +1,138 @@
+#include "stress/campaign/campaign.h"
+
+#include "harness/cell/cell.h"
+
+#include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+namespace proberace {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::milliseconds kLook{200};
+
+// What the processes share; in memory that fork does not copy.
+struct Shared {
+  std::atomic<std::uint64_t> next;
+  std::atomic<std::uint64_t> finished;
+  std::atomic<std::uint64_t> broken;
+  std::atomic<bool> failed;
+  ErrorKind kind;
+  char message[512];
+
+  void fail(const Error& error) {
+    if (failed.exchange(true))
+      return;
+    kind = error.kind;
+    const std::string text = describe(error);
+    std::strncpy(message, text.c_str(), sizeof message - 1);
+  }
+};
+
+class SharedMemory {
+public:
+  SharedMemory()
+      : memory_(::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {}
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+  ~SharedMemory() {
+    if (there())
+      ::munmap(memory_, sizeof(Shared));
+  }
+  bool there() const { return memory_ != MAP_FAILED; }
+  Shared& operator*() const { return *static_cast<Shared*>(memory_); }
+
+private:
+  void* memory_;
+};
+
+struct Work {
+  const CaseDirectory& directory;
+  const CampaignOptions& options;
+  const RunCase& run_case;
+  const std::map<std::uint64_t, Json>& done;
+  Clock::time_point until;
+  Shared& shared;
+
+  // In a process of its own.
+  void run() const {
+    start_nursery();
+    CaseDirectory::Writer writer = directory.writer();
+    while (!shared.failed && Clock::now() < until) {
+      const std::uint64_t seed = shared.next.fetch_add(1);
+      if (seed > options.seeds.last)
+        return;
+      if (done.contains(seed))
+        continue;
+      const auto result = run_case(seed);
+      const Status kept = result ? writer.append(*result) : std::unexpected(result.error());
+      if (!kept)
+        return shared.fail(kept.error());
+      shared.finished.fetch_add(1);
+      if (result->value("broken", false))
+        shared.broken.fetch_add(1);
+    }
+  }
+};
+
+pid_t start(const Work& work) {
+  const pid_t parent = ::getpid();
+  const pid_t process = ::fork();
+  if (process != 0)
+    return process;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL); // whoever kills the hunt kills all of it
+  if (::getppid() != parent)
+    ::_exit(1);
+  work.run();
+  std::exit(0); // as the program ends: the nursery is told
+}
+
+} // namespace
+
+Status run_campaign(const CaseDirectory& directory, const CampaignOptions& options, const RunCase& run_case,
+                    const std::function<void(const CampaignProgress&)>& progress) {
+  const auto there = CaseDirectory::read(directory.path());
+  if (!there)
+    return std::unexpected(there.error());
+  const SharedMemory memory;
+  if (!memory.there())
+    return std::unexpected(system_error("no memory to share with the hunt's processes", errno));
+  Shared& shared = *memory;
+  shared.next = options.seeds.first;
+  const Work work{directory, options, run_case, there->done, Clock::now() + options.budget, shared};
+
+  std::size_t running = 0;
+  for (; running < options.jobs; ++running)
+    if (start(work) < 0) {
+      shared.fail(system_error("cannot fork a process for the hunt", errno));
+      break;
+    }
+  while (running != 0) {
+    int status = 0;
+    const pid_t ended = ::waitpid(-1, &status, WNOHANG);
+    if (ended == 0) {
+      std::this_thread::sleep_for(kLook);
+      progress({shared.finished, shared.broken});
+      continue;
+    }
+    if (ended < 0 && errno == EINTR)
+      continue;
+    --running;
+    if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+      shared.fail(Error{ErrorKind::System, {}, "a process of the hunt died; what it had finished is kept"});
+  }
+  if (shared.failed)
+    return std::unexpected(Error{shared.kind, {}, shared.message});
+  return {};
+}
+
+} // namespace proberace

@@ -1,0 +1,37 @@
+// Works through a range of seeds with several processes, each of which takes the next seed that nobody has.
+#pragma once
+
+#include "stress/campaign/case_directory.h"
+
+#include <chrono>
+#include <functional>
+
+namespace proberace {
+
+struct SeedRange {
+  std::uint64_t first = 1;
+  std::uint64_t last = UINT64_MAX - 1; // inclusive
+};
+
+struct CampaignOptions {
+  SeedRange seeds{};
+  std::size_t jobs = 1;
+  std::chrono::milliseconds budget{}; // no case begins later
+};
+
+struct CampaignProgress {
+  std::uint64_t finished = 0; // cases, in this run
+  std::uint64_t broken = 0;
+};
+
+// One case: its seed in, its line out. Runs in a process that does cases one after the other and has a
+// nursery. An error ends the hunt.
+using RunCase = std::function<std::expected<Json, Error>(std::uint64_t seed)>;
+
+// Precondition: the process is single-threaded and has not started a nursery. Runs what the directory does
+// not have yet, until the range is done or the budget is spent. Calls `progress` now and then. The first
+// error of any process, or System if one of them died.
+Status run_campaign(const CaseDirectory& directory, const CampaignOptions& options, const RunCase& run_case,
+                    const std::function<void(const CampaignProgress&)>& progress);
+
+} // namespace proberace

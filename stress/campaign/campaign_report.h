@@ -1,0 +1,33 @@
+// What the finished cases of a long hunt come to.
+#pragma once
+
+#include "stress/campaign/case_directory.h"
+#include "stress/properties/hunt_counts.h"
+
+#include <optional>
+
+namespace proberace {
+
+// A program under PCT: with probability at least 1/(n k^(d-1)) one schedule finds a given bug of depth d in n
+// threads and k steps (Burckhardt et al., ASPLOS 2010, theorem 6); so all `schedules` of it miss one with at
+// most this.
+double missed_at_most(std::size_t threads, std::uint64_t steps, std::size_t depth, std::uint64_t schedules);
+
+struct CampaignReport : HuntCounts {
+  std::uint64_t cases = 0;
+  std::uint64_t schedules = 0; // of controlled hunts
+  std::uint64_t exhausted = 0; // cases of which every schedule within the bound was run
+  std::uint64_t refused = 0;
+  std::vector<Json> broken; // the lines of the cases that broke
+  std::uint64_t first_seed = 0, last_seed = 0;
+  std::uint64_t missing = 0; // seeds between these two that are not done
+  // Under PCT: what a bug of the depth looked for was missed with, at most, in the median case and in the
+  // worst.
+  std::optional<double> missed_median{}, missed_worst{};
+};
+
+CampaignReport report_of(const CaseSet& set);
+Json to_json(const CampaignReport& report, const Json& campaign);
+std::string text_of(const CampaignReport& report, const Json& campaign);
+
+} // namespace proberace

@@ -1,0 +1,167 @@
+// Long hunts: what is finished is kept, counted once, and goes together with what others have finished.
+#include "stress/campaign/campaign_report.h"
+#include "stress/cli/shell.h"
+#include "stress/properties/expect_cell.h"
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <random>
+#include <set>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+class Campaigns : public testing::Test {
+protected:
+  void SetUp() override {
+    directory_ =
+        std::filesystem::temp_directory_path() / ("proberace-campaign-" + std::to_string(::getpid()));
+    std::filesystem::remove_all(directory_);
+    std::filesystem::create_directory(directory_);
+  }
+  void TearDown() override { std::filesystem::remove_all(directory_); }
+  std::string path(const std::string& name) const { return directory_ / name; }
+
+  std::filesystem::path directory_;
+};
+
+const Json kCampaign{{"strategy", "s"}, {"depth", 2}};
+
+void append(const std::string& path, std::initializer_list<std::uint64_t> seeds) {
+  const auto directory = CaseDirectory::open(path, kCampaign);
+  ASSERT_TRUE(directory.has_value());
+  auto writer = directory->writer();
+  for (const std::uint64_t seed : seeds)
+    ASSERT_TRUE(writer.append(Json{{"seed", seed}, {"hits", 10 * seed}}).has_value());
+}
+
+std::set<std::uint64_t> seeds_of(const CaseSet& set) {
+  std::set<std::uint64_t> seeds;
+  for (const auto& [seed, line] : set.done)
+    seeds.insert(seed);
+  return seeds;
+}
+
+TEST_F(Campaigns, CountACaseOnceWhoeverFinishedIt) {
+  append(path("a"), {1, 2, 3});
+  append(path("a"), {3, 4}); // another process, which did 3 again
+  append(path("b"), {4, 6});
+  const auto all = merged({path("a"), path("b")});
+  ASSERT_TRUE(all.has_value());
+  EXPECT_EQ(seeds_of(*all), (std::set<std::uint64_t>{1, 2, 3, 4, 6}));
+  const CampaignReport r = report_of(*all);
+  EXPECT_EQ(r.cases, 5U);
+  EXPECT_EQ(r.hits, 160U);
+  EXPECT_EQ(r.missing, 1U) << "5";
+}
+
+TEST_F(Campaigns, TakeALineWithoutAnEndForNotThere) {
+  append(path("a"), {1, 2});
+  for (const auto& entry : std::filesystem::directory_iterator(path("a")))
+    if (entry.path().extension() == ".cases")
+      std::filesystem::resize_file(entry.path(), std::filesystem::file_size(entry.path()) - 1);
+  const auto set = CaseDirectory::read(path("a"));
+  ASSERT_TRUE(set.has_value());
+  EXPECT_EQ(seeds_of(*set), std::set<std::uint64_t>{1});
+}
+
+TEST_F(Campaigns, AreNotMixedWithOthers) {
+  append(path("a"), {1});
+  const auto other = CaseDirectory::open(path("a"), Json{{"strategy", "s"}, {"depth", 3}});
+  ASSERT_FALSE(other.has_value());
+  EXPECT_NE(describe(other.error()).find("depth is 2 there and 3 here"), std::string::npos)
+      << describe(other.error());
+  EXPECT_FALSE(CaseDirectory::read(path("nowhere")).has_value());
+}
+
+TEST(MissedAtMost, IsPcts) {
+  EXPECT_DOUBLE_EQ(missed_at_most(2, 10, 1, 1), 0.5);
+  EXPECT_NEAR(missed_at_most(2, 10, 2, 1), 0.95, 1e-12);
+  EXPECT_NEAR(missed_at_most(2, 10, 2, 100), std::pow(0.95, 100), 1e-12);
+  EXPECT_EQ(missed_at_most(1, 10, 1, 1), 0.0);
+}
+
+// What a hunt prints as JSON, but for its own seconds.
+Json report_in(const std::string& out) {
+  return Json::parse(out, nullptr, false);
+}
+
+std::string hunt_line(const std::string& directory, const std::string& seeds, int jobs) {
+  return "hunt --strategy poke+xol-boost --scheduler pct --depth 2 --per-program 40 --threads 2 --budget "
+         "120s --resume " +
+         directory + " --seeds " + seeds + " --jobs " + std::to_string(jobs) + " --json";
+}
+
+// Ten times killed at any moment, and gone on with: every case there once, the same as in one go.
+TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
+  const std::string line =
+      std::string("exec ") + PROBERACE_PROGRAM + " " + hunt_line(path("killed"), "1-60", 2);
+  std::mt19937 random(std::random_device{}());
+  int killed = 0;
+  for (int i = 0; i < 10; ++i) {
+    const pid_t hunt = ::fork();
+    if (hunt == 0) {
+      ::execl("/bin/sh", "sh", "-c", (line + " > /dev/null 2>&1").c_str(), nullptr);
+      ::_exit(127);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50 + random() % 250));
+    ::kill(hunt, SIGKILL);
+    int status = 0;
+    ::waitpid(hunt, &status, 0);
+    killed += WIFSIGNALED(status) ? 1 : 0;
+  }
+  EXPECT_GT(killed, 0);
+  const Outcome rest = run(hunt_line(path("killed"), "1-60", 2), "2>/dev/null");
+  const Outcome once = run(hunt_line(path("once"), "1-60", 1), "2>/dev/null");
+  const Outcome halves[] = {run(hunt_line(path("first"), "1-30", 1), "2>/dev/null"),
+                            run(hunt_line(path("second"), "31-60", 1), "2>/dev/null")};
+  EXPECT_EQ(rest.status, 0) << rest.out;
+  EXPECT_EQ(halves[0].status + halves[1].status, 0);
+  const Json wanted = report_in(once.out);
+  ASSERT_EQ(wanted.value("cases", 0), 60) << once.out;
+  EXPECT_EQ(wanted.value("schedules", 0), 60 * 40);
+  EXPECT_EQ(report_in(rest.out), wanted);
+  const Outcome put_together =
+      run("merge " + path("first") + " " + path("second") + " --json", "2>/dev/null");
+  EXPECT_EQ(report_in(put_together.out), wanted);
+}
+
+TEST_F(Campaigns, SayWhatIsWrongWithTheirOptions) {
+  const Outcome alone = run("hunt --strategy poke+xol-boost --jobs 2");
+  EXPECT_EQ(alone.status, 2);
+  EXPECT_NE(alone.out.find("--resume"), std::string::npos) << alone.out;
+  const Outcome range = run("hunt --strategy poke+xol-boost --resume " + path("x") + " --seeds 9-3");
+  EXPECT_EQ(range.status, 2);
+  EXPECT_NE(range.out.find("1-2000"), std::string::npos) << range.out;
+  EXPECT_EQ(run("merge " + path("nothing")).status, 2);
+}
+
+// Histories too, and a strategy that breaks: its cases say so, and can be run again.
+TEST_F(Campaigns, KeepWhatBroke) {
+  const Outcome o =
+      run("hunt --strategy poke+in-place --threads 3 --scheduler random --out " + path("") +
+              " --resume " + path("broken") + " --seeds 1-12 --budget 120s --json",
+          "2>/dev/null");
+  ASSERT_EQ(o.status, 1) << o.out;
+  const Json report = Json::parse(o.out);
+  EXPECT_EQ(report["cases"], 12);
+  ASSERT_FALSE(report["broken"].empty());
+  const Json& first = report["broken"][0];
+  ASSERT_TRUE(first.contains("file")) << first.dump();
+  EXPECT_EQ(run("replay " + first["file"].get<std::string>()).status, 1);
+  const Outcome histories = run("hunt --strategy poke+xol-vma --threads 2 --resume " + path("histories") +
+                                    " --seeds 1-3 --budget 60s --json",
+                                "2>/dev/null");
+  EXPECT_EQ(histories.status, 0);
+  EXPECT_EQ(Json::parse(histories.out).value("cases", 0), 3) << histories.out;
+}
+
+} // namespace
+
+} // namespace proberace
