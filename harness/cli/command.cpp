@@ -33,8 +33,8 @@ Exit fail(const Error& error) {
 }
 
 CLI::Validator duration_in_milliseconds() {
-  const std::map<std::string, long> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}};
-  return CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME (20s, 500ms, 2min)");
+  const std::map<std::string, long> units{{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}};
+  return CLI::AsNumberWithUnit(units, CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME (500ms, 20s, 2min, 1h)");
 }
 
 } // namespace proberace

@@ -38,7 +38,7 @@ std::vector<std::unique_ptr<Command>> all_commands();
 // Prints the one line and returns its status: MachineLacks and NoPermission are 3, the rest 2.
 Exit fail(const Error& error);
 
-// Milliseconds from "500ms", "20s", "2min".
+// Milliseconds from "500ms", "20s", "2min", "1h".
 CLI::Validator duration_in_milliseconds();
 
 } // namespace proberace
