@@ -1,9 +1,9 @@
 // proberace list: plug-ins and what they promise, strategies and their footprints, pin plans.
 #include "harness/cell/cell.h"
 #include "harness/cli/command.h"
-#include "harness/cli/table.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
+#include "harness/result/table.h"
 
 #include <fmt/format.h>
 

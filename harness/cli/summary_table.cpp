@@ -1,6 +1,6 @@
 #include "harness/cli/summary_table.h"
 
-#include "harness/cli/table.h"
+#include "harness/result/table.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -3,9 +3,11 @@
 namespace proberace {
 
 TracedSite& TracedSites::add(Displaced displaced) {
-  TracedSite& record = records_.emplace_back(TracedSite{std::move(displaced), records_.size(), false});
+  TracedSite& record = records_.emplace_back(TracedSite{std::move(displaced), records_.size()});
   by_address_[value(record.displaced.site.address)] = &record;
-  by_site_[record.displaced.site] = &record;
+  TracedSite*& newest = by_site_[record.displaced.site];
+  record.older = newest;
+  newest = &record;
   return record;
 }
 

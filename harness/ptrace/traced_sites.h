@@ -19,6 +19,7 @@ struct TracedSite {
   Displaced displaced;
   std::size_t index = 0;
   bool live = false;
+  const TracedSite* older = nullptr; // the record of this very site before: its bytes were others
 };
 
 class TracedSites {
@@ -41,13 +42,13 @@ public:
   const PathCounts& paths() const noexcept { return paths_; }
 
 private:
-  // A site has several records if its bytes changed between insertions.
   template <typename F> void for_each_count(const Site& site, F&& f) const {
-    for (const TracedSite& record : records_)
-      if (record.displaced.site == site)
-        for (const auto& [thread, counts] : hits_)
-          if (record.index < counts.size() && counts[record.index] != 0)
-            f(thread, counts[record.index]);
+    const auto newest = by_site_.find(site);
+    for (const TracedSite* r = newest != by_site_.end() ? newest->second : nullptr; r != nullptr;
+         r = r->older)
+      for (const auto& [thread, counts] : hits_)
+        if (r->index < counts.size() && counts[r->index] != 0)
+          f(thread, counts[r->index]);
   }
 
   std::deque<TracedSite> records_; // addresses are stable

@@ -144,10 +144,9 @@ TEST_F(Campaigns, SayWhatIsWrongWithTheirOptions) {
 
 // Histories too, and a strategy that breaks: its cases say so, and can be run again.
 TEST_F(Campaigns, KeepWhatBroke) {
-  const Outcome o =
-      run("hunt --strategy poke+in-place --threads 3 --scheduler random --out " + path("") +
-              " --resume " + path("broken") + " --seeds 1-12 --budget 120s --json",
-          "2>/dev/null");
+  const Outcome o = run("hunt --strategy poke+in-place --threads 3 --scheduler random --out " + path("") +
+                            " --resume " + path("broken") + " --seeds 1-12 --budget 120s --json",
+                        "2>/dev/null");
   ASSERT_EQ(o.status, 1) << o.out;
   const Json report = Json::parse(o.out);
   EXPECT_EQ(report["cases"], 12);

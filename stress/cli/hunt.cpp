@@ -44,6 +44,8 @@ void print_history(const History& h) {
                cell["controllers"][c].dump());
   if (h.churn != 0)
     fmt::print("  {} short-lived threads meanwhile\n", h.churn);
+  if (h.jitter != 0)
+    fmt::print("  workers idle for up to {} iterations between executions\n", h.jitter);
 }
 
 void print_counterexample(const Counterexample& found, bool promised) {
@@ -80,6 +82,7 @@ public:
     app.add_option("--cell", cell_, "Run one cell again from its line, instead of hunting");
     app.add_option("--log", log_,
                    "With --cell: also log every hit and execution to this new file (proberace log)");
+    app.add_flag("--as-found", as_found_, "Do not shrink what breaks");
     app.add_flag("--json", json_, "Print JSON");
     long_.declare(app);
     races_.declare(app);
@@ -129,12 +132,13 @@ private:
     if (!options)
       return fail(options.error());
     if (!long_.asked()) {
+      options->worth_shrinking = worth_shrinking();
       options->budget = budget();
       options->seed = seed_.value_or(std::random_device{}());
       return races_.run(std::move(*options), json_, progress_);
     }
     options->budget = kLongestCase;
-    options->worth_shrinking = [this](const Verdict& v) { return is_first_of_its_kind(v); };
+    options->worth_shrinking = [this](const Verdict& v) { return !as_found_ && is_first_of_its_kind(v); };
     return long_.run(
         races_.campaign(*options),
         [this, &options](std::uint64_t seed) {
@@ -156,7 +160,7 @@ private:
     o.budget = kLongestCase;
     o.seed = seed;
     o.stop_after = 1;
-    o.worth_shrinking = [this](const Verdict& v) { return is_first_of_its_kind(v); };
+    o.worth_shrinking = [this](const Verdict& v) { return !as_found_ && is_first_of_its_kind(v); };
     const HuntReport report = hunt(o);
     Json line{{"seed", seed}, {"refused", report.refused.has_value()}, {"broken", report.found.has_value()}};
     line.update(report.json());
@@ -170,9 +174,14 @@ private:
     return line;
   }
 
+  std::function<bool(const Verdict&)> worth_shrinking() const {
+    return [shrink = !as_found_](const Verdict&) { return shrink; };
+  }
+
   HuntOptions options() {
     HuntOptions o;
     o.bounds = bounds_;
+    o.worth_shrinking = worth_shrinking();
     o.budget = std::chrono::milliseconds(budget_ms_);
     o.seed = seed_.value_or(std::random_device{}());
     o.progress = [this](const HuntReport& r) {
@@ -224,6 +233,7 @@ private:
   std::optional<std::uint64_t> seed_;
   std::optional<std::string> cell_;
   std::optional<std::string> log_;
+  bool as_found_ = false;
   bool json_ = false;
   HuntRaces races_;
   LongHunt long_;

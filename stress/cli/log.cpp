@@ -1,9 +1,9 @@
 // proberace log: writes a hit log, judges one, prints one.
 #include "harness/cli/command.h"
-#include "harness/cli/table.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/record/hit_log_check.h"
 #include "harness/record/site_state.h"
+#include "harness/result/table.h"
 #include "stress/properties/history.h"
 
 #include <fmt/format.h>

@@ -2,7 +2,9 @@
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
-#include "harness/cli/table.h"
+#include "harness/result/table.h"
+#include "stress/cli/mutant_set.h"
+#include "stress/cli/mutant_trials.h"
 #include "stress/cli/shell.h"
 
 #include <algorithm>
@@ -10,8 +12,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -19,13 +19,7 @@ namespace proberace {
 
 namespace {
 
-constexpr std::string_view kNotObservable = "not-observable";
-constexpr int kReplays = 20;
-
-struct Mutant {
-  std::string name;
-  std::string hazards, strategy, expected; // of the patch's head
-};
+constexpr int kReplays = 100;
 
 struct Hunted {
   std::string verdict; // caught, missed, not observable, does not build
@@ -35,26 +29,6 @@ struct Hunted {
   int replayed = 0;
   double seconds = 0;
 };
-
-std::vector<Mutant> all_mutants() {
-  std::vector<Mutant> mutants;
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(PROBERACE_MUTANTS, none)) {
-    if (entry.path().extension() != ".patch")
-      continue;
-    Mutant m{entry.path().stem().string(), {}, {}, {}};
-    std::ifstream in(entry.path());
-    for (std::string line; std::getline(in, line) && !line.starts_with("--- ");)
-      for (const auto& [key, value] :
-           {std::pair{"Hazards: ", &m.hazards}, std::pair{"Strategy: ", &m.strategy},
-            std::pair{"Expected: ", &m.expected}})
-        if (line.starts_with(key))
-          *value = line.substr(std::string_view(key).size());
-    mutants.push_back(std::move(m));
-  }
-  std::ranges::sort(mutants, {}, &Mutant::name);
-  return mutants;
-}
 
 class Mutants final : public Command {
 public:
@@ -70,6 +44,13 @@ public:
         ->check(CLI::Range(1, 1024));
     app.add_option("--seed", seed_, "Of the hunts")->capture_default_str();
     app.add_option("--out", out_, "The folder for the counterexamples' files")->capture_default_str();
+    app.add_flag("--long", long_, "Compare stress, random, pct and exhaustive, each with many seeds");
+    app.add_option("--seeds", seeds_, "With --long: hunts of each mutant in each way")
+        ->check(CLI::Range(1, 10'000))
+        ->capture_default_str();
+    app.add_option("--resume", resume_,
+                   "With --long: keep finished hunts in this directory, and go on with what it has")
+        ->capture_default_str();
     app.add_flag("--json", json_, "Print JSON");
   }
 
@@ -87,25 +68,19 @@ public:
     if (!only_.empty())
       std::erase_if(mutants,
                     [&](const Mutant& m) { return std::ranges::find(only_, m.name) == only_.end(); });
+    progress_.show(fmt::format("building {} mutants", mutants.size()));
     build(mutants);
+    if (long_)
+      return run_trials(mutants, {seeds_, std::chrono::milliseconds(budget_ms_), jobs(), resume_}, json_,
+                        progress_);
     const std::vector<Hunted> hunted = hunt_all(mutants);
     report(mutants, hunted);
     const bool missed = std::ranges::any_of(
-        hunted, [](const Hunted& h) { return h.verdict != "caught" && h.verdict != kNotObservable; });
+        hunted, [](const Hunted& h) { return h.verdict != "caught" && h.verdict != Mutant::kNotObservable; });
     return missed ? Exit::Counterexample : Exit::Held;
   }
 
 private:
-  // All at once, so that the build tool keeps every processor busy; what fails is seen when it is run.
-  void build(const std::vector<Mutant>& mutants) {
-    progress_.show(fmt::format("building {} mutants", mutants.size()));
-    std::vector<std::string> targets;
-    for (const Mutant& m : mutants)
-      targets.push_back("mutant-" + m.name);
-    run_shell(
-        fmt::format("cmake --build {} --target {} -- -k 0 2>&1", PROBERACE_BUILD, fmt::join(targets, " ")));
-  }
-
   std::vector<Hunted> hunt_all(const std::vector<Mutant>& mutants) {
     std::vector<Hunted> hunted(mutants.size());
     std::atomic<std::size_t> next{0};
@@ -118,18 +93,19 @@ private:
         progress_.show(fmt::format("{} of {} mutants", ++done, mutants.size()));
       }
     };
-    const unsigned jobs = jobs_ != 0 ? jobs_ : std::max(1U, std::thread::hardware_concurrency());
     std::vector<std::thread> threads;
-    for (unsigned j = 0; j < jobs; ++j)
+    for (unsigned j = 0; j < jobs(); ++j)
       threads.emplace_back(work, j % std::max(1U, std::thread::hardware_concurrency()));
     for (std::thread& t : threads)
       t.join();
     return hunted;
   }
 
+  unsigned jobs() const { return jobs_ != 0 ? jobs_ : std::max(1U, std::thread::hardware_concurrency()); }
+
   Hunted hunt_one(const Mutant& mutant, unsigned processor) const {
     const auto began = std::chrono::steady_clock::now();
-    const std::string program = fmt::format("{}/mutants/mutant-{}", PROBERACE_BUILD, mutant.name);
+    const std::string program = mutant.program();
     if (!std::filesystem::exists(program))
       return {"does not build",
               {},
@@ -157,8 +133,8 @@ private:
         h.replayed = Json::parse(again.out, nullptr, false).value("reproduced", 0);
       }
     }
-    if (h.verdict == "missed" && mutant.expected == kNotObservable)
-      h.verdict = kNotObservable;
+    if (h.verdict == "missed" && !mutant.observable())
+      h.verdict = Mutant::kNotObservable;
     h.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     return h;
   }
@@ -198,13 +174,14 @@ private:
       fmt::print("{}", table.text());
   }
 
-  static constexpr int kSchedulesPerProgram = 200;
-
   std::vector<std::string> only_;
   std::string scheduler_ = "random";
   std::string out_ = std::string(PROBERACE_BUILD) + "/mutants/races";
   long budget_ms_ = 20'000;
   unsigned jobs_ = 0;
+  bool long_ = false;
+  std::size_t seeds_ = 10;
+  std::string resume_ = std::string(PROBERACE_BUILD) + "/mutants/trials";
   std::uint64_t seed_ = 1;
   bool json_ = false;
   Progress progress_;

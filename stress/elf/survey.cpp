@@ -1,9 +1,9 @@
 #include "stress/elf/survey.h"
 
 #include "harness/cell/cell.h"
-#include "harness/cli/table.h"
 #include "harness/probe/registry.h"
 #include "harness/result/counts.h"
+#include "harness/result/table.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "stress/program/interleaving.h"
 
-#include "harness/cli/table.h"
+#include "harness/result/table.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -53,6 +53,8 @@ CellSpec to_cell(const History& history) {
                          {"controllers", std::move(controllers)},
                          {"rounds", history.rounds},
                          {"churn", history.churn}};
+  if (history.jitter != 0)
+    spec.parameters["jitter"] = history.jitter;
   spec.deadline = std::chrono::seconds(20);
   return spec;
 }
@@ -64,6 +66,7 @@ History history_from(const Json& parameters) {
   h.threads = parameters.at("threads");
   h.rounds = parameters.value("rounds", std::size_t{1});
   h.churn = parameters.value("churn", std::size_t{0});
+  h.jitter = parameters.value("jitter", std::size_t{0});
   for (const std::string text : parameters.at("bodies")) {
     const std::size_t at = text.find('@');
     h.bodies.push_back({text.substr(0, at), at == std::string::npos ? 0 : std::stoul(text.substr(at + 1))});

@@ -33,7 +33,8 @@ struct History {
   std::vector<PlacedName> bodies;                // each has one site
   std::vector<std::vector<Event>> controllers{}; // each runs its events in order, on a thread of its own
   std::size_t rounds = 1;                        // each controller repeats its events this often
-  std::size_t churn = 0; // threads started, run through every body once, and ended, meanwhile
+  std::size_t churn = 0;  // threads started, run through every body once, and ended, meanwhile
+  std::size_t jitter = 0; // workers idle for up to so many iterations of an empty loop between executions
   bool operator==(const History&) const = default;
 };
 

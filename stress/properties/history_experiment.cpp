@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <fmt/format.h>
+#include <random>
 #include <thread>
 
 namespace proberace {
@@ -136,6 +137,12 @@ std::optional<Verdict> Run::close_log(Json& data) {
   return std::nullopt;
 }
 
+// So that threads meet in ever other places.
+void idle(std::size_t iterations) {
+  for (std::size_t i = 0; i < iterations; ++i)
+    asm volatile("");
+}
+
 void Run::work(std::size_t worker) {
   (void)pin_this_thread(plan_.cpus[worker]);
   scratch_.workers[worker] = current_thread();
@@ -143,8 +150,12 @@ void Run::work(std::size_t worker) {
   Worker self(shared, scratch_.tallies[worker], scratch_.notes[worker], arena_.point_for_this_thread(),
               join_log());
   running_.fetch_add(1, std::memory_order_release); // pairs with run
-  for (std::size_t n = 0; n < kExecutionsAtLeast || !stop_.load(std::memory_order_relaxed); ++n)
+  std::minstd_rand random(static_cast<unsigned>(worker + 1));
+  for (std::size_t n = 0; n < kExecutionsAtLeast || !stop_.load(std::memory_order_relaxed); ++n) {
     self.execute((n + worker) % sites_.size());
+    if (history_.jitter != 0)
+      idle(random() % history_.jitter);
+  }
 }
 
 void Run::churn() {

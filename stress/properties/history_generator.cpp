@@ -35,18 +35,19 @@ void bring_into_range(History& history) {
 } // namespace
 
 rc::Gen<History> history_generator(const HistoryBounds& bounds) {
-  return rc::gen::map(rc::gen::tuple(upto(1, bounds.max_threads),
-                                     some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
-                                     some(1, bounds.max_controllers, some(1, bounds.max_events, event())),
-                                     upto(1, bounds.max_rounds), upto(0, bounds.max_churn)),
-                      [bounds](auto parts) {
-                        History h;
-                        h.strategy = bounds.strategy;
-                        h.plan = bounds.plan;
-                        std::tie(h.threads, h.bodies, h.controllers, h.rounds, h.churn) = std::move(parts);
-                        bring_into_range(h);
-                        return h;
-                      });
+  return rc::gen::map(
+      rc::gen::tuple(upto(1, bounds.max_threads), some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
+                     some(1, bounds.max_controllers, some(1, bounds.max_events, event())),
+                     upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
+                     rc::gen::element<std::size_t>(0, 0, 100, 10'000)),
+      [bounds](auto parts) {
+        History h;
+        h.strategy = bounds.strategy;
+        h.plan = bounds.plan;
+        std::tie(h.threads, h.bodies, h.controllers, h.rounds, h.churn, h.jitter) = std::move(parts);
+        bring_into_range(h);
+        return h;
+      });
 }
 
 } // namespace proberace

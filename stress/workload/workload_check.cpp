@@ -2,8 +2,8 @@
 
 #include "harness/base/error.h"
 #include "harness/cell/cell.h"
-#include "harness/cli/table.h"
 #include "harness/result/counts.h"
+#include "harness/result/table.h"
 #include "stress/workload/workload.h"
 
 #include <chrono>

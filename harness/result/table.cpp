@@ -1,4 +1,4 @@
-#include "harness/cli/table.h"
+#include "harness/result/table.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,0 +1,29 @@
+// The seeded bugs of stress/mutants/, and the programs built of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace proberace {
+
+struct Mutant {
+  std::string name;
+  std::string hazards, strategy, expected; // of the patch's head
+
+  static constexpr std::string_view kNotObservable = "not-observable";
+  bool observable() const { return expected != kNotObservable; }
+  // Where its program lies once it is built.
+  std::string program() const;
+};
+
+// How many schedules of each program a hunt in a mutant tries: small programs give bugs away soon, or not at all.
+inline constexpr int kSchedulesPerProgram = 200;
+
+// By name; none where the program was not built (it is installed elsewhere).
+std::vector<Mutant> all_mutants();
+
+// All at once, so that the build tool keeps every processor busy; what fails to build is not there
+// afterwards.
+void build(const std::vector<Mutant>& mutants);
+
+} // namespace proberace
