@@ -23,7 +23,7 @@ bool take(std::string_view& text, std::size_t& number) {
 }
 
 std::optional<Act> act_from(std::string_view text) {
-  constexpr std::string_view kLetters = "x+-!ft"; // by ActKind
+  constexpr std::string_view kLetters = "x+-!ftemn"; // by ActKind
   const std::size_t letter = text.empty() ? std::string_view::npos : kLetters.find(text[0]);
   if (letter == std::string_view::npos)
     return std::nullopt;
@@ -60,8 +60,9 @@ std::string why_not(const Program& p) {
     for (const Act& act : acts) {
       if (act.thread >= p.threads.size())
         return fmt::format("there is no thread {}", act.thread);
-      if (act.sites.size() != 1 && act.kind != ActKind::Insert && act.kind != ActKind::Remove)
-        return fmt::format("'{}' names several bodies", text_of(act));
+      if (act.sites.size() != (act.kind == ActKind::Nest ? 2 : 1) && act.kind != ActKind::Insert &&
+          act.kind != ActKind::Remove)
+        return fmt::format("'{}' names too many bodies, or too few", text_of(act));
       for (const std::size_t site : act.sites)
         if (site >= p.bodies.size())
           return fmt::format("there is no body {}", site);
@@ -79,6 +80,9 @@ std::string text_of(const Act& act) {
   case ActKind::Signal: return fmt::format("!{}:{}", act.thread, act.sites.at(0));
   case ActKind::Fork: return fmt::format("f{}", act.sites.at(0));
   case ActKind::Spawn: return fmt::format("t{}", act.sites.at(0));
+  case ActKind::Exec: return fmt::format("e{}", act.sites.at(0));
+  case ActKind::Protect: return fmt::format("m{}", act.sites.at(0));
+  case ActKind::Nest: return fmt::format("n{}", fmt::join(act.sites, ","));
   }
   return {};
 }
@@ -119,7 +123,7 @@ std::expected<Program, Error> program_from(const Json& json) {
       for (const std::string text : list) {
         auto act = act_from(text);
         if (!act)
-          return no_program(fmt::format("'{}' is not x0, +0,1, -0, !1:0, f0 or t0", text));
+          return no_program(fmt::format("'{}' is not x0, +0,1, -0, !1:0, f0, t0, e0, m0 or n0,1", text));
         acts.push_back(std::move(*act));
       }
     }

@@ -11,15 +11,19 @@ enum class ActKind {
   Execute, // a body
   Insert,
   Remove,
-  Signal, // another thread, whose handler executes a body
-  Fork,   // a child that executes a body and ends
-  Spawn,  // a thread that executes a body and ends
+  Signal,  // another thread, whose handler executes a body
+  Fork,    // a child that executes a body and ends
+  Spawn,   // a thread that executes a body and ends
+  Exec,    // a child that executes a body and becomes another program
+  Protect, // the page of a body gets the permissions it has
+  Nest,    // a body whose hit handler executes another
 };
 
 struct Act {
   ActKind kind = ActKind::Execute;
-  std::vector<std::size_t> sites{}; // indices into Program::bodies; one, but of Insert and Remove
-  std::size_t thread = 0;           // of Signal: who executes the body in a signal handler
+  std::vector<std::size_t>
+      sites{};            // indices into Program::bodies; any of Insert and Remove, two of Nest, or one
+  std::size_t thread = 0; // of Signal: who executes the body in a signal handler
   bool operator==(const Act&) const = default;
 };
 
@@ -40,7 +44,8 @@ std::expected<Program, Error> program_from(const Json& json);
 // For RapidCheck's report, and people: one line.
 std::ostream& operator<<(std::ostream& out, const Program& program);
 // "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0, "f0"
-// forks, "t0" starts a thread.
+// forks, "t0" starts a thread, "e0" forks and executes another program, "m0" calls mprotect, "n0,1" executes
+// body 0, whose hit handler executes body 1.
 std::string text_of(const Act& act);
 
 } // namespace proberace

@@ -9,11 +9,12 @@ namespace {
 // Sites and threads are drawn freely and brought into range once their numbers are known.
 constexpr std::size_t kFarIndex = 119; // divisible by few, so that each index is about as likely
 
-rc::Gen<Act> act(ActKind kind, std::size_t most_sites) {
-  return rc::gen::map(rc::gen::pair(some<std::size_t>(1, most_sites, upto(0, kFarIndex)), upto(0, kFarIndex)),
-                      [kind](std::pair<std::vector<std::size_t>, std::size_t> drawn) {
-                        return Act{kind, std::move(drawn.first), drawn.second};
-                      });
+rc::Gen<Act> act(ActKind kind, std::size_t most_sites, std::size_t fewest_sites = 1) {
+  return rc::gen::map(
+      rc::gen::pair(some<std::size_t>(fewest_sites, most_sites, upto(0, kFarIndex)), upto(0, kFarIndex)),
+      [kind](std::pair<std::vector<std::size_t>, std::size_t> drawn) {
+        return Act{kind, std::move(drawn.first), drawn.second};
+      });
 }
 
 rc::Gen<Act> any_act() {
@@ -22,7 +23,10 @@ rc::Gen<Act> any_act() {
                                       {4, act(ActKind::Remove, 2)},
                                       {3, act(ActKind::Signal, 1)},
                                       {1, act(ActKind::Fork, 1)},
-                                      {1, act(ActKind::Spawn, 1)}});
+                                      {1, act(ActKind::Spawn, 1)},
+                                      {1, act(ActKind::Exec, 1)},
+                                      {1, act(ActKind::Protect, 1)},
+                                      {2, act(ActKind::Nest, 2, 2)}});
 }
 
 void bring_into_range(Program& program) {

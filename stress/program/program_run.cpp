@@ -1,6 +1,5 @@
 #include "stress/program/program_run.h"
 
-#include "harness/base/process_memory.h"
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
 #include "stress/properties/probed_code.h"
@@ -10,31 +9,29 @@
 #include <csignal>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 
 namespace proberace {
 
 namespace {
 
+constexpr std::size_t kNoSite = SIZE_MAX;
+
 struct Self {
   ProgramRun* run = nullptr;
   std::size_t thread = 0;
+  std::size_t nested = kNoSite; // what the next hit's handler executes
 };
 // Initial-exec: reached from a signal handler.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Self t_self;
 
 int program_signal() {
   return SIGRTMIN;
-}
-
-std::size_t handler_row(std::size_t thread) {
-  return kMaxProgramThreads + thread;
-}
-std::size_t spawned_row(std::size_t thread) {
-  return 2 * kMaxProgramThreads + thread;
 }
 
 } // namespace
@@ -61,9 +58,9 @@ Status ProgramRun::open() {
   // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the
   // hit handler is not called for (prober.h): only the counts judge it.
   const bool may_nest = !prober_->promises().has(Promise::HandlersMayJump);
-  shared_in_handlers_.emplace(Worker::Shared{text_, scratch_.states, tickets_ && !may_nest, executions_});
+  shared_nested_.emplace(Worker::Shared{text_, scratch_.states, false, executions_});
   for (std::size_t row = 0; row < ProgramScratch::kRows; ++row)
-    workers_.emplace_back(row / kMaxProgramThreads == 1 ? *shared_in_handlers_ : *shared_,
+    workers_.emplace_back(ProgramScratch::nests(row, may_nest) ? *shared_nested_ : *shared_,
                           scratch_.tallies[row], scratch_.notes[row], arena_.points[row]);
   struct sigaction action {};
   action.sa_sigaction = &ProgramRun::on_signal;
@@ -161,11 +158,26 @@ void ProgramRun::apply(std::size_t thread, const Act& act) noexcept {
     break;
   case ActKind::Fork:
     conductor_.step("fork", at);
-    fork_and_execute(thread, act.sites[0]);
+    fork_and_execute(thread, act.sites[0], false);
+    break;
+  case ActKind::Exec:
+    conductor_.step("exec", at);
+    fork_and_execute(thread, act.sites[0], true);
     break;
   case ActKind::Spawn:
     conductor_.step("spawn", at);
     spawn_and_execute(thread, act.sites[0]);
+    break;
+  case ActKind::Protect:
+    conductor_.step("mprotect", at);
+    protect(thread, act.sites[0]);
+    break;
+  case ActKind::Nest:
+    conductor_.step("execute", at);
+    if (prober_->promises().has(Promise::Reentrant))
+      t_self.nested = act.sites[1];
+    execute(thread, act.sites[0]);
+    t_self.nested = kNoSite; // it was not hit
     break;
   }
   if (act.kind == ActKind::Remove)
@@ -217,6 +229,10 @@ void ProgramRun::operate(std::size_t thread, ActKind kind, std::span<const std::
 void ProgramRun::on_hit(Hit& hit, void* raw) {
   auto& run = *static_cast<ProgramRun*>(raw);
   stamp_ticket(hit, nullptr);
+  if (const std::size_t nested = std::exchange(t_self.nested, kNoSite); nested != kNoSite) {
+    run.conductor_.step("nested", run.sites_[nested].address);
+    run.execute(ProgramScratch::nested_row(t_self.thread), nested);
+  }
   for (std::size_t s = 0; s < run.sites_.size(); ++s)
     if (run.sites_[s].address == hit.site.address) {
       const std::uint64_t word = run.scratch_.states[s].read();
@@ -246,7 +262,7 @@ void ProgramRun::on_signal(int, siginfo_t* info, void* context) {
   self.run->look_at_interrupted_pc(self.thread, interrupted_pc(context));
   const auto site = static_cast<std::size_t>(info->si_value.sival_int);
   self.run->conductor_.step("handler", self.run->sites_[site].address);
-  self.run->execute(handler_row(self.thread), site);
+  self.run->execute(ProgramScratch::handler_row(self.thread), site);
   ++self.run->scratch_.signals_handled[self.thread];
 }
 
@@ -262,151 +278,40 @@ void ProgramRun::look_at_interrupted_pc(std::size_t thread, Address pc) {
 
 // The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a
 // controlled run: all of it is one step.
-void ProgramRun::fork_and_execute(std::size_t thread, std::size_t site) noexcept {
+void ProgramRun::fork_and_execute(std::size_t thread, std::size_t site, bool exec) noexcept {
   const pid_t child = ::fork();
   if (child == 0) {
     conductor_.forked();
     Mailbox mailbox;
     mailbox.ticket = 1;
     const PlacedBody& body = text_.bodies()[site];
-    ::_exit(proberace_call_body(bytes_at(body.entry), 1, 1, &mailbox) == expected_result(1) ? 0 : 1);
+    const bool right = proberace_call_body(bytes_at(body.entry), 1, 1, &mailbox) == expected_result(1);
+    if (right && exec)
+      ::execl("/bin/true", "true", nullptr);
+    ::_exit(right && !exec ? 0 : 1);
   }
   int status = 0;
   while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (child < 0 || status != 0)
     note(thread, "fork-safe",
-         fmt::format("a forked child that executed site {} ({}) {}", site, program_.bodies[site].body,
+         fmt::format("a forked child that executed site {} ({}){} {}", site, program_.bodies[site].body,
+                     exec ? " and another program then" : "",
                      WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
                                          : "had a wrong result"));
 }
 
+// As it is: what the program says of its own code's pages must neither fail nor take a probe away (H15).
+void ProgramRun::protect(std::size_t thread, std::size_t site) {
+  const Address page = page_of(sites_[site].address);
+  if (::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_EXEC) != 0)
+    note(thread, "mprotect",
+         fmt::format("mprotect of the page of site {} ({}): {}", site, program_.bodies[site].body,
+                     strerrordesc_np(errno)));
+}
+
 void ProgramRun::spawn_and_execute(std::size_t thread, std::size_t site) {
-  std::thread([&] { execute(spawned_row(thread), site); }).join();
-}
-
-Tally ProgramRun::of_thread(std::size_t thread, std::size_t site) const {
-  Tally sum = scratch_.tallies[thread][site];
-  sum += scratch_.tallies[handler_row(thread)][site];
-  return sum; // threads it started are threads of their own
-}
-
-std::optional<Verdict> ProgramRun::judge_faults() const {
-  for (std::size_t row = 0; row < ProgramScratch::kRows; ++row) {
-    const FaultNote& note = scratch_.notes[row];
-    const Fault fault = note.fault.load(std::memory_order_acquire); // pairs with Worker::report
-    if (fault == Fault::None)
-      continue;
-    const std::size_t thread = row % kMaxProgramThreads;
-    Verdict v = broken(std::string(name(fault)),
-                       fmt::format("{} on thread {}{}, site {} ({}): hit {} times", name(fault), thread,
-                                   row == thread                ? ""
-                                   : row == handler_row(thread) ? " in a signal handler"
-                                                                : " in a thread it started",
-                                   note.site, program_.bodies[note.site].body, note.hits));
-    v.evidence =
-        Json{{"thread", thread},
-             {"in_signal_handler", row == handler_row(thread)},
-             {"site", note.site},
-             {"execution", note.ticket},
-             {"hits", note.hits},
-             {"result", note.result},
-             {"expected_result", expected_result(note.ticket)},
-             {"step", scratch_.noted_at[row] == 0 ? Json(nullptr) : Json(scratch_.noted_at[row] - 1)}};
-    return v;
-  }
-  return std::nullopt;
-}
-
-std::optional<Verdict> ProgramRun::judge_observed() const {
-  for (std::size_t t = 0; t <= threads(); ++t) {
-    if (const Observed& o = observed_[t]; o.at != 0) {
-      Verdict v = broken(o.property, o.summary);
-      v.evidence = Json{{"thread", t}, {"step", o.at - 1}};
-      return v;
-    }
-    if (t < threads() && scratch_.signals_sent[t] != scratch_.signals_handled[t])
-      return broken("lost-signal", fmt::format("thread {} was sent {} signals and handled {}: it blocks them",
-                                               t, scratch_.signals_sent[t], scratch_.signals_handled[t]));
-  }
-  return std::nullopt;
-}
-
-std::optional<Verdict> ProgramRun::judge_counts() const {
-  if (handled_after_removal_.load(std::memory_order_relaxed)) // no thread runs
-    return broken("handled-after-removal",
-                  "the hit handler was called for a site whose removal had returned");
-  const auto wrong = [&](std::size_t site, const std::string& whose, std::uint64_t hits, const Tally& tally) {
-    Verdict v = broken(std::string(name(Fault::WrongCount)),
-                       fmt::format("site {} ({}), {}: {} hits, where {} must and {} may have counted", site,
-                                   program_.bodies[site].body, whose, hits, tally.must, tally.may()));
-    v.evidence = Json{{"site", site}, {"hits", hits}, {"must", tally.must}, {"may", tally.may()}};
-    return v;
-  };
-  for (std::size_t s = 0; s < sites_.size(); ++s) {
-    Tally all;
-    for (std::size_t t = 0; t < threads(); ++t) {
-      const Tally tally = of_thread(t, s);
-      all += tally;
-      const auto hits = prober_->hits(sites_[s], scratch_.threads[t]);
-      if (hits && scratch_.threads[t] != 0 && !tally.admits(*hits - base_[t][s]))
-        return wrong(s, fmt::format("thread {}", t), *hits - base_[t][s], tally);
-    }
-    for (std::size_t t = 0; t < threads(); ++t)
-      all += scratch_.tallies[spawned_row(t)][s];
-    const std::uint64_t hits = prober_->hits(sites_[s]) - base_.back()[s];
-    if (!all.admits(hits))
-      return wrong(s, "all threads", hits, all);
-  }
-  return std::nullopt;
-}
-
-// Nothing is armed: the bytes are the file's, and executions do not count.
-std::optional<Verdict> ProgramRun::judge_bytes() {
-  for (std::size_t s = 0; s < sites_.size(); ++s) {
-    const PlacedBody& placed = text_.bodies()[s];
-    std::vector<std::uint8_t> now(placed.body->bytes());
-    const bool readable = read_memory(placed.entry, now);
-    if (!readable || !std::equal(now.begin(), now.end(), placed.body->code))
-      return broken(
-          std::string(name(Fault::NotRestored)),
-          fmt::format("site {} ({}): its bytes are not back after removal", s, program_.bodies[s].body));
-    const std::uint64_t hits = prober_->hits(sites_[s]);
-    workers_[0].execute(s);
-    if (prober_->hits(sites_[s]) != hits)
-      return broken(std::string(name(Fault::MovedWhileClear)),
-                    fmt::format("site {} ({}) was clear, and its count moved", s, program_.bodies[s].body));
-  }
-  return std::nullopt;
-}
-
-std::optional<Verdict> ProgramRun::judge() {
-  if (auto wrong = judge_faults())
-    return wrong;
-  if (auto wrong = judge_observed())
-    return wrong;
-  if (auto wrong = judge_counts())
-    return wrong;
-  for (std::size_t s = 0; s < sites_.size(); ++s) {
-    hits_ += prober_->hits(sites_[s]) - base_.back()[s];
-    for (const auto& row : scratch_.tallies)
-      all_ += row[s];
-  }
-  std::vector<std::size_t> armed;
-  for (std::size_t s = 0; s < sites_.size(); ++s)
-    if (SiteState::armed(scratch_.states[s].read()))
-      armed.push_back(s);
-  Operations& operations = operations_.back();
-  if (!armed.empty()) {
-    const std::uint64_t before = operations.removed;
-    operate(threads(), ActKind::Remove, armed);
-    if (operations.removed - before != armed.size())
-      return broken("removal", operations.refusal ? describe(*operations.refusal)
-                                                  : "a probe that is armed was not removed");
-  }
-  if (auto wrong = judge_bytes())
-    return wrong;
-  return judge_faults(); // of the executions since
+  std::thread([&] { execute(ProgramScratch::spawned_row(thread), site); }).join();
 }
 
 std::optional<Verdict> ProgramRun::close() {

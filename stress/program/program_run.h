@@ -17,8 +17,15 @@ namespace proberace {
 
 // In the arena's scratch: survives the process.
 struct ProgramScratch {
-  // Of each thread: its own, its signal handlers', that of the threads it starts.
-  static constexpr std::size_t kRows = 3 * kMaxProgramThreads;
+  // Of each thread: its own, its signal handlers', that of the threads it starts, its hit handler's.
+  static constexpr std::size_t kRows = 4 * kMaxProgramThreads;
+  static constexpr std::size_t handler_row(std::size_t thread) { return kMaxProgramThreads + thread; }
+  static constexpr std::size_t spawned_row(std::size_t thread) { return 2 * kMaxProgramThreads + thread; }
+  static constexpr std::size_t nested_row(std::size_t thread) { return 3 * kMaxProgramThreads + thread; }
+  // Whether hits of the row's executions may lie in another's handler, and so have none of their own.
+  static constexpr bool nests(std::size_t row, bool signals_may_nest) {
+    return row >= nested_row(0) || (signals_may_nest && row >= handler_row(0) && row < spawned_row(0));
+  }
   SiteState states[kMaxSites];
   Tally tallies[kRows][kMaxSites];
   FaultNote notes[kRows];
@@ -81,7 +88,8 @@ private:
   void operate(std::size_t thread, ActKind kind, std::span<const std::size_t> sites);
   void execute(std::size_t row, std::size_t site) noexcept;
   void signal(std::size_t to, std::size_t site) noexcept;
-  void fork_and_execute(std::size_t thread, std::size_t site) noexcept;
+  void fork_and_execute(std::size_t thread, std::size_t site, bool exec) noexcept;
+  void protect(std::size_t thread, std::size_t site);
   void spawn_and_execute(std::size_t thread, std::size_t site);
   void note(std::size_t thread, std::string property, std::string summary);
   void look_at_interrupted_pc(std::size_t thread, Address pc);
@@ -111,7 +119,7 @@ private:
   std::vector<Observed> observed_;               // by thread
   std::vector<Operations> operations_;           // by thread; the last: before and after a run
   std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
-  std::optional<Worker::Shared> shared_, shared_in_handlers_;
+  std::optional<Worker::Shared> shared_, shared_nested_;
   Tally all_;
   std::uint64_t hits_ = 0;
   PathCounts paths_{};

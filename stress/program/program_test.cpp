@@ -67,7 +67,9 @@ TEST(Program, WhatIsNoneIsRefusedInWords) {
   EXPECT_EQ(error_of(head + R"([["x0"]]})"), "");
   EXPECT_NE(error_of(head + R"([["x1"]]})").find("there is no body 1"), std::string::npos);
   EXPECT_NE(error_of(head + R"([["!1:0"]]})").find("there is no thread 1"), std::string::npos);
-  EXPECT_NE(error_of(head + R"([["x0,0"]]})").find("names several bodies"), std::string::npos);
+  EXPECT_NE(error_of(head + R"([["x0,0"]]})").find("too many bodies"), std::string::npos);
+  EXPECT_NE(error_of(head + R"([["n0"]]})").find("too few"), std::string::npos);
+  EXPECT_EQ(error_of(head + R"([["n0,0", "e0", "m0"]]})"), "");
   EXPECT_NE(error_of(head + R"([]})").find("1 to"), std::string::npos);
   for (const char* act : {"", "x", "x-1", "y0", "!0", "+0,", "x0 ", "!:0"})
     EXPECT_NE(error_of(head + R"([[")" + act + R"("]]})").find("is not x0"), std::string::npos) << act;
