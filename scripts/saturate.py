@@ -32,4 +32,6 @@ def table(directory):
 if sys.argv[1] == "strategies":
     print("\n".join(strategies(json.load(sys.stdin))))
 else:
-    print("\n".join(table(Path(sys.argv[2]))))
+    lines = list(table(Path(sys.argv[2])))
+    print("\n".join(lines))
+    sys.exit(any("BROKEN" in line for line in lines))

@@ -132,10 +132,8 @@ const std::vector<Mapping>& AddressSpace::mappings() const {
   return mappings_;
 }
 
-// The mapping around an address that was asked for before, or now.
+// The mapping around an address, asked for now.
 const Mapping* AddressSpace::ask(Address a) const {
-  if (auto it = asked_.upper_bound(a); it != asked_.begin() && (--it)->second.contains(a))
-    return &it->second;
   std::expected<Mapping, int> answer = query_mapping(process_, a);
   if (answer)
     return &(asked_[answer->start] = std::move(*answer));
@@ -147,6 +145,8 @@ const Mapping* AddressSpace::ask(Address a) const {
 const Mapping* AddressSpace::find(Address a) const {
   if (const auto shadow = shadows_.find(page_of(a)); shadow != shadows_.end())
     return &shadow->second;
+  if (auto it = asked_.upper_bound(a); it != asked_.begin() && (--it)->second.contains(a))
+    return &it->second; // an answer stays, whatever is read later
   if (!whole_)
     if (const Mapping* const answer = ask(a); answer != nullptr || !whole_)
       return answer;

@@ -104,10 +104,6 @@ std::string machine_name() {
                           ::get_nprocs(), guest.is_string() ? guest.get<std::string>() : "bare"));
 }
 
-std::string build_commit() {
-  return PROBERACE_COMMIT;
-}
-
 Json provenance() {
   return Json{
       {"schema", "proberace/provenance/1"},
@@ -141,7 +137,7 @@ Json provenance() {
        false
 #endif
       },
-      {"commit", build_commit()},
+      {"commit", PROBERACE_COMMIT},
   };
 }
 

@@ -10,10 +10,6 @@ namespace proberace {
 //  "compiler", "commit", ...}. What cannot be found out is null, never left out.
 Json provenance();
 
-// The commit this program was built from, as `git describe --always --dirty` had it; "unknown" outside a
-// clone.
-std::string build_commit();
-
 // A short name for results/<machine>/: hypervisor or "bare", CPU family, CPUs. Letters, digits and hyphens
 // only.
 std::string machine_name();

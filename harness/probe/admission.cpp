@@ -22,7 +22,10 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
   if (*now != site)
     return std::unexpected(Error{ErrorKind::StaleSite, site.address,
                                  "another mapping or other code lies here since the site was made"});
-  const FunctionRange function = *target_.functions().containing(space, site.address);
+  const auto found = target_.functions().containing(space, site.address);
+  if (!found) // unmapped since the line above
+    return std::unexpected(Error{ErrorKind::NotMapped, site.address, "nothing is mapped here"});
+  const FunctionRange& function = *found;
   const auto offset = static_cast<std::size_t>(site.address - function.start);
   if (!boundaries(function)[offset])
     return std::unexpected(Error{ErrorKind::NotABoundary, site.address,

@@ -33,7 +33,8 @@ struct AsyncFile::State {
   std::span<const std::byte> memory{}; // registered
   std::vector<Writing> writes;         // depth
   unsigned in_flight = 0;
-  std::vector<std::uint64_t> done; // written at once
+  std::vector<std::uint64_t> done; // that ended without a completion
+  bool broken = false;             // the ring
   std::optional<Error> error;
 
   void fail(int error_number) {
@@ -73,17 +74,22 @@ struct AsyncFile::State {
     do
       submitted = io_uring_submit(&ring);
     while (submitted == -EINTR || submitted == -EAGAIN);
-    if (submitted == 1)
-      return;
-    fail(submitted < 0 ? -submitted : EIO);
-    done.push_back(end(writes[slot])); // given up: nobody may wait for it
+    if (submitted != 1)
+      give_up(submitted < 0 ? -submitted : EIO);
+  }
+
+  // The ring does not work any more: what is in flight counts as ended, and nothing is submitted again.
+  void give_up(int error_number) {
+    fail(error_number);
+    broken = true;
+    for (Writing& w : writes)
+      if (w.in_use)
+        done.push_back(end(w));
   }
 
   // The token of a write that is over; nothing where a short write goes on.
   std::optional<std::uint64_t> take(std::size_t slot, int result) {
     Writing& w = writes[slot];
-    if (!w.in_use) // was given up
-      return std::nullopt;
     if (result == -EINTR || result == -EAGAIN) {
       submit(slot);
       return std::nullopt;
@@ -140,7 +146,7 @@ bool AsyncFile::may_write() const noexcept {
 
 void AsyncFile::write(std::span<const std::byte> bytes, std::uint64_t offset, std::uint64_t token) {
   State& s = *state_;
-  if (s.way == Way::Write) {
+  if (s.way == Way::Write || s.broken) {
     s.write_plainly(bytes, offset);
     s.done.push_back(token);
     return;
@@ -166,8 +172,12 @@ std::optional<std::uint64_t> AsyncFile::ended(Wait wait) {
         wait == Wait::Yes ? io_uring_wait_cqe(&s.ring, &completion) : io_uring_peek_cqe(&s.ring, &completion);
     if (result == -EINTR)
       continue;
-    if (result != 0)
+    if (result == -EAGAIN && wait == Wait::No)
       return std::nullopt;
+    if (result != 0) {
+      s.give_up(-result);
+      return ended(wait);
+    }
     const std::size_t slot = io_uring_cqe_get_data64(completion);
     const int bytes = completion->res;
     io_uring_cqe_seen(&s.ring, completion);

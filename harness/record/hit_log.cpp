@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <csignal>
 #include <deque>
 #include <fmt/format.h>
@@ -60,15 +61,24 @@ Json clock_now() {
               {"ns", std::chrono::duration_cast<std::chrono::nanoseconds>(ns).count()}};
 }
 
-// The program's handlers are not for this thread, and might wait in it for room that it is to make. What its
-// own instructions raise must get through: held back, it kills.
-void hold_signals_back() {
-  sigset_t all;
-  ::sigfillset(&all);
-  for (const int raised : {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE})
-    ::sigdelset(&all, raised);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-}
+// The program's handlers are not for the thread that writes: they might wait in it for room that it is to
+// make. What its own instructions raise must get through: held back, it kills.
+class SignalsHeldBack {
+public:
+  SignalsHeldBack() {
+    sigset_t all;
+    ::sigfillset(&all);
+    for (const int raised : {SIGTRAP, SIGSEGV, SIGBUS, SIGILL, SIGFPE})
+      ::sigdelset(&all, raised);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  SignalsHeldBack(const SignalsHeldBack&) = delete;
+  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
+  ~SignalsHeldBack() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+  sigset_t before_;
+};
 
 } // namespace
 
@@ -91,7 +101,6 @@ struct HitLog::State {
   }
 
   void write(const std::stop_token& stop) {
-    hold_signals_back();
     auto flushed = std::chrono::steady_clock::now();
     while (!stop.stop_requested()) {
       if (!drain->step())
@@ -119,7 +128,8 @@ struct HitLog::State {
 
   Json trailer() const {
     Json threads = Json::array(); // of each: how many records it wrote, and dropped after the last it told of
-    for (std::size_t i = 0; i < joined; ++i)
+    const std::size_t all = joined.load(std::memory_order_relaxed); // counts only
+    for (std::size_t i = 0; i < all; ++i)
       threads.push_back(Json{{"records", rings[i].filled()}, {"untold", rings[i].untold()}});
     return Json{{"end", "proberace/log/1"}, {"lost", lost()}, {"threads", threads}, {"clock", clock_now()}};
   }
@@ -133,6 +143,13 @@ HitLog::~HitLog() {
 }
 
 std::expected<std::unique_ptr<HitLog>, Error> HitLog::create(const std::string& path, HitLogOptions options) {
+  if (options.threads > HitLogOptions::kMostThreads || !std::has_single_bit(options.blocks_per_thread) ||
+      options.blocks_per_thread < 2)
+    return std::unexpected(
+        Error{ErrorKind::BadInput,
+              {},
+              fmt::format("a log has at most {} threads, and a power of two of blocks for each",
+                          HitLogOptions::kMostThreads)});
   auto state = std::make_unique<State>(options.threads, options.blocks_per_thread, options.when_full);
   if (!state->blocks.there())
     return std::unexpected(system_error("no memory for the log's rings", ENOMEM));
@@ -154,6 +171,7 @@ std::expected<std::unique_ptr<HitLog>, Error> HitLog::create(const std::string& 
   for (RecordRing& ring : state->rings)
     rings.push_back(&ring);
   state->drain.emplace(rings, *state->file, kHeaderBytes);
+  const SignalsHeldBack held_back; // which the new thread inherits
   state->writer = std::jthread([s = state.get()](std::stop_token stop) { s->write(stop); });
   return std::unique_ptr<HitLog>(new HitLog(std::move(state)));
 }
@@ -173,8 +191,8 @@ std::expected<HitLogTotals, Error> HitLog::close() {
   s.writer.request_stop();
   s.writer.join();
   const HitLogTotals totals{s.drain->records(), s.lost(), s.drain->end() + kHeaderBytes, s.file->way()};
-  if (s.page.hold(s.trailer()))
-    s.put_page(s.drain->end());
+  (void)s.page.hold(s.trailer()); // it has room: kMostThreads
+  s.put_page(s.drain->end());
   if (const Status written = s.file->close(); !written)
     return std::unexpected(written.error());
   return totals;

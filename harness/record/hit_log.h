@@ -18,6 +18,8 @@
 namespace proberace {
 
 struct HitLogOptions {
+  static constexpr std::size_t kMostThreads = 100; // what the trailer has room for
+
   std::size_t threads = 1;            // rings there are to join
   std::size_t blocks_per_thread = 16; // of kBlockBytes; a power of two
   WhenFull when_full = WhenFull::Wait;

@@ -31,18 +31,18 @@ std::optional<BlockHeader> block_at(std::span<const std::byte> bytes, std::size_
   return header;
 }
 
-// Where the next block begins, if it does not where it should.
-std::size_t next_block(std::span<const std::byte> bytes, std::size_t from, std::size_t end) {
+// Where the next block begins, if it does not where it should; the end if none does.
+std::size_t next_block(std::span<const std::byte> blocks, std::size_t from) {
   const std::uint64_t magic = BlockHeader::kMagic;
-  for (std::size_t at = from; at < end; ++at) {
-    const void* const found = ::memmem(bytes.data() + at, end - at, &magic, sizeof magic);
+  for (std::size_t at = from; at < blocks.size(); ++at) {
+    const void* const found = ::memmem(blocks.data() + at, blocks.size() - at, &magic, sizeof magic);
     if (found == nullptr)
-      return end;
-    at = static_cast<std::size_t>(static_cast<const std::byte*>(found) - bytes.data());
-    if (block_at(bytes, at))
+      break;
+    at = static_cast<std::size_t>(static_cast<const std::byte*>(found) - blocks.data());
+    if (block_at(blocks, at))
       return at;
   }
-  return end;
+  return blocks.size();
 }
 
 } // namespace
@@ -116,25 +116,25 @@ Status HitLogReader::index() {
 }
 
 void HitLogReader::take_block(std::size_t& at, std::size_t end) {
-  const auto header = block_at(bytes_, at);
+  const auto blocks = bytes_.first(end);
+  const auto header = block_at(blocks, at);
   if (!header) {
-    const std::size_t next = next_block(bytes_, at + 1, end);
+    const std::size_t next = next_block(blocks, at + 1);
     damage_.push_back(fmt::format("byte {}: no block begins here; {} bytes are skipped", at, next - at));
     at = next;
     return;
   }
-  // Where a block is shorter than it should be, the next one begins early.
+  // Where a block is shorter than it should be, the next one begins early, or the file ends.
   const std::size_t begin = at + sizeof(BlockHeader);
-  std::size_t next = at + kBlockBytes;
-  if (next > end || (next < end && !block_at(bytes_, next))) {
-    next = std::min(next_block(bytes_, begin, end), std::min(next, end));
-    if (next != at + kBlockBytes)
-      damage_.push_back(fmt::format("byte {}: a block of thread {} is {} bytes too short", at, header->thread,
-                                    at + kBlockBytes - next));
-  }
+  std::size_t next = std::min(at + kBlockBytes, end);
+  if (next < end && !block_at(blocks, next))
+    next = std::min(next_block(blocks, begin), next);
+  const std::size_t records = std::min<std::size_t>(header->count, (next - begin) / sizeof(HitRecord));
+  if (next != at + kBlockBytes && (next != end || records != header->count))
+    damage_.push_back(fmt::format("byte {}: a block of thread {} is {} bytes too short", at, header->thread,
+                                  at + kBlockBytes - next));
   if (blocks_.size() <= header->thread)
     blocks_.resize(header->thread + 1);
-  const std::size_t records = std::min<std::size_t>(header->count, (next - begin) / sizeof(HitRecord));
   blocks_[header->thread].push_back(bytes_.subspan(begin, records * sizeof(HitRecord)));
   at = next;
 }

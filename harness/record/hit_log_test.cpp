@@ -6,8 +6,10 @@
 
 #include <atomic>
 #include <filesystem>
+#include <fmt/format.h>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <memory>
 #include <rapidcheck/gtest.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -94,9 +96,8 @@ TEST_F(HitLogs, KeepEveryRecordOfEveryThreadInItsOrder) {
     EXPECT_EQ(totals->records, kThreads * kEach);
     EXPECT_EQ(totals->lost, 0U);
     EXPECT_EQ(totals->bytes, std::filesystem::file_size(path));
-    if (use_io_uring && totals->way == AsyncFile::Way::Write)
-      GTEST_SKIP() << "no io_uring on this machine";
-    EXPECT_EQ(totals->way == AsyncFile::Way::Write, !use_io_uring);
+    if (!use_io_uring) // where there is one; a container may forbid it
+      EXPECT_EQ(totals->way, AsyncFile::Way::Write);
 
     const auto back = HitLogReader::open(path);
     ASSERT_TRUE(back.has_value());
@@ -116,28 +117,27 @@ TEST_F(HitLogs, KeepEveryRecordOfEveryThreadInItsOrder) {
   }
 }
 
-TEST_F(HitLogs, TellOfWhatFoundNoRoom) {
-  constexpr std::uint64_t kAll = 3'000'000;
-  const std::string path = fresh();
-  auto log = HitLog::create(path, {.threads = 1, .blocks_per_thread = 2, .when_full = WhenFull::Drop});
-  ASSERT_TRUE(log.has_value());
-  RecordRing& ring = *(*log)->join();
+// Nobody empties the ring, then somebody does, and the thread goes on.
+TEST(RecordRings, TellOfWhatFoundNoRoom) {
+  constexpr std::uint64_t kAll = 3 * kBlockRecords;
+  auto blocks = std::make_unique<LogBlock[]>(2);
+  RecordRing ring({blocks.get(), 2}, 0, WhenFull::Drop);
   for (std::uint64_t n = 0; n < kAll; ++n)
     ring.append(RecordKind::Hit, 0, n);
-  const auto totals = (*log)->close();
-  ASSERT_TRUE(totals.has_value());
-  EXPECT_GT(totals->lost, 0U) << "two blocks are filled faster than any disk empties them";
-  std::uint64_t kept = 0;
-  std::uint64_t told = 0;
-  const auto back = HitLogReader::open(path);
-  ASSERT_TRUE(back.has_value());
-  back->for_each(0, [&](const HitRecord& r) {
-    kept += r.kind == RecordKind::Hit ? 1 : 0;
-    told += r.kind == RecordKind::Lost ? r.state : 0;
-  });
-  EXPECT_EQ(kept + totals->lost, kAll);
-  EXPECT_EQ(told + back->trailer()->at("threads")[0].at("untold").get<std::uint64_t>(), totals->lost);
-  EXPECT_EQ(check_log(*back).lost, totals->lost);
+  const std::uint64_t kept = ring.filled();
+  EXPECT_LE(kept, 2 * kBlockRecords);
+  EXPECT_EQ(kept + ring.dropped(), kAll);
+  EXPECT_EQ(ring.untold(), ring.dropped());
+  ring.release(1);
+  ring.append(RecordKind::Hit, 0, kAll);
+  ASSERT_EQ(ring.filled(), kept + 2);
+  const auto record = [&](std::uint64_t n) {
+    return ring.block(n / kBlockRecords).records[n % kBlockRecords];
+  };
+  EXPECT_EQ(record(kept).kind, RecordKind::Lost);
+  EXPECT_EQ(record(kept).state, ring.dropped());
+  EXPECT_EQ(record(kept + 1).ticket, kAll);
+  EXPECT_EQ(ring.untold(), 0U);
 }
 
 RecordRing* interrupted_ring = nullptr;
@@ -209,12 +209,9 @@ TEST_F(HitLogs, CutByHandAreFound) {
       cut(path, kHeaderBytes + b * kBlockBytes + (record + 1) * sizeof(HitRecord), sizeof(HitRecord));
       const LogCheck c = checked(path);
       EXPECT_FALSE(c.held());
-      const std::string missing = std::to_string(header.first + record);
-      EXPECT_TRUE(std::ranges::any_of(c.faults,
-                                      [&](const std::string& f) {
-                                        return f.find("thread " + std::to_string(header.thread)) != f.npos &&
-                                               f.find(missing) != f.npos && f.find("missing") != f.npos;
-                                      }))
+      const std::string missing = fmt::format("thread {}: records {} to {} are missing", header.thread,
+                                              header.first + record, header.first + record);
+      EXPECT_TRUE(std::ranges::find(c.faults, missing) != c.faults.end())
           << "block " << b << ", record " << record << ": " << c.faults[0];
     }
   }
@@ -261,10 +258,17 @@ TEST_F(HitLogs, OfAProcessThatWasKilledKeepWhatWasFlushed) {
     RecordRing& ring = *(*log)->join();
     for (std::uint64_t n = 0; n < 10'000; ++n)
       ring.append(RecordKind::Operated, 0, 0, n);
-    std::this_thread::sleep_for(5 * HitLog::kFlush);
-    ::kill(::getpid(), SIGKILL);
+    for (;;) // flushed by and by; then it is killed
+      ::pause();
   }
+  const auto there = [&] {
+    const auto log = HitLogReader::open(path);
+    return log && check_log(*log).records == 10'000;
+  };
   int status = 0;
+  while (!there() && ::waitpid(child, &status, WNOHANG) == 0)
+    std::this_thread::sleep_for(HitLog::kFlush);
+  ::kill(child, SIGKILL);
   ::waitpid(child, &status, 0);
   ASSERT_TRUE(WIFSIGNALED(status));
   const auto log = HitLogReader::open(path);
@@ -289,8 +293,11 @@ RC_GTEST_FIXTURE_PROP(HitLogs, SurviveAnyDamage, ()) {
   const std::string path = sound_log(2, 50);
   const auto size = std::filesystem::file_size(path);
   const auto at = *rc::gen::inRange<std::size_t>(0, size);
-  if (*rc::gen::arbitrary<bool>()) {
+  const int damage = *rc::gen::inRange(0, 3);
+  if (damage == 0) {
     std::filesystem::resize_file(path, at);
+  } else if (damage == 1) {
+    cut(path, at, *rc::gen::inRange<std::size_t>(0, size - at + 1));
   } else {
     std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
     file.seekp(static_cast<std::streamoff>(at));

@@ -18,7 +18,9 @@ bool RecordRing::make_room() noexcept {
   const auto full = [this] {
     return read(taken_) + kNested >= limit_.load(std::memory_order_acquire); // pairs with release
   };
-  while (full() && own && when_full_ == WhenFull::Wait)
+  // Inside another append nothing new is handed over: waiting would be for ever once all that was is written.
+  const bool interrupts = depth_.load(std::memory_order_relaxed) > 1;
+  while (full() && own && when_full_ == WhenFull::Wait && !interrupts)
     raw_syscall(SYS_nanosleep, reinterpret_cast<std::uint64_t>(&kWhile), 0);
   if (full()) {
     take(dropped_, 1);

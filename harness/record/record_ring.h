@@ -16,7 +16,8 @@
 namespace proberace {
 
 enum class WhenFull {
-  Wait, // until the reader has made room: nothing is lost, the thread is held up
+  Wait, // until the reader has made room: nothing is lost, the thread is held up; but a handler that
+        // interrupts an append of its own thread drops
   Drop, // go on; how many were dropped is a record of its own as soon as there is room
 };
 

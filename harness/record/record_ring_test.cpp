@@ -82,7 +82,7 @@ TEST(RecordRing, KeepsBothRecordsAtWhateverInstructionOneInterruptsTheOther) {
   ASSERT_EQ(ring.filled(), 2 * runs - 1) << "one of each, but for the last run";
   std::vector<int> seen[2] = {std::vector<int>(runs + 1), std::vector<int>(runs + 1)};
   for (std::uint64_t n = 0; n < ring.filled(); ++n) {
-    const HitRecord& r = ring.block(0).records[n];
+    const HitRecord& r = ring.block(n / kBlockRecords).records[n % kBlockRecords];
     EXPECT_EQ(r.serial, n);
     ASSERT_TRUE(r.site == kOuter || r.site == kNested);
     ASSERT_LE(r.ticket, runs);

@@ -31,7 +31,9 @@ void RingDrain::write(std::size_t index, std::uint64_t count, bool whole) {
     r.offset = next_offset_;
     next_offset_ += kBlockBytes;
   }
-  file_.write(std::as_bytes(std::span(&block, 1)), *r.offset, token_of(index, r.next, whole));
+  // Of a part only what is filled: the thread goes on behind it.
+  const std::size_t bytes = whole ? kBlockBytes : sizeof(BlockHeader) + count * sizeof(HitRecord);
+  file_.write(std::as_bytes(std::span(&block, 1)).first(bytes), *r.offset, token_of(index, r.next, whole));
   r.records = count;
   r.part_in_flight = !whole;
 }

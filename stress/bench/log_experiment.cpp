@@ -124,8 +124,12 @@ std::expected<Stream, Error> by_write(const PinPlan& plan, std::uint64_t each, d
                             .ticket = static_cast<std::uint32_t>(n),
                             .kind = RecordKind::Hit};
       const std::size_t bytes = batch * sizeof(HitRecord);
-      if ((n + 1) % batch == 0 && ::write(file, records.data(), bytes) != static_cast<ssize_t>(bytes))
-        error = errno;
+      if ((n + 1) % batch != 0)
+        return;
+      if (const ssize_t written = ::write(file, records.data(), bytes);
+          written != static_cast<ssize_t>(bytes))
+        error.store(written < 0 ? errno : ENOSPC,
+                    std::memory_order_relaxed); // read when the threads have ended
     };
   });
   if (::fsync(file) != 0)
@@ -133,7 +137,7 @@ std::expected<Stream, Error> by_write(const PinPlan& plan, std::uint64_t each, d
   ::close(file);
   if (error != 0)
     return std::unexpected(system_error("cannot write a log", error));
-  return Stream{each * plan.cpus.size(), 0, since(begin), longest};
+  return Stream{each / batch * batch * plan.cpus.size(), 0, since(begin), longest};
 }
 
 // The log is to take so many without loss; the rate at which ways of writing are compared by how long they

@@ -28,9 +28,9 @@ CampaignReport report_of(const CaseSet& set) {
     if (broken)
       r.broken.push_back(line);
     else if (pct && !refused)
-      missed.push_back(missed_at_most(line.value("threads", std::size_t{1}),
-                                      line.value("longest", std::uint64_t{1}),
-                                      set.campaign.value("depth", std::size_t{1}), schedules));
+      missed.push_back(missed_at_most(
+          line.value("threads", std::size_t{1}), line.value("longest", std::uint64_t{1}),
+          set.campaign.value("depth", std::size_t{1}), line.value("at_full_length", std::uint64_t{0})));
   }
   if (!set.done.empty()) {
     r.first_seed = set.done.begin()->first;

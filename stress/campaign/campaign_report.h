@@ -8,9 +8,9 @@
 
 namespace proberace {
 
-// A program under PCT: with probability at least 1/(n k^(d-1)) one schedule finds a given bug of depth d in n
-// threads and k steps (Burckhardt et al., ASPLOS 2010, theorem 6); so all `schedules` of it miss one with at
-// most this.
+// An upper bound on the probability that a bug of depth d in n threads and k steps was missed by so many
+// schedules of PCT: each finds it with probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010,
+// theorem 6). Schedules that were chosen before the longest was known do not count.
 double missed_at_most(std::size_t threads, std::uint64_t steps, std::size_t depth, std::uint64_t schedules);
 
 struct CampaignReport : HuntCounts {
@@ -21,6 +21,7 @@ struct CampaignReport : HuntCounts {
   std::vector<Json> broken; // the lines of the cases that broke
   std::uint64_t first_seed = 0, last_seed = 0;
   std::uint64_t missing = 0; // seeds between these two that are not done
+  bool nothing_tested() const noexcept { return cases != 0 && refused == cases; }
   // Under PCT: what a bug of the depth looked for was missed with, at most, in the median case and in the
   // worst.
   std::optional<double> missed_median{}, missed_worst{};

@@ -37,8 +37,10 @@ std::string difference(const Json& a, const Json& b) {
 }
 
 // The lines of one file that are whole.
-Status read_lines(const std::string& path, std::map<std::uint64_t, Json>& done) {
+Status read_lines(const std::string& path, CaseSet& set) {
   std::ifstream in(path);
+  if (!in)
+    return bad(fmt::format("{}: cannot be read", path));
   std::string line;
   for (std::size_t n = 1; std::getline(in, line); ++n) {
     if (in.eof()) // no newline: its writer was killed in it
@@ -46,12 +48,24 @@ Status read_lines(const std::string& path, std::map<std::uint64_t, Json>& done) 
     Json result = Json::parse(line, nullptr, false);
     if (!result.is_object() || !result.contains("seed") || !result["seed"].is_number_unsigned())
       return bad(fmt::format("{}:{}: not a finished case", path, n));
-    done.emplace(result["seed"].get<std::uint64_t>(), std::move(result));
+    set.keep(std::move(result));
   }
+  if (in.bad())
+    return bad(fmt::format("{}: cannot be read to its end", path));
   return {};
 }
 
 } // namespace
+
+bool CaseSet::keep(Json line) {
+  const auto [at, fresh] = done.try_emplace(line.at("seed").get<std::uint64_t>(), line);
+  if (fresh)
+    return true;
+  if (at->second.value("broken", false) || !line.value("broken", false))
+    return false;
+  at->second = std::move(line);
+  return true;
+}
 
 std::expected<CaseSet, Error> CaseDirectory::read(const std::string& path) {
   CaseSet set;
@@ -64,7 +78,7 @@ std::expected<CaseSet, Error> CaseDirectory::read(const std::string& path) {
   set.campaign.erase("schema");
   for (const auto& entry : std::filesystem::directory_iterator(path))
     if (entry.path().extension() == ".cases")
-      if (const Status lines = read_lines(entry.path(), set.done); !lines)
+      if (const Status lines = read_lines(entry.path(), set); !lines)
         return std::unexpected(lines.error());
   return set;
 }
@@ -131,7 +145,8 @@ std::expected<CaseSet, Error> merged(const std::vector<std::string>& paths) {
       all.campaign = set->campaign;
     else if (const std::string differs = difference(all.campaign, set->campaign); !differs.empty())
       return bad(fmt::format("{} is another hunt than {}: {}", path, paths[0], differs));
-    all.done.merge(set->done);
+    for (auto& [seed, line] : set->done)
+      all.keep(std::move(line));
   }
   return all;
 }

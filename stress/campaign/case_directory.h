@@ -19,6 +19,10 @@ namespace proberace {
 struct CaseSet {
   Json campaign;                      // what was hunted, and how
   std::map<std::uint64_t, Json> done; // by seed; a case found twice counts once
+
+  // Of two lines of one seed the one that broke is kept: threads that run free may do otherwise another time.
+  // False if the line brought nothing new.
+  bool keep(Json line);
 };
 
 class CaseDirectory {
@@ -54,7 +58,7 @@ private:
 };
 
 // The first campaign's cases and those of the others. BadInput names the directory that is of another
-// campaign, or whose case of some seed ended otherwise.
+// campaign.
 std::expected<CaseSet, Error> merged(const std::vector<std::string>& paths);
 
 } // namespace proberace

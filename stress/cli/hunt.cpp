@@ -5,6 +5,7 @@
 #include "harness/probe/registry.h"
 #include "stress/cli/hunt_races.h"
 #include "stress/cli/long_hunt.h"
+#include "stress/properties/endings.h"
 #include "stress/properties/hunter.h"
 
 #include <fmt/format.h>
@@ -111,9 +112,7 @@ public:
     start_nursery();
     const HuntReport report = hunt(options());
     if (!report.found && report.hits == 0 && report.refused) // nothing was tested
-      return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                        {},
-                        report.refused->summary});
+      return fail(why_not_run(*report.refused));
     const bool promised = (*prober)->promises().has(Promise::ExactCounts);
     if (json_)
       fmt::print("{}\n", to_json(report, bounds_.strategy).dump(2));
@@ -138,6 +137,7 @@ private:
       return races_.run(std::move(*options), json_, progress_);
     }
     options->budget = kLongestCase;
+    options->exploration.budget = kLongestCase; // so that a slow machine runs the same schedules
     options->worth_shrinking = [this](const Verdict& v) { return !as_found_ && is_first_of_its_kind(v); };
     return long_.run(
         races_.campaign(*options),
@@ -149,10 +149,7 @@ private:
   }
 
   // Of a long hunt's cases only the first that breaks in a way is shrunk, in each process.
-  bool is_first_of_its_kind(const Verdict& verdict) { return kinds_seen_.insert(kind_of(verdict)).second; }
-  static std::string kind_of(const Verdict& verdict) {
-    return verdict.property.empty() ? std::string(proberace::name(verdict.ending)) : verdict.property;
-  }
+  bool is_first_of_its_kind(const Verdict& verdict) { return kinds_seen_.insert(what_broke(verdict)).second; }
 
   std::expected<Json, Error> run_case(std::uint64_t seed) {
     HuntOptions o;
@@ -162,12 +159,15 @@ private:
     o.stop_after = 1;
     o.worth_shrinking = [this](const Verdict& v) { return !as_found_ && is_first_of_its_kind(v); };
     const HuntReport report = hunt(o);
-    Json line{{"seed", seed}, {"refused", report.refused.has_value()}, {"broken", report.found.has_value()}};
+    if (report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
+      return std::unexpected(why_not_run(*report.refused));
+    Json line{
+        {"seed", seed}, {"refused", report.refused && !report.found}, {"broken", report.found.has_value()}};
     line.update(report.json());
     if (report.refused)
       line["summary"] = report.refused->summary;
     if (report.found) {
-      line["property"] = kind_of(report.found->verdict);
+      line["property"] = what_broke(report.found->verdict);
       line["summary"] = report.found->verdict.summary;
       line["cell"] = Json::parse(to_cell(report.found->history).line());
     }

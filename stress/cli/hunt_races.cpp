@@ -6,6 +6,7 @@
 #include "stress/cli/controlled_build.h"
 #include "stress/program/interleaving.h"
 #include "stress/program/race_file.h"
+#include "stress/properties/endings.h"
 
 #include <fmt/format.h>
 
@@ -123,9 +124,7 @@ Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) cons
   };
   const RaceReport report = hunt_races(options);
   if (!report.found && report.hits == 0 && report.refused)
-    return fail(Error{report.refused->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                      {},
-                      report.refused->summary});
+    return fail(why_not_run(*report.refused));
   std::string file;
   if (report.found) {
     const auto saved = save(*report.found, options.seed);
@@ -147,19 +146,23 @@ Json HuntRaces::campaign(const RaceHuntOptions& options) const {
               {"preemptions", preemptions_},
               {"schedules", per_program_},
               {"threads", options.bounds.max_threads},
+              {"stop_after", schedules_},
               {"property", property_}};
 }
 
 std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
   options.programs = 1;
   const RaceReport report = hunt_races(options);
+  if (report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
+    return std::unexpected(why_not_run(*report.refused));
   Json line{{"seed", options.seed},
             {"schedules", report.schedules},
             {"steps", report.steps},
             {"threads", report.threads},
             {"longest", report.longest},
+            {"at_full_length", report.at_full_length},
             {"exhausted", report.exhausted != 0},
-            {"refused", report.refusals != 0},
+            {"refused", report.refusals != 0 && !report.found},
             {"broken", report.found.has_value()}};
   line.update(report.json());
   if (report.refused)
@@ -167,7 +170,7 @@ std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
   if (!report.found)
     return line;
   const Verdict& verdict = report.found->explored.verdict;
-  line["property"] = verdict.property.empty() ? name(verdict.ending) : verdict.property;
+  line["property"] = what_broke(verdict);
   line["summary"] = verdict.summary;
   if (!report.shrunk)
     return line;

@@ -4,6 +4,7 @@
 #include "harness/record/hit_log_check.h"
 #include "harness/record/site_state.h"
 #include "harness/result/table.h"
+#include "stress/properties/endings.h"
 #include "stress/properties/history.h"
 
 #include <fmt/format.h>
@@ -53,12 +54,10 @@ private:
         {{Action::Insert, all}, {Action::Pause, {}, 200}, {Action::Remove, all}, {Action::Pause, {}, 200}}};
     CellSpec spec = to_cell(history_);
     spec.parameters["log"] = file_;
-    spec.deadline = std::chrono::seconds(20) + std::chrono::milliseconds(100) * history_.rounds;
     start_nursery();
     const Verdict verdict = run_cell(spec);
     if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped))
-      return fail(Error{
-          verdict.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, verdict.summary});
+      return fail(why_not_run(verdict));
     if (json_)
       fmt::print(
           "{}\n",
@@ -77,6 +76,8 @@ private:
     if (!log)
       return fail(log.error());
     const LogCheck c = check_log(*log);
+    if (c.held() && c.executions == 0 && c.operations == 0)
+      return fail(Error{ErrorKind::BadInput, {}, fmt::format("{}: nothing was logged there", file_)});
     if (json_) {
       Json j{{"schema", "proberace/log-check/1"}, {"file", file_}};
       j.update(to_json(c));
@@ -103,7 +104,7 @@ private:
     if (thread_ && *thread_ >= log->threads())
       return fail(Error{ErrorKind::BadInput,
                         {},
-                        fmt::format("--thread: {} has threads 0 to {}", file_, log->threads() - 1)});
+                        fmt::format("--thread: {} has {} threads, from 0", file_, log->threads())});
     Table table({"thread", "record", "us", "what", "site", "execution", "state"},
                 {true, true, true, false, true, true});
     for (std::size_t thread = thread_.value_or(0); thread < (thread_ ? *thread_ + 1 : log->threads());

@@ -1,6 +1,6 @@
 #include "stress/cli/long_hunt.h"
 
-#include "harness/machine/provenance.h"
+#include "harness/machine/build_id.h"
 #include "stress/campaign/campaign_report.h"
 
 #include <charconv>
@@ -60,7 +60,7 @@ Status LongHunt::check(std::optional<std::uint64_t> seed) {
 
 Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool json,
                    Progress& progress) const {
-  campaign["build"] = build_commit(); // another build invents other programs from the same seeds
+  campaign["build"] = build_id(); // another build invents other programs from the same seeds
   const auto directory = CaseDirectory::open(directory_, campaign);
   if (!directory)
     return fail(directory.error());
@@ -75,16 +75,28 @@ Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::millisec
   if (!set)
     return fail(set.error());
   const CampaignReport report = report_of(*set);
-  if (report.cases != 0 && report.refused == report.cases)
+  if (report.nothing_tested())
     return fail(
         Error{ErrorKind::BadInput,
               {},
               fmt::format("every case was refused: {}", set->done.begin()->second.value("summary", ""))});
-  if (json)
-    fmt::print("{}\n", to_json(report, set->campaign).dump(2));
-  else
+  const std::uint64_t left = range_.empty() ? 0 : left_of(*set);
+  if (json) {
+    Json j = to_json(report, set->campaign);
+    j["left"] = left;
+    fmt::print("{}\n", j.dump(2));
+  } else {
     fmt::print("{}", text_of(report, set->campaign));
+    if (left != 0)
+      fmt::print("  {} of the cases asked for are not done: run it again\n", left);
+  }
   return report.broken.empty() ? Exit::Held : Exit::Counterexample;
+}
+
+std::uint64_t LongHunt::left_of(const CaseSet& set) const {
+  const auto begin = set.done.lower_bound(seeds_.first);
+  const auto end = set.done.upper_bound(seeds_.last);
+  return seeds_.last - seeds_.first + 1 - static_cast<std::uint64_t>(std::distance(begin, end));
 }
 
 } // namespace proberace

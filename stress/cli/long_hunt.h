@@ -19,6 +19,8 @@ public:
            Progress& progress) const;
 
 private:
+  std::uint64_t left_of(const CaseSet& set) const; // cases asked for that are not done
+
   std::string directory_;
   std::size_t jobs_ = 1;
   std::string range_;

@@ -31,6 +31,8 @@ public:
       if (const Status kept = keep(*set); !kept)
         return fail(kept.error());
     const CampaignReport report = report_of(*set);
+    if (report.nothing_tested())
+      return fail(Error{ErrorKind::BadInput, {}, "nothing was tested: every case was refused"});
     if (json_)
       fmt::print("{}\n", to_json(report, set->campaign).dump(2));
     else
@@ -43,12 +45,12 @@ private:
     const auto directory = CaseDirectory::open(*into_, set.campaign);
     if (!directory)
       return std::unexpected(directory.error());
-    const auto there = CaseDirectory::read(*into_);
+    auto there = CaseDirectory::read(*into_);
     if (!there)
       return std::unexpected(there.error());
     CaseDirectory::Writer writer = directory->writer();
     for (const auto& [seed, line] : set.done)
-      if (!there->done.contains(seed))
+      if (there->keep(line))
         if (const Status appended = writer.append(line); !appended)
           return appended;
     return {};

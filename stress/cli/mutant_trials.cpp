@@ -1,5 +1,6 @@
 #include "stress/cli/mutant_trials.h"
 
+#include "harness/machine/build_id.h"
 #include "harness/machine/provenance.h"
 #include "harness/result/table.h"
 #include "stress/campaign/campaign.h"
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 
 namespace proberace {
 
@@ -40,6 +42,9 @@ std::string command_line(const Trial& t, std::chrono::milliseconds budget) {
 }
 
 std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::chrono::milliseconds budget) {
+  if (!std::filesystem::exists(t.mutant.program()))
+    return Json{
+        {"seed", number}, {"mutant", t.mutant.name}, {"way", t.way}, {"caught", false}, {"built", false}};
   const auto began = std::chrono::steady_clock::now();
   const Outcome o = run_shell(command_line(t, budget));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -142,10 +147,12 @@ void report(const CaseSet& set, const std::vector<Mutant>& mutants, bool json) {
                           {"seconds", spread(row.seconds)}});
     }
     table.add(cells);
-    if (by_way[0].caught == 0 && by_way[1].caught == 0)
+    const double random = by_way[0].tries.median;
+    const double pct = by_way[1].tries.median;
+    if (!std::isfinite(random) && !std::isfinite(pct)) // neither finds it in half of its trials
       continue;
     ++compared;
-    no_more += by_way[1].tries.median <= by_way[0].tries.median ? 1 : 0;
+    no_more += pct <= random ? 1 : 0;
   }
   if (json) {
     fmt::print("{}\n", Json{{"schema", "proberace/mutant-trials/1"},
@@ -160,7 +167,9 @@ void report(const CaseSet& set, const std::vector<Mutant>& mutants, bool json) {
   fmt::print(
       "{}\ncaught of trials, then schedules (histories under stress) to the first catch: median (quartiles); "
       "- where "
-      "it was not caught within the budget\npct needs no more schedules than random on {} of {} mutants\n",
+      "it was not caught within the budget\npct needs no more schedules than random on {} of {} mutants that "
+      "one of them "
+      "finds in half of its trials\n",
       table.text(), no_more, compared);
 }
 
@@ -175,7 +184,7 @@ Exit run_trials(const std::vector<Mutant>& mutants, const MutantTrials& trials, 
                                                                     {"mutants", std::move(names)},
                                                                     {"seeds", trials.seeds},
                                                                     {"budget_ms", trials.budget.count()},
-                                                                    {"build", build_commit()}});
+                                                                    {"build", build_id()}});
   if (!directory)
     return fail(directory.error());
   const std::uint64_t per_way = trials.seeds * mutants.size();

@@ -5,6 +5,7 @@
 #include "stress/cli/controlled_build.h"
 #include "stress/program/interleaving.h"
 #include "stress/program/race_file.h"
+#include "stress/properties/endings.h"
 
 #include <fmt/format.h>
 
@@ -43,9 +44,7 @@ public:
     for (std::size_t i = 0; i < times_; ++i) {
       last = explore(race->program, e);
       if (last.verdict.is(Ending::Refused) || last.verdict.is(Ending::Skipped))
-        return fail(Error{last.verdict.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                          {},
-                          last.verdict.summary});
+        return fail(why_not_run(last.verdict));
       reproduced += is_what_was_seen(*race, last.verdict) ? 1 : 0;
     }
     if (trace_)

@@ -1,4 +1,5 @@
-// For tests of the program as its users meet it: a shell's command, its output and exit status.
+// A shell's command, its output and exit status: mutants are programs of their own, and tests run the program
+// as its users do.
 #pragma once
 
 #include <array>
@@ -18,6 +19,8 @@ struct Outcome {
 inline Outcome run_shell(const std::string& command) {
   FILE* pipe = ::popen(command.c_str(), "r");
   Outcome o;
+  if (pipe == nullptr)
+    return o;
   std::array<char, 4096> chunk{};
   for (std::size_t n = 0; (n = std::fread(chunk.data(), 1, chunk.size(), pipe)) > 0;)
     o.out.append(chunk.data(), n);

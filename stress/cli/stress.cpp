@@ -4,6 +4,7 @@
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "harness/result/table.h"
+#include "stress/properties/endings.h"
 #include "stress/properties/outcomes.h"
 
 #include <chrono>
@@ -102,9 +103,7 @@ private:
                           {"examples", o.examples}});
     }
     if (all.hits == 0 && all.counterexamples() == 0 && all.not_run)
-      return fail(Error{all.not_run->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput,
-                        {},
-                        all.not_run->summary});
+      return fail(why_not_run(*all.not_run));
     if (json_)
       fmt::print("{}\n", Json{{"schema", "proberace/stress/1"},
                               {"strategy", strategy_},

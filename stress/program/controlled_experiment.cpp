@@ -113,6 +113,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   const auto began = Clock::now();
   Choosers choosers(exploration, scratch.schedule);
   std::uint64_t steps = 0;
+  std::uint64_t at_full_length = 0; // schedules chosen when the longest was known: pct draws from its steps
   std::optional<Verdict> broke;
   {
     const Threads threads(scheduler, run);
@@ -125,12 +126,14 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
       }
       if (!begun)
         return verdict_of(begun.error());
-      schedule::Chooser& chooser = choosers.next(scheduler.longest());
+      const std::uint32_t longest = scheduler.longest();
+      schedule::Chooser& chooser = choosers.next(longest);
       scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
       scheduler.begin(chooser);
       run.perform(0);
       scheduler.finish();
       steps += scheduler.steps();
+      at_full_length = scheduler.longest() > longest ? 0 : at_full_length + 1;
       const schedule::Scheduler::Aside aside(scheduler);
       broke = run.judge();
     } while (!broke && choosers.after(scratch.schedule.trace.taken()) &&
@@ -142,6 +145,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   verdict.data = run.data();
   verdict.data["steps"] = steps;
   verdict.data["longest"] = scheduler.longest();
+  verdict.data["at_full_length"] = at_full_length;
   verdict.data["exhausted"] = choosers.exhausted();
   verdict.data["seconds"] = std::chrono::duration<double>(Clock::now() - began).count();
   return verdict;

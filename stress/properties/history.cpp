@@ -1,5 +1,6 @@
 #include "stress/properties/history.h"
 
+#include <algorithm>
 #include <ostream>
 
 namespace proberace {
@@ -55,7 +56,11 @@ CellSpec to_cell(const History& history) {
                          {"churn", history.churn}};
   if (history.jitter != 0)
     spec.parameters["jitter"] = history.jitter;
-  spec.deadline = std::chrono::seconds(20);
+  std::size_t pauses = 0; // of the controller that has most
+  for (const std::vector<Event>& events : history.controllers)
+    pauses = std::max<std::size_t>(
+        pauses, static_cast<std::size_t>(std::ranges::count(events, Action::Pause, &Event::action)));
+  spec.deadline = std::chrono::seconds(20) + history.rounds * pauses * kLongestPause;
   return spec;
 }
 

@@ -41,6 +41,10 @@ struct History {
 inline constexpr std::size_t kMaxWorkers = 64;
 inline constexpr std::size_t kMaxSites = 64;
 
+// A pause ends after this even if the executions it waits for do not come.
+inline constexpr std::chrono::milliseconds kLongestPause{200};
+
+// Its deadline is long enough for all pauses at their longest, one after the other.
 CellSpec to_cell(const History& history);
 History history_from(const Json& parameters);
 // For RapidCheck's report.

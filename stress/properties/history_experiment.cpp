@@ -15,12 +15,12 @@
 #include <fmt/format.h>
 #include <random>
 #include <thread>
+#include <unistd.h>
 
 namespace proberace {
 
 namespace {
 
-constexpr std::chrono::milliseconds kLongestPause{200};
 constexpr std::size_t kExecutionsAtLeast = 200; // of each worker
 
 // In the arena's scratch: survives the child.
@@ -75,7 +75,7 @@ private:
   Scratch& scratch_;
   const PinPlan plan_;
   const Text text_;
-  std::unique_ptr<HitLog> log_; // before the prober goes, whose hits it takes
+  std::unique_ptr<HitLog> log_; // declared before the prober, so that it is destroyed after it
   std::optional<LoggedSites> logged_;
   const std::unique_ptr<Prober> prober_;
   Target target_;
@@ -125,11 +125,13 @@ Status Run::log_to(const std::string& path) {
   return {};
 }
 
-// A log that could not be written is no log: said as the verdict.
+// A log that could not be written is no log: said as the verdict, unless something worse was found.
 std::optional<Verdict> Run::close_log(Json& data) {
   const auto totals = log_->close();
-  if (!totals)
+  if (!totals) {
+    data["log_error"] = describe(totals.error());
     return verdict_of(totals.error());
+  }
   data["log"] = Json{{"records", totals->records},
                      {"lost", totals->lost},
                      {"bytes", totals->bytes},
@@ -137,7 +139,7 @@ std::optional<Verdict> Run::close_log(Json& data) {
   return std::nullopt;
 }
 
-// So that threads meet in ever other places.
+// A random delay, so that threads interleave differently each time.
 void idle(std::size_t iterations) {
   for (std::size_t i = 0; i < iterations; ++i)
     asm volatile("");
@@ -276,7 +278,7 @@ Verdict Run::run() {
   if (!difference.empty() && verdict.is(Ending::Held))
     verdict = broken(Fault::NotRestored, difference, Json{{"difference", difference}});
   if (log_)
-    if (auto lost = close_log(verdict.data))
+    if (auto lost = close_log(verdict.data); lost && verdict.is(Ending::Held))
       return *lost;
   return verdict;
 }
@@ -398,7 +400,10 @@ Verdict run_history(const Json& parameters, Arena& arena) {
   if (parameters.contains("log"))
     if (const Status logging = run.log_to(parameters.at("log")); !logging)
       return verdict_of(logging.error());
-  return run.run();
+  Verdict verdict = run.run();
+  if (parameters.contains("log") && (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)))
+    ::unlink(parameters.at("log").get<std::string>().c_str()); // nothing happened: there is nothing to keep
+  return verdict;
 }
 
 const bool registered = register_experiment("history", &run_history);

@@ -11,7 +11,7 @@ namespace {
 // Site indices are drawn freely and brought into range once the number of bodies is known.
 rc::Gen<Event> event() {
   constexpr std::size_t kFarIndex = 1000;
-  constexpr std::size_t kLongestPause = 1000;
+  constexpr std::size_t kMostExecutions = 1000;
   const auto on_sites = [](Action action) {
     return rc::gen::map(some<std::size_t>(1, 3, upto(0, kFarIndex)),
                         [action](std::vector<std::size_t> sites) {
@@ -20,7 +20,7 @@ rc::Gen<Event> event() {
   };
   return rc::gen::weightedOneOf<Event>({{3, on_sites(Action::Insert)},
                                         {2, on_sites(Action::Remove)},
-                                        {2, rc::gen::map(upto(1, kLongestPause), [](std::size_t n) {
+                                        {2, rc::gen::map(upto(1, kMostExecutions), [](std::size_t n) {
                                            return Event{Action::Pause, {}, n};
                                          })}});
 }

@@ -46,7 +46,7 @@ TEST_F(LoggedRuns, AgreeWithWhatTheProberCounted) {
             std::string::npos);
 }
 
-// One hit taken out by hand, everything else closing ranks.
+// One hit taken out by hand, the bytes after it moved up.
 TEST_F(LoggedRuns, MissAHitThatWasTakenOut) {
   ASSERT_EQ(run("log record " + file_.string() + " --strategy poke+emulate --threads 1 --rounds 5").status,
             0);

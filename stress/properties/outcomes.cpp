@@ -1,5 +1,6 @@
 #include "stress/properties/outcomes.h"
 
+#include "stress/properties/endings.h"
 #include "stress/targets/body.h"
 
 #include <array>
@@ -13,13 +14,8 @@ constexpr std::array<std::size_t, 4> kJitters{0, 30, 300, 3000};
 
 } // namespace
 
-std::string outcome_of(const Verdict& verdict) {
-  return verdict.is(Ending::Broken) && !verdict.property.empty() ? verdict.property
-                                                                 : std::string(name(verdict.ending));
-}
-
 void Outcomes::add(const History& history, const Verdict& verdict) {
-  const std::string outcome = outcome_of(verdict);
+  const std::string outcome = what_broke(verdict);
   ++counts[outcome];
   if (verdict.data.is_object()) {
     executions += verdict.data.value("executions", std::uint64_t{0});

@@ -10,11 +10,8 @@
 
 namespace proberace {
 
-// "held", the property that broke ("lost-hit", "spurious-hit", ...), "crashed", "hung", "refused", "skipped".
-std::string outcome_of(const Verdict& verdict);
-
 struct Outcomes {
-  std::map<std::string, std::size_t> counts;
+  std::map<std::string, std::size_t> counts; // by what_broke (endings.h)
   std::map<std::string, std::string>
       examples;                   // the first cell of each outcome that is a counterexample, as its line
   std::optional<Verdict> not_run; // the first that was refused or skipped

@@ -1,0 +1,22 @@
+// What a verdict comes to for whoever hunts or reports.
+#pragma once
+
+#include "harness/base/error.h"
+#include "harness/cell/verdict.h"
+
+#include <string>
+
+namespace proberace {
+
+// Precondition: the verdict is Skipped or Refused.
+inline Error why_not_run(const Verdict& verdict) {
+  return Error{
+      verdict.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, verdict.summary};
+}
+
+// The property that broke, or how the process ended: "lost-hit", "crashed", "held", ...
+inline std::string what_broke(const Verdict& verdict) {
+  return verdict.property.empty() ? std::string(name(verdict.ending)) : verdict.property;
+}
+
+} // namespace proberace
