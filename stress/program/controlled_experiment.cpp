@@ -126,7 +126,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
       }
       if (!begun)
         return verdict_of(begun.error());
-      const std::uint32_t longest = scheduler.longest();
+      const std::size_t longest = scheduler.longest();
       schedule::Chooser& chooser = choosers.next(longest);
       scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
       scheduler.begin(chooser);
