@@ -87,7 +87,7 @@ private:
     case RecordKind::Lost: result_.lost += r.state; return give_up();
     case RecordKind::Blank: break;
     }
-    fault(fmt::format("thread {}: record {} is blank", thread_, next_ - 1));
+    fault(fmt::format("thread {}: record {} is of no known kind", thread_, next_ - 1));
     give_up();
   }
 

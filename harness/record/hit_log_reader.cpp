@@ -144,7 +144,8 @@ void HitLogReader::for_each(std::size_t thread, const std::function<void(const H
     for (std::size_t at = 0; at < block.size(); at += sizeof(HitRecord)) {
       HitRecord record;
       std::memcpy(&record, block.data() + at, sizeof record);
-      f(record);
+      if (record.kind != RecordKind::Blank) // was never written, or wiped out: a gap in the serials
+        f(record);
     }
 }
 

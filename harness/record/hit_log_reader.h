@@ -29,7 +29,7 @@ public:
   const std::vector<std::string>& damage() const noexcept { return damage_; }
 
   std::size_t threads() const noexcept { return blocks_.size(); }
-  // A thread's records, in their order. Precondition: thread < threads().
+  // A thread's records, in their order, but for blank ones. Precondition: thread < threads().
   void for_each(std::size_t thread, const std::function<void(const HitRecord&)>& f) const;
 
   // Nanoseconds since the log began; 0 where no rate is known (not closed).
