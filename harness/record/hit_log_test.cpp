@@ -1,5 +1,6 @@
 // The hit log: what goes in comes out, in order, from every thread; what finds no room is told of; what is
 // cut out or changed afterwards is found.
+#include "harness/base/sanitizer.h"
 #include "harness/record/hit_log.h"
 #include "harness/record/hit_log_check.h"
 #include "harness/record/site_state.h"
@@ -145,6 +146,8 @@ std::atomic<std::uint64_t> from_handler{0};
 
 // A hit may come inside an append, at any instruction of it.
 TEST_F(HitLogs, TakeRecordsOfSignalHandlersInsideAnAppend) {
+  if (kThreadSanitizer)
+    GTEST_SKIP() << "not under ThreadSanitizer (sanitizer.h)";
   const std::string path = fresh();
   auto log = HitLog::create(path, {.threads = 1});
   ASSERT_TRUE(log.has_value());
@@ -249,6 +252,8 @@ TEST_F(HitLogs, WithoutOneHitSayWhichExecutionLostIt) {
 }
 
 TEST_F(HitLogs, OfAProcessThatWasKilledKeepWhatWasFlushed) {
+  if (kThreadSanitizer)
+    GTEST_SKIP() << "not under ThreadSanitizer (sanitizer.h)";
   const std::string path = fresh();
   const pid_t child = ::fork();
   if (child == 0) {

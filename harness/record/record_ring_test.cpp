@@ -2,6 +2,8 @@
 // single instruction of an append, by single-stepping it.
 #include "harness/record/record_ring.h"
 
+#include "harness/base/sanitizer.h"
+
 #include <csignal>
 #include <gtest/gtest.h>
 #include <memory>
@@ -54,6 +56,8 @@ void on_step(int, siginfo_t*, void*) {
 }
 
 TEST(RecordRing, KeepsBothRecordsAtWhateverInstructionOneInterruptsTheOther) {
+  if (kThreadSanitizer)
+    GTEST_SKIP() << "not under ThreadSanitizer (sanitizer.h)";
   auto blocks = std::make_unique<LogBlock[]>(2);
   RecordRing ring({blocks.get(), 2}, 0, WhenFull::Drop);
   struct sigaction action {};
