@@ -36,7 +36,8 @@ TEST(AddressSpace, KeepsItsAnswers) {
   const Mapping* const first = space.find(address_of(reinterpret_cast<const void*>(&AddressSpace::read)));
   ASSERT_NE(first, nullptr);
   const Mapping before = *first;
-  for (const Mapping& m : AddressSpace::read().mappings())
+  const AddressSpace whole = AddressSpace::read();
+  for (const Mapping& m : whole.mappings())
     (void)space.find(m.start);
   EXPECT_EQ(*first, before);
   EXPECT_TRUE(first->executable);
