@@ -132,7 +132,7 @@ const std::vector<Mapping>& AddressSpace::mappings() const {
   return mappings_;
 }
 
-// The mapping around an address, asked for now.
+// The mapping around an address, by a query of its own.
 const Mapping* AddressSpace::ask(Address a) const {
   std::expected<Mapping, int> answer = query_mapping(process_, a);
   if (answer)

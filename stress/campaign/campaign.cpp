@@ -30,7 +30,7 @@ struct Shared {
   char message[512];
 
   void fail(const Error& error) {
-    if (failed.exchange(true))
+    if (failed.exchange(true, std::memory_order_relaxed)) // read for good when the process has ended
       return;
     kind = error.kind;
     const std::string text = describe(error);
@@ -67,8 +67,8 @@ struct Work {
   void run() const {
     start_nursery();
     CaseDirectory::Writer writer = directory.writer();
-    while (!shared.failed && Clock::now() < until) {
-      const std::uint64_t seed = shared.next.fetch_add(1);
+    while (!shared.failed.load(std::memory_order_relaxed) && Clock::now() < until) {
+      const std::uint64_t seed = shared.next.fetch_add(1, std::memory_order_relaxed); // counts only
       if (seed > options.seeds.last)
         return;
       if (done.contains(seed))
@@ -77,9 +77,9 @@ struct Work {
       const Status kept = result ? writer.append(*result) : std::unexpected(result.error());
       if (!kept)
         return shared.fail(kept.error());
-      shared.finished.fetch_add(1);
+      shared.finished.fetch_add(1, std::memory_order_relaxed);
       if (result->value("broken", false))
-        shared.broken.fetch_add(1);
+        shared.broken.fetch_add(1, std::memory_order_relaxed);
     }
   }
 };
@@ -107,7 +107,7 @@ Status run_campaign(const CaseDirectory& directory, const CampaignOptions& optio
   if (!memory.there())
     return std::unexpected(system_error("no memory to share with the hunt's processes", errno));
   Shared& shared = *memory;
-  shared.next = options.seeds.first;
+  shared.next.store(options.seeds.first, std::memory_order_relaxed); // before the forks
   const Work work{directory, options, run_case, there->done, Clock::now() + options.budget, shared};
 
   std::size_t running = 0;
@@ -121,7 +121,8 @@ Status run_campaign(const CaseDirectory& directory, const CampaignOptions& optio
     const pid_t ended = ::waitpid(-1, &status, WNOHANG);
     if (ended == 0) {
       std::this_thread::sleep_for(kLook);
-      progress({shared.finished, shared.broken});
+      progress(
+          {shared.finished.load(std::memory_order_relaxed), shared.broken.load(std::memory_order_relaxed)});
       continue;
     }
     if (ended < 0 && errno == EINTR)
@@ -130,7 +131,7 @@ Status run_campaign(const CaseDirectory& directory, const CampaignOptions& optio
     if (ended < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
       shared.fail(Error{ErrorKind::System, {}, "a process of the hunt died; what it had finished is kept"});
   }
-  if (shared.failed)
+  if (shared.failed.load(std::memory_order_relaxed)) // its writer has ended
     return std::unexpected(Error{shared.kind, {}, shared.message});
   return {};
 }

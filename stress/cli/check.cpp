@@ -126,8 +126,7 @@ private:
     zlib_.threads = threads_.value_or(zlib_.threads);
     const ZlibComparison c = check_zlib(zlib_);
     if (c.own.is(Ending::Skipped) || c.own.is(Ending::Refused))
-      return fail(Error{
-          c.own.is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, c.own.summary});
+      return fail(why_not_run(c.own));
     if (json_)
       fmt::print("{}\n", as_json(c).dump(2));
     else

@@ -130,15 +130,14 @@ private:
     auto options = races_.options(bounds_.strategy, bounds_.max_threads);
     if (!options)
       return fail(options.error());
+    options->worth_shrinking = worth_shrinking();
     if (!long_.asked()) {
-      options->worth_shrinking = worth_shrinking();
       options->budget = budget();
       options->seed = seed_.value_or(std::random_device{}());
       return races_.run(std::move(*options), json_, progress_);
     }
     options->budget = kLongestCase;
     options->exploration.budget = kLongestCase; // so that a slow machine runs the same schedules
-    options->worth_shrinking = [this](const Verdict& v) { return !as_found_ && is_first_of_its_kind(v); };
     return long_.run(
         races_.campaign(*options),
         [this, &options](std::uint64_t seed) {
@@ -148,16 +147,12 @@ private:
         budget(), json_, progress_);
   }
 
-  // Of a long hunt's cases only the first that breaks in a way is shrunk, in each process.
-  bool is_first_of_its_kind(const Verdict& verdict) { return kinds_seen_.insert(what_broke(verdict)).second; }
-
   std::expected<Json, Error> run_case(std::uint64_t seed) {
-    HuntOptions o;
-    o.bounds = bounds_;
+    HuntOptions o = options();
+    o.progress = {};
     o.budget = kLongestCase;
     o.seed = seed;
     o.stop_after = 1;
-    o.worth_shrinking = [this](const Verdict& v) { return !as_found_ && is_first_of_its_kind(v); };
     const HuntReport report = hunt(o);
     if (report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
       return std::unexpected(why_not_run(*report.refused));
@@ -174,8 +169,11 @@ private:
     return line;
   }
 
-  std::function<bool(const Verdict&)> worth_shrinking() const {
-    return [shrink = !as_found_](const Verdict&) { return shrink; };
+  // Of a long hunt's cases only the first that breaks in a way, in each process.
+  std::function<bool(const Verdict&)> worth_shrinking() {
+    return [this](const Verdict& v) {
+      return !as_found_ && (!long_.asked() || kinds_seen_.insert(what_broke(v)).second);
+    };
   }
 
   HuntOptions options() {

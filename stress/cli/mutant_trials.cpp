@@ -5,6 +5,7 @@
 #include "harness/result/table.h"
 #include "stress/campaign/campaign.h"
 #include "stress/cli/shell.h"
+#include "stress/properties/endings.h"
 
 #include <algorithm>
 #include <array>
@@ -60,11 +61,8 @@ std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::
             {"caught", found.is_object()},
             {"tries", hunt.contains("schedules") ? hunt["schedules"] : hunt.value("cells", Json(0))},
             {"seconds", seconds}};
-  if (found.is_object()) {
-    const Json& verdict = found.at("verdict");
-    const std::string property = verdict.value("property", std::string());
-    line["by"] = property.empty() ? verdict.value("ending", std::string()) : property;
-  }
+  if (found.is_object())
+    line["by"] = what_broke(found.at("verdict"));
   return line;
 }
 

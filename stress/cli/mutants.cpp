@@ -6,6 +6,7 @@
 #include "stress/cli/mutant_set.h"
 #include "stress/cli/mutant_trials.h"
 #include "stress/cli/shell.h"
+#include "stress/properties/endings.h"
 
 #include <algorithm>
 #include <atomic>
@@ -122,9 +123,7 @@ private:
       if (const Json found = hunt.value("counterexample", Json()); found.is_object()) {
         const Json& verdict = found.at("verdict");
         h.verdict = "caught";
-        h.property = verdict.value("property", std::string());
-        if (h.property.empty())
-          h.property = verdict.value("ending", std::string());
+        h.property = what_broke(verdict);
         h.summary = verdict.value("summary", std::string());
         h.file = found.at("file");
         h.steps = found.at("steps");

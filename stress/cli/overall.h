@@ -3,6 +3,7 @@
 
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
+#include "stress/properties/endings.h"
 
 #include <fmt/format.h>
 #include <optional>
@@ -31,8 +32,7 @@ public:
   // The same without a report.
   Exit exit() const {
     if (!ran_ && first_)
-      return fail(Error{
-          first_->is(Ending::Skipped) ? ErrorKind::MachineLacks : ErrorKind::BadInput, {}, first_->summary});
+      return fail(why_not_run(*first_));
     return broke_ ? Exit::Counterexample : Exit::Held;
   }
 

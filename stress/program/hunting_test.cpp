@@ -99,6 +99,23 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
   EXPECT_EQ(first, hunt(arguments, 0));
 }
 
+// A hit handler that hits another probe, a child that becomes another program, mprotect of the probed page:
+// each is seen to have happened.
+TEST_F(Hunting, NestedHitsExecAndMprotectAreRunAndCounted) {
+  for (const char* strategy : {"poke+xol-boost", "pte-swap+xol-vma", "poke+emulate"}) {
+    const Outcome o = run(fmt::format(
+        R"(hunt --json --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"{}",)"
+        R"("bodies":["mov@0","push@0"],"armed":[0,1],"threads":[["n0,1","e0","m0","x0"]]}},)"
+        R"("scheduler":"random","seed":1,"schedules":20,"budget_ms":30000}}')",
+        strategy));
+    ASSERT_EQ(o.status, 0) << o.out;
+    const Json data = Json::parse(o.out).at("data");
+    EXPECT_EQ(data.at("must"), 20 * 3) << strategy << ": outer, nested, and the one behind mprotect";
+    EXPECT_EQ(data.at("hits"), 20 * 3);
+    EXPECT_GE(data.at("paths").at("breakpoint"), 20 * 3);
+  }
+}
+
 TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
   const Outcome o = run("hunt --strategy ptrace:poke+xol-vma --scheduler random");
   EXPECT_EQ(o.status, 3) << o.out;

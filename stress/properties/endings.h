@@ -19,4 +19,10 @@ inline std::string what_broke(const Verdict& verdict) {
   return verdict.property.empty() ? std::string(name(verdict.ending)) : verdict.property;
 }
 
+// The same of a verdict as to_json gives it.
+inline std::string what_broke(const Json& verdict) {
+  const std::string property = verdict.value("property", std::string());
+  return property.empty() ? verdict.value("ending", std::string()) : property;
+}
+
 } // namespace proberace

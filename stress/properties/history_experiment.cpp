@@ -94,15 +94,14 @@ private:
 
 Status Run::open() {
   text_.declare(target_);
-  for (const PlacedBody& body : text_.bodies()) {
-    const auto site = target_.site_at(body.site);
-    if (!site)
-      return std::unexpected(site.error());
-    sites_.push_back(*site);
-  }
+  std::vector<Address> addresses;
+  for (const PlacedBody& body : text_.bodies())
+    addresses.push_back(body.site);
+  auto sites = open_with_sites(*prober_, target_, addresses);
+  if (!sites)
+    return std::unexpected(sites.error());
+  sites_ = std::move(*sites);
   clear_since_.resize(sites_.size());
-  if (const Status opened = prober_->open(target_); !opened)
-    return opened;
   if (log_)
     logged_.emplace(sites_);
   const Status handled =
