@@ -9,6 +9,7 @@
 #include "stress/cli/check_sequences.h"
 #include "stress/cli/check_workload.h"
 #include "stress/elf/survey.h"
+#include "stress/properties/endings.h"
 #include "stress/properties/promise_matrix.h"
 #include "stress/properties/promise_rows.h"
 #include "stress/properties/zlib_check.h"
