@@ -48,7 +48,7 @@ def draw(mutants, budget_ms, directory):
     axis.set_xlabel("seconds to the first counterexample (median, quartiles; a bar at the budget: not found)")
     axis.grid(axis="both", color="0.92", linewidth=0.6)
     axis.set_axisbelow(True)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(WAYS), frameon=False, fontsize=8)
     save(figure, directory, "mutants")
 
 
