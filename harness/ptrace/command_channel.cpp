@@ -65,8 +65,12 @@ bool CommandChannel::await_turn() noexcept {
   }
 }
 
+void CommandChannel::grant() noexcept {
+  (void)!::send(socket_, &Command::kGrant, 1, MSG_NOSIGNAL);
+}
+
 Status CommandChannel::carry_out() noexcept {
-  const char byte = 0;
+  const char byte = Command::kTurn;
   if (::send(socket_, &byte, 1, MSG_NOSIGNAL) == 1 && await_turn())
     return {};
   return std::unexpected(

@@ -38,6 +38,9 @@ struct CommandSite {
 
 struct Command {
   static constexpr std::size_t kSites = 512;
+  // What a byte on the socket says.
+  static constexpr char kTurn = 0;
+  static constexpr char kGrant = 1;
 
   pid_t supervisor = 0; // once it runs
   Order order = Order::Attach;
@@ -68,6 +71,8 @@ public:
   Status carry_out() noexcept;
   // Waits for one turn of the supervisor's (its birth). False if it has ended.
   bool await_turn() noexcept;
+  // In a controlled run: threads that the supervisor has stopped may go on (Supervisor::serve_granted).
+  void grant() noexcept;
   // The same with an order after which the supervisor ends; returns when it has.
   Status carry_out_last() noexcept;
 

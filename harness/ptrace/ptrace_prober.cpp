@@ -60,7 +60,8 @@ Status PtraceProber::open(const Target& target) {
   if (target.process() != 0)
     return std::unexpected(
         Error{ErrorKind::Unsupported, {}, "a prober probes its own process; another one: proberace run"});
-  channel_.close(); // in a forked child: the copy of the parent's
+  channel_.close();       // in a forked child: the copy of the parent's
+  (void)relay_.release(); // there, its thread is the parent's
   const auto socket = channel_.open();
   if (!socket)
     return std::unexpected(socket.error());
@@ -79,6 +80,7 @@ Status PtraceProber::open(const Target& target) {
   owner_ = ::getpid();
   target_ = &target;
   admission_ = std::make_unique<Admission>(target);
+  relay_ = std::make_unique<TurnRelay>(channel_);
   return {};
 }
 
@@ -95,6 +97,7 @@ Status PtraceProber::close() {
   if (const Status detached = ask(Order::Close); !detached)
     return detached;
 
+  relay_.reset();
   channel_.close();
   ::prctl(PR_SET_PTRACER, 0, 0, 0, 0);
   admission_.reset();

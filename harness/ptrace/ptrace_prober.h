@@ -17,6 +17,7 @@
 #include "harness/probe/prober.h"
 #include "harness/probe/stepper.h"
 #include "harness/ptrace/command_channel.h"
+#include "harness/ptrace/turn_relay.h"
 
 #include <map>
 #include <memory>
@@ -55,6 +56,7 @@ private:
 
   mutable std::mutex mutex_;
   mutable CommandChannel channel_;
+  std::unique_ptr<TurnRelay> relay_;
   pid_t owner_ = 0; // a forked child has a copy of this object, but no supervisor
   const Target* target_ = nullptr;
   std::unique_ptr<Admission> admission_;

@@ -45,6 +45,8 @@ public:
   int descriptor() const noexcept { return tracees_.descriptor(); }
   // Handles every event there is, without waiting.
   void serve();
+  // In a controlled run: handles the events of threads that have been granted their turn.
+  void serve_granted();
   void wait_until(std::chrono::steady_clock::time_point deadline) { tracees_.wait_until(deadline); }
   // Precondition: the process is about to exec. Serves until the new image's libraries are mapped (at
   // AT_ENTRY, which the dynamic linker jumps to last), and leaves the thread stopped there, until serve().
@@ -70,6 +72,7 @@ public:
 
 private:
   // supervisor_events.cpp
+  static bool waits_for_its_turn(Tracee& tracee);
   void handle(Tracee& tracee);
   void on_event_stop(Tracee& tracee);
   void on_child(Tracee& child);

@@ -2,6 +2,7 @@
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/supervisor.h"
 #include "harness/ptrace/trace_request.h"
+#include "harness/schedule/point.h"
 
 #include <fmt/format.h>
 
@@ -31,7 +32,14 @@ Status Supervisor::attach(pid_t process) {
 void Supervisor::serve() {
   tracees_.note_all();
   while (Tracee* const tracee = tracees_.next())
-    handle(*tracee);
+    if (!waits_for_its_turn(*tracee))
+      handle(*tracee);
+}
+
+void Supervisor::serve_granted() {
+  for (Tracee* const tracee : tracees_.all())
+    if (tracee->waits_for_its_turn && schedule::granted(tracee->thread))
+      handle(*tracee);
 }
 
 // The site's earlier record, if its bytes are the same still (slots are immutable per site and bytes), or a

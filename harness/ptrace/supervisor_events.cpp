@@ -1,6 +1,7 @@
 // What a stop of a traced thread means, traps apart: births, ends, execs, job control, signals.
 #include "harness/ptrace/supervisor.h"
 #include "harness/ptrace/trace_request.h"
+#include "harness/schedule/point.h"
 
 #include <elf.h>
 #include <fmt/format.h>
@@ -26,8 +27,17 @@ Address entry_of(pid_t process) {
 
 } // namespace
 
+// In a controlled run a trap is handled when it is its thread's turn.
+bool Supervisor::waits_for_its_turn(Tracee& tracee) {
+  if (stop_event(tracee.status) == 0 && stop_signal(tracee.status) == SIGTRAP)
+    tracee.waits_for_its_turn =
+        schedule::stopped(tracee.thread, tracee.stepping != nullptr ? "ptrace.step" : "ptrace.trap");
+  return tracee.waits_for_its_turn;
+}
+
 void Supervisor::handle(Tracee& tracee) {
   tracee.queued = false;
+  tracee.waits_for_its_turn = false;
   const int signal = stop_signal(tracee.status);
   switch (stop_event(tracee.status)) {
   case PTRACE_EVENT_STOP: return on_event_stop(tracee);

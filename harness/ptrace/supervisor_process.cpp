@@ -1,6 +1,7 @@
 #include "harness/ptrace/supervisor_process.h"
 
 #include "harness/ptrace/supervisor.h"
+#include "harness/schedule/point.h"
 
 #include <cerrno>
 #include <csignal>
@@ -89,9 +90,10 @@ void leave_the_program_behind(int socket) {
 }
 
 [[noreturn]] void supervise(Birth& birth) {
+  schedule::leave();
   leave_the_program_behind(birth.socket);
   Command& command = birth.command;
-  const char turn = 0;
+  const char turn = Command::kTurn;
   command.supervisor = ::getpid();
   (void)!::send(birth.socket, &turn, 1, MSG_NOSIGNAL);
   Supervisor supervisor(std::unique_ptr<Armer>(&birth.armer), std::unique_ptr<Stepper>(&birth.stepper));
@@ -105,6 +107,10 @@ void leave_the_program_behind(int socket) {
     char byte = 0;
     if (::recv(birth.socket, &byte, 1, MSG_DONTWAIT) != 1)
       break;
+    if (byte == Command::kGrant) {
+      supervisor.serve_granted();
+      continue;
+    }
     carry_out(supervisor, command, birth.process);
     attached = attached || (command.order == Order::Attach && !command.error.failed);
     const bool last = command.order == Order::Close;

@@ -15,9 +15,10 @@ struct Tracee {
   pid_t thread;
   pid_t process;
   bool stopped = false;
-  bool interrupted = false; // asked to stop, and not stopped since
-  bool queued = false;      // its stop waits to be handled
-  bool leaving = false;     // past its exit event: runs no more code of the program
+  bool interrupted = false;        // asked to stop, and not stopped since
+  bool queued = false;             // its stop waits to be handled
+  bool waits_for_its_turn = false; // in a controlled run: its stop is handled then
+  bool leaving = false;            // past its exit event: runs no more code of the program
   bool in_vfork =
       false; // waits in the kernel for a child that shares its memory: cannot be stopped, need not be
   bool introduced = false; // its first stop, if it was born traced, has been handled

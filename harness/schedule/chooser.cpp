@@ -1,6 +1,8 @@
 #include "harness/schedule/chooser.h"
 
+#include <algorithm>
 #include <bit>
+#include <string_view>
 #include <utility>
 
 namespace proberace::schedule {
@@ -28,6 +30,23 @@ std::size_t Guided::choose(std::size_t, std::size_t before, TaskSet enabled) noe
       return task;
     }
   return default_choice(before, enabled);
+}
+
+namespace {
+// Models write _ where points have . or -.
+bool same_name(std::string_view model, std::string_view point) noexcept {
+  return std::ranges::equal(model, point,
+                            [](char m, char p) { return m == p || (m == '_' && (p == '.' || p == '-')); });
+}
+} // namespace
+
+std::size_t Toward::choose(std::size_t, std::size_t before, TaskSet enabled) noexcept {
+  if (rest_.empty() || !has(enabled, rest_.front().task))
+    return default_choice(before, enabled);
+  const std::size_t task = rest_.front().task;
+  if (same_name(rest_.front().name, state_.tasks[task].at))
+    rest_ = rest_.subspan(1);
+  return task;
 }
 
 std::size_t RandomWalk::choose(std::size_t, std::size_t, TaskSet enabled) noexcept {

@@ -46,6 +46,18 @@ private:
   const State& state_;
 };
 
+// The steps of a model, which has some of a run's only: whoever takes the next of them goes on until it has.
+class Toward final : public Chooser {
+public:
+  // Both must outlive it.
+  Toward(std::span<const GuideStep> steps, const State& state) : rest_(steps), state_(state) {}
+  std::size_t choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept override;
+
+private:
+  std::span<const GuideStep> rest_;
+  const State& state_;
+};
+
 // At each step any of the enabled tasks, alike.
 class RandomWalk final : public Chooser {
 public:

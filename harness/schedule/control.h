@@ -11,4 +11,13 @@ bool wait(const char* step, Address site) noexcept;
 void signalled(int thread) noexcept;
 bool holds_back(int thread) noexcept;
 
+// For threads that a supervisor process stops at traps (stopped_tasks.cpp). By the supervisor:
+bool stopped(int thread, const char* step) noexcept;
+bool granted(int thread) noexcept;
+void leave() noexcept;
+// By the process that it traces:
+void open_relay() noexcept;
+bool await_grant() noexcept;
+void close_relay() noexcept;
+
 } // namespace proberace::schedule::detail

@@ -53,6 +53,28 @@ inline constexpr bool kPoints = false;
     return false;
 }
 
+// By a process that was forked and is no part of the run, first. Its points do nothing.
+[[gnu::always_inline]] inline void leave() noexcept {
+  if constexpr (kPoints)
+    detail::leave();
+}
+
+// By a supervisor process: this thread is in a ptrace stop, and handling it is the next step of the thread's,
+// called `step`. True: not before granted(thread), which is asked once whoever relays (await_grant) says so.
+[[gnu::always_inline]] inline bool stopped([[maybe_unused]] int thread,
+                                           [[maybe_unused]] const char* step) noexcept {
+  if constexpr (kPoints)
+    return detail::stopped(thread, step);
+  else
+    return false;
+}
+[[gnu::always_inline]] inline bool granted([[maybe_unused]] int thread) noexcept {
+  if constexpr (kPoints)
+    return detail::granted(thread);
+  else
+    return true;
+}
+
 // std::lock_guard, whose wait a controlled run sees.
 class Lock {
 public:

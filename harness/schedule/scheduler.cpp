@@ -4,6 +4,7 @@
 #include "harness/base/signal_action.h"
 #include "harness/base/threads.h"
 #include "harness/schedule/control.h"
+#include "harness/schedule/turns.h"
 
 #include <algorithm>
 #include <csignal>
@@ -18,7 +19,7 @@ namespace {
 using Task = State::Task;
 using Doing = Task::Doing;
 
-State* the_state = nullptr;
+State* state_of_all = nullptr;
 Chooser* the_chooser = nullptr; // of the schedule that runs; null between schedules
 bool recording = false;         // steps are noted
 bool stopping = false;
@@ -27,7 +28,7 @@ std::uint64_t begun = 0; // schedules
 [[gnu::tls_model("initial-exec")]] constinit thread_local Task* t_task = nullptr;
 
 std::size_t index_of(const Task& task) noexcept {
-  return static_cast<std::size_t>(&task - the_state->tasks);
+  return static_cast<std::size_t>(&task - state_of_all->tasks);
 }
 
 bool can_run(const State& state, const Task& task) noexcept {
@@ -50,7 +51,7 @@ TaskSet enabled_tasks(const State& state) noexcept {
 
 bool all_idle(const State& state) noexcept {
   for (std::size_t i = 0; i < state.task_count; ++i)
-    if (state.tasks[i].doing != Doing::Idle)
+    if (const Doing doing = state.tasks[i].doing; doing != Doing::Idle && doing != Doing::Nothing)
       return false;
   return true;
 }
@@ -61,8 +62,13 @@ bool all_idle(const State& state) noexcept {
     raw_syscall(SYS_exit_group, kStuckStatus);
 }
 
-void wake(Task& task) noexcept {
-  task.turn.store(1, std::memory_order_release); // pairs with sleep_until_turn
+void wake(State& state, Task& task) noexcept {
+  task.turn.store(1, std::memory_order_release);              // pairs with sleep_until_turn, and await_grant
+  if (task.stopped.load(std::memory_order_relaxed)) {         // set before this thread had the turn
+    state.relay.news.fetch_add(1, std::memory_order_release); // pairs with await_grant
+    raw_syscall(SYS_futex, &state.relay.news, FUTEX_WAKE, 1);
+    return;
+  }
   raw_syscall(SYS_futex, &task.turn, FUTEX_WAKE_PRIVATE, 1);
 }
 
@@ -91,24 +97,14 @@ void give_turn_to(State& state, Task& me, Task& next) noexcept {
     return;
   const SignalsHeld held; // before anybody else runs
   state.running = index_of(next);
-  wake(next);
+  wake(state, next);
   sleep_until_turn(me);
 }
 
-// Chooses who takes the next step, notes it, and returns when it is this task's turn again.
-void choose_and_go_on(State& state, Task& me) noexcept {
-  const TaskSet enabled = enabled_tasks(state);
-  if (enabled == 0) {
-    if (!all_idle(state))
-      end_stuck(state, Outcome::Deadlock);
-    state.outcome.store(Outcome::Done, std::memory_order_release); // pairs with finish
-    give_turn_to(state, me, state.tasks[0]);
-    return;
-  }
-  if (!recording) {
-    give_turn_to(state, me, state.tasks[the_chooser->choose(0, index_of(me), enabled)]);
-    return;
-  }
+// Who takes the next step, which is noted. Precondition: some task can.
+Task& choose(State& state, const Task& me, TaskSet enabled) noexcept {
+  if (!recording)
+    return state.tasks[the_chooser->choose(0, index_of(me), enabled)];
   const std::uint32_t step = state.trace.length.load(std::memory_order_relaxed); // one task runs at a time
   if (step == kMaxSteps)
     end_stuck(state, Outcome::TooLong);
@@ -116,11 +112,21 @@ void choose_and_go_on(State& state, Task& me) noexcept {
   Task& next = state.tasks[the_chooser->choose(step, before, enabled)];
   state.trace.steps[step] = {next.at, next.site, static_cast<std::uint8_t>(index_of(next)), before, enabled};
   state.trace.length.store(step + 1, std::memory_order_release); // pairs with taken
-  give_turn_to(state, me, next);
+  return next;
 }
 
-void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
-  State& state = *the_state;
+// Chooses who takes the next step, and returns when it is this task's turn again.
+void choose_and_go_on(State& state, Task& me) noexcept {
+  const TaskSet enabled = enabled_tasks(state);
+  if (enabled != 0)
+    return give_turn_to(state, me, choose(state, me, enabled));
+  if (!all_idle(state))
+    end_stuck(state, Outcome::Deadlock);
+  state.outcome.store(Outcome::Done, std::memory_order_release); // pairs with finish
+  give_turn_to(state, me, state.tasks[0]);
+}
+
+void stand_at(State& state, Task& me, const char* name, Address site, Doing doing) noexcept {
   const bool again = doing == Doing::Waiting && me.doing == Doing::Waiting && me.at == name;
   if (!again)
     ++state.progress;
@@ -128,7 +134,22 @@ void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
   me.at = name;
   me.site = site;
   me.progress_seen = state.progress;
-  choose_and_go_on(state, me);
+}
+
+void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
+  stand_at(*state_of_all, me, name, site, doing);
+  choose_and_go_on(*state_of_all, me);
+}
+
+// This thread's first: it is the task from now on, and sleeps until its first turn.
+void arrive(Task& me, Doing doing, const char* at) noexcept {
+  t_task = &me;
+  me.doing = doing;
+  me.at = at;
+  me.site = {};
+  const SignalsHeld held;                                       // before anybody knows of it
+  me.thread.store(current_thread(), std::memory_order_release); // pairs with gather and await
+  sleep_until_turn(me);
 }
 
 // The task of this thread, if a schedule runs.
@@ -137,6 +158,29 @@ Task* mine() noexcept {
 }
 
 } // namespace
+
+State* the_state() noexcept {
+  return state_of_all;
+}
+
+Task* task_of(State& state, pid_t thread) noexcept {
+  for (std::size_t i = 0; i < state.task_count; ++i)
+    if (state.tasks[i].thread.load(std::memory_order_relaxed) == thread) // set before the schedule
+      return &state.tasks[i];
+  return nullptr;
+}
+
+void choose_for(State& state, Task& stopped, const char* step) noexcept {
+  stand_at(state, stopped, step, {}, Doing::Ready);
+  Task& next = choose(state, stopped, enabled_tasks(state));
+  state.running = index_of(next);
+  wake(state, next);
+}
+
+void detail::leave() noexcept {
+  the_chooser = nullptr;
+  t_task = nullptr;
+}
 
 void detail::pass(const char* step, Address site) noexcept {
   if (Task* const me = mine())
@@ -153,22 +197,19 @@ bool detail::wait(const char* step, Address site) noexcept {
 void detail::signalled(int thread) noexcept {
   if (mine() == nullptr)
     return;
-  for (std::size_t i = 0; i < the_state->task_count; ++i)
-    if (the_state->tasks[i].thread.load(std::memory_order_relaxed) == thread) // set before the schedule
-      the_state->tasks[i].signal_sent.store(true, std::memory_order_relaxed); // one task runs at a time
+  if (Task* const task = task_of(*state_of_all, thread))
+    task->signal_sent.store(true, std::memory_order_relaxed); // one task runs at a time
 }
 
 bool detail::holds_back(int thread) noexcept {
   if (the_chooser == nullptr)
     return false;
-  for (std::size_t i = 0; i < the_state->task_count; ++i)
-    if (the_state->tasks[i].thread.load(std::memory_order_relaxed) == thread) // set before the schedule
-      return the_state->tasks[i].doing != Doing::Idle;
-  return false;
+  const Task* const task = task_of(*state_of_all, thread);
+  return task != nullptr && task->doing != Doing::Idle;
 }
 
 Scheduler::Scheduler(State& state) : state_(state) {
-  the_state = &state;
+  state_of_all = &state;
   stopping = false;
   t_task = &state.tasks[0];
   t_task->thread.store(current_thread(), std::memory_order_release); // pairs with begin
@@ -176,15 +217,15 @@ Scheduler::Scheduler(State& state) : state_(state) {
 
 Scheduler::~Scheduler() {
   t_task = nullptr;
-  the_state = nullptr;
+  state_of_all = nullptr;
 }
 
-void Scheduler::gather(std::size_t tasks) noexcept {
+void Scheduler::gather(std::size_t tasks, std::size_t most) noexcept {
   for (std::size_t i = 1; i < tasks; ++i)
-    while (state_.tasks[i].thread.load(std::memory_order_acquire) == 0) // pairs with idle
-      raw_syscall(SYS_sched_yield);
+    await(i);
   state_.tasks[0].doing = Doing::Ready;
-  state_.task_count = tasks;
+  state_.kept = tasks;
+  state_.task_count = most;
 }
 
 Scheduler::Aside::Aside(Scheduler& scheduler) noexcept {
@@ -199,7 +240,7 @@ Scheduler::Aside::~Aside() {
 void Scheduler::begin(Chooser& chooser) noexcept {
   state_.trace.length.store(0, std::memory_order_relaxed); // no schedule runs
   state_.outcome.store(Outcome::None, std::memory_order_relaxed);
-  for (std::size_t i = 0; i < state_.task_count; ++i) {
+  for (std::size_t i = 0; i < state_.kept; ++i) {
     Task& task = state_.tasks[i];
     task.doing = Doing::Ready;
     task.at = "begin";
@@ -209,6 +250,7 @@ void Scheduler::begin(Chooser& chooser) noexcept {
   ++begun;
   recording = true;
   the_chooser = &chooser;
+  state_.runs.store(true, std::memory_order_release); // pairs with detail::stopped
   choose_and_go_on(state_, state_.tasks[0]);
 }
 
@@ -218,6 +260,7 @@ void Scheduler::finish() noexcept {
     me.signal_sent.store(false, std::memory_order_relaxed);                 // taken when the turn came
     reach(me, "end", {}, Doing::Idle);
   }
+  state_.runs.store(false, std::memory_order_relaxed); // all idle
   the_chooser = nullptr;
   me.doing = Doing::Ready; // it goes on by itself
   longest_ = std::max<std::size_t>(longest_, steps());
@@ -227,12 +270,7 @@ bool Scheduler::idle(std::size_t task) noexcept {
   Task& me = state_.tasks[task];
   const std::uint64_t ended = begun; // the schedule whose part of this task has ended
   if (t_task == nullptr) {           // its first call
-    t_task = &me;
-    me.doing = Doing::Idle;
-    me.at = "idle";
-    const SignalsHeld held;
-    me.thread.store(current_thread(), std::memory_order_release); // pairs with gather
-    sleep_until_turn(me);
+    arrive(me, Doing::Idle, "idle");
   } else {
     me.signal_sent.store(false, std::memory_order_relaxed); // one task runs at a time
     reach(me, "end", {}, Doing::Idle);
@@ -244,10 +282,35 @@ bool Scheduler::idle(std::size_t task) noexcept {
   return !stopping;
 }
 
+void Scheduler::come(std::size_t task) noexcept {
+  arrive(state_.tasks[task], Doing::Ready, "begin");
+}
+
+void Scheduler::await(std::size_t task) const noexcept {
+  while (state_.tasks[task].thread.load(std::memory_order_acquire) == 0) // pairs with arrive
+    raw_syscall(SYS_sched_yield);
+}
+
+void Scheduler::wait_until_gone(std::size_t task) noexcept {
+  while (state_.tasks[task].doing != Doing::Nothing) // one task runs at a time
+    detail::wait("join", {});
+}
+
+void Scheduler::go(std::size_t starter) noexcept {
+  Task& me = *t_task;
+  t_task = nullptr;
+  me.doing = Doing::Nothing;
+  me.signal_sent.store(false, std::memory_order_relaxed); // one task runs at a time
+  me.thread.store(0, std::memory_order_relaxed);          // nobody is awaited under this number any more
+  ++state_.progress;
+  state_.running = starter;
+  wake(state_, state_.tasks[starter]);
+}
+
 void Scheduler::stop() noexcept {
   stopping = true;
-  for (std::size_t i = 1; i < kMaxTasks; ++i)
-    wake(state_.tasks[i]);
+  for (std::size_t i = 1; i < state_.kept; ++i)
+    wake(state_, state_.tasks[i]);
 }
 
 void Scheduler::step(const char* name, Address site) noexcept {
@@ -259,8 +322,7 @@ void Scheduler::signal_sent(pid_t thread) noexcept {
 }
 
 void Scheduler::leave_child_alone() noexcept {
-  the_chooser = nullptr;
-  t_task = nullptr;
+  detail::leave();
 }
 
 std::uint32_t Scheduler::steps() const noexcept {

@@ -1,10 +1,11 @@
 // Runs a program of threads one at a time. The thread that reaches a point chooses who goes on, wakes it and
 // sleeps until it is chosen itself; so handing over costs one futex wake and one wait.
 //
-// Threads are kept from one schedule to the next. The conductor (task 0) begins each and is back when all
-// tasks idle. A thread that waits has every signal blocked: what is sent to it meanwhile arrives when it goes
-// on, at the point where it stood, whichever way the machine runs it. A schedule that cannot proceed ends the
-// process with kStuckStatus, and its outcome and trace stay in State.
+// Threads are kept from one schedule to the next; a thread that a task starts can be one until it ends. The
+// conductor (task 0) begins each and is back when all tasks idle. A thread that waits has every signal
+// blocked: what is sent to it meanwhile arrives when it goes on, at the point where it stood, whichever way
+// the machine runs it. A schedule that cannot proceed ends the process with kStuckStatus, and its outcome and
+// trace stay in State.
 #pragma once
 
 #include "harness/schedule/chooser.h"
@@ -22,8 +23,9 @@ public:
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  // By the conductor, first. Returns once every thread of tasks 1 to tasks - 1 idles.
-  void gather(std::size_t tasks) noexcept;
+  // By the conductor, first. Returns once every thread of tasks 1 to tasks - 1 idles. Numbers from there to
+  // `most` - 1 are for threads that come and go.
+  void gather(std::size_t tasks, std::size_t most) noexcept;
   // By the conductor. Returns at its first turn.
   void begin(Chooser& chooser) noexcept;
   // By the conductor, at the end of its part. Returns when all tasks idle.
@@ -49,6 +51,14 @@ public:
   void step(const char* name, Address site = {}) noexcept;
   // By the program: a signal was sent to this thread, which may take it where it idles.
   void signal_sent(pid_t thread) noexcept;
+  // On a thread that a task has started, first: it is this task from its first turn on, when this returns.
+  void come(std::size_t task) noexcept;
+  // By the task that has started it, next: until the other has come. Nobody else runs meanwhile.
+  void await(std::size_t task) const noexcept;
+  // By the task that has started it, to join it: returns when it has gone.
+  void wait_until_gone(std::size_t task) noexcept;
+  // On the thread that came, last: the task that waits for it goes on.
+  void go(std::size_t starter) noexcept;
   // In a child forked by a task: it is not controlled, and touches nothing of the state.
   void leave_child_alone() noexcept;
   // Of the schedule that runs, or ran last.

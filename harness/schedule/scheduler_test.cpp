@@ -26,7 +26,7 @@ public:
         while (scheduler_.idle(i))
           bodies_[i]();
       });
-    scheduler_.gather(bodies_.size());
+    scheduler_.gather(bodies_.size(), 2 * bodies_.size());
   }
   ~Runs() {
     scheduler_.stop();
@@ -185,6 +185,40 @@ TEST(Scheduler, BetweenSchedulesATaskTakesWhatIsSentToIt) {
   }
   EXPECT_EQ(runs.scheduler().steps(), steps);
   EXPECT_EQ(runs.run(following).size(), steps);
+}
+
+TEST(Scheduler, AThreadThatComesAndGoesIsATaskMeanwhile) {
+  int shared = 0;
+  std::set<int> results;
+  const auto twice = [&] {
+    const int read = shared;
+    point("store");
+    shared = read + 1;
+  };
+  Scheduler* scheduler = nullptr;
+  Runs runs({[&] {
+               std::thread other([&] {
+                 scheduler->come(2);
+                 twice();
+                 scheduler->go(0);
+               });
+               scheduler->await(2);
+               twice();
+               scheduler->wait_until_gone(2);
+               other.join();
+             },
+             [] { point("meanwhile"); }});
+  scheduler = &runs.scheduler();
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    shared = 0;
+    RandomWalk random(seed);
+    bool came = false;
+    for (const Step& step : runs.run(random))
+      came = came || step.task == 2;
+    EXPECT_TRUE(came) << seed;
+    results.insert(shared);
+  }
+  EXPECT_EQ(results, (std::set<int>{1, 2})); // 1: a lost update
 }
 
 TEST(Scheduler, OutsideARunPointsDoNothing) {

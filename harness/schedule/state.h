@@ -25,12 +25,23 @@ struct State {
     Address site;
     std::uint64_t progress_seen;
     std::atomic<pid_t> thread;
+    // Stopped by a supervisor process, which goes on with it once it is granted its turn (stopped_tasks.h).
+    std::atomic<bool> stopped;
+    std::atomic<bool> granted;
   };
   Task tasks[kMaxTasks];
-  std::size_t task_count;
+  std::size_t kept;       // tasks 0 to kept - 1 run from schedule to schedule
+  std::size_t task_count; // and behind them those that come and go
   std::size_t running;
   std::uint64_t progress; // steps that were not looks in vain
   std::atomic<Outcome> outcome;
+  std::atomic<bool> runs; // a schedule does
+  // Between a supervisor process and the thread that chooses for those it stops.
+  struct alignas(64) Relay {
+    std::atomic<std::uint32_t> news;    // futex, shared by processes: counts
+    std::atomic<std::uint32_t> stopped; // a task that has just been, plus one
+    std::atomic<bool> open;
+  } relay;
   Trace trace;
 };
 

@@ -21,12 +21,12 @@ bool wait_for_passage(const ThreadRecord& record, Clock::time_point deadline) {
            record.passages.load(std::memory_order_relaxed) == seen;
   };
   for (unsigned spins = 0; inside(); ++spins) {
-    (void)schedule::waiting("quiesce.wait");
-    constexpr unsigned kSpinsBeforeLook = 1000;
-    if (spins % kSpinsBeforeLook != kSpinsBeforeLook - 1)
-      continue;
-    if (!thread_alive(record.owner.load(std::memory_order_relaxed)))
+    constexpr unsigned kSpinsBeforeLook = schedule::kPoints ? 1 : 1000; // under control, none is in vain
+    const bool look = spins % kSpinsBeforeLook == kSpinsBeforeLook - 1;
+    if (look && !thread_alive(record.owner.load(std::memory_order_relaxed)))
       return true;
+    if (schedule::waiting("quiesce.wait") || !look)
+      continue;
     if (Clock::now() > deadline)
       return false;
     ::sched_yield();

@@ -2,6 +2,7 @@
 
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
+#include "harness/schedule/point.h"
 
 #include <cstdlib>
 #include <new>
@@ -36,6 +37,10 @@ ThreadRecord* map_record() noexcept {
   record->mapped_bytes = kBytes;
   return record;
 }
+
+// Above this many records a new thread looks for one whose owner has ended, before it maps its own. Few under
+// control, so that it comes to that.
+constexpr std::size_t kTakeOverAbove = schedule::kPoints ? 3 : 256;
 
 void move_count(std::uint64_t& from, std::uint64_t& to) noexcept {
   if (from == 0)

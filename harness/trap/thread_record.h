@@ -124,9 +124,6 @@ private:
   ThreadRecord* take_over(pid_t thread) noexcept;
   ThreadRecord* map_new(pid_t thread) noexcept;
 
-  // Above this many records a new thread looks for one whose owner has ended, before it maps its own.
-  static constexpr std::size_t kTakeOverAbove = 256;
-
   const std::uint64_t session_;
   const std::size_t place_; // of this session's words among the thread's
   std::atomic<ThreadRecord*> first_{nullptr};

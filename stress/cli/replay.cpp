@@ -4,6 +4,7 @@
 #include "harness/record/whole_file.h"
 #include "stress/cli/controlled_build.h"
 #include "stress/program/interleaving.h"
+#include "stress/program/model_trail.h"
 #include "stress/program/race_file.h"
 #include "stress/properties/endings.h"
 
@@ -20,7 +21,15 @@ public:
   std::string example() const override { return "proberace replay poke-in-place-lost-hit-1.race"; }
 
   void declare(CLI::App& app) override {
-    app.add_option("file", file_, "What `proberace hunt --scheduler` wrote")->required();
+    auto* const file = app.add_option("file", file_, "What `proberace hunt --scheduler` wrote");
+    auto* const trail =
+        app.add_option("--trail", trail_, "Or a counterexample of Spin's: its steps, in the code");
+    trail->excludes(file);
+    auto* const model = app.add_option("--model", model_, "With --trail: of this model (stress/models)");
+    trail->needs(model);
+    model->needs(trail);
+    app.add_option("--without", without_, "With --trail: the guard that was switched off; may be repeated")
+        ->needs(trail);
     app.add_option("--times", times_, "Run it this often, each in a process of its own")
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
@@ -29,6 +38,10 @@ public:
   }
 
   Exit run() override {
+    if (!trail_.empty())
+      return replay_trail();
+    if (file_.empty())
+      return fail(Error{ErrorKind::BadInput, {}, "nothing to replay: name a .race file, or --trail"});
     const auto race = load_race(file_);
     if (!race)
       return fail(race.error());
@@ -55,6 +68,31 @@ public:
   }
 
 private:
+  // What the code does when its threads take the steps that the model took.
+  Exit replay_trail() {
+    auto trail = read_trail(trail_, model_, without_);
+    if (!trail)
+      return fail(trail.error());
+    if (const Status controlled = become_controlled(); !controlled)
+      return fail(controlled.error());
+    start_nursery();
+    Exploration e;
+    e.scheduler = SchedulerKind::Toward;
+    e.schedules = 1;
+    e.guide = trail->steps;
+    RaceFile race{trail->program, {}, 1, "toward", 0, Json::object()};
+    Explored last;
+    std::size_t broke = 0;
+    for (std::size_t i = 0; i < times_; ++i) {
+      last = explore(race.program, e);
+      if (last.verdict.is(Ending::Refused) || last.verdict.is(Ending::Skipped))
+        return fail(why_not_run(last.verdict));
+      broke += last.verdict.is_counterexample() ? 1 : 0;
+    }
+    print(race, last, broke);
+    return broke != 0 ? Exit::Counterexample : Exit::Held;
+  }
+
   static bool is_what_was_seen(const RaceFile& race, const Verdict& now) {
     return now.is_counterexample() && race.verdict.value("ending", Json()) == proberace::name(now.ending) &&
            race.verdict.value("property", std::string()) == now.property;
@@ -85,7 +123,8 @@ private:
                last.verdict.summary, reproduced, times_);
   }
 
-  std::string file_;
+  std::string file_, trail_, model_;
+  std::vector<std::string> without_;
   std::size_t times_ = 1;
   std::optional<std::string> trace_;
   bool json_ = false;

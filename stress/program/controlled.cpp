@@ -10,8 +10,8 @@ namespace proberace {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kSchedulers{"random", "pct",   "exhaustive",
-                                                      "given",  "mixed", "guided"};
+constexpr std::array<std::string_view, 7> kSchedulers{"random", "pct",    "exhaustive", "given",
+                                                      "mixed",  "guided", "toward"};
 constexpr std::chrono::seconds kGrace{20}; // beyond the budget: a schedule that makes no step hangs
 
 CellSpec cell_of(const Program& program, const Exploration& e) {
@@ -28,6 +28,7 @@ CellSpec cell_of(const Program& program, const Exploration& e) {
                          {"preemptions", e.preemptions},
                          {"schedule", text_of(e.given)},
                          {"guide", std::move(guide)},
+                         {"record", e.record},
                          {"budget_ms", e.budget.count()}};
   spec.deadline = e.budget + kGrace;
   return spec;
@@ -43,7 +44,8 @@ std::vector<TakenStep> copy(std::span<const schedule::Step> taken) {
 std::string where_tasks_stand(const schedule::State& state) {
   std::vector<std::string> stands;
   for (std::size_t i = 0; i < state.task_count; ++i)
-    stands.push_back(fmt::format("thread {} at {}", i, state.tasks[i].at));
+    if (state.tasks[i].doing != schedule::State::Task::Doing::Nothing)
+      stands.push_back(fmt::format("thread {} at {}", i, state.tasks[i].at));
   return fmt::format("{}", fmt::join(stands, ", "));
 }
 

@@ -15,6 +15,7 @@ enum class SchedulerKind {
   Given,
   Mixed,  // random and pct of several depths by turns: for shrinking
   Guided, // the steps of another program's run, as far as they are there
+  Toward, // the steps of a model's run, which leaves some out
 };
 
 struct Exploration {
@@ -24,7 +25,8 @@ struct Exploration {
   std::size_t depth = 3;                    // of Pct
   std::size_t preemptions = 2;              // bound of Exhaustive
   schedule::Schedule given{};               // of Given
-  std::vector<schedule::GuideStep> guide{}; // of Guided
+  std::vector<schedule::GuideStep> guide{}; // of Guided and Toward
+  std::string record{};                     // a file for the steps of each schedule; none if empty
   std::chrono::milliseconds budget{10'000};
 };
 

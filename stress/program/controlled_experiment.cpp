@@ -7,6 +7,7 @@
 #include "stress/properties/probed_text.h"
 
 #include <fmt/format.h>
+#include <fstream>
 #include <sched.h>
 #include <thread>
 #include <variant>
@@ -21,6 +22,10 @@ class Controlled final : public Conductor {
 public:
   explicit Controlled(schedule::Scheduler& scheduler) : scheduler_(scheduler) {}
   void step(const char* name, Address site) noexcept override { scheduler_.step(name, site); }
+  void come(std::size_t thread) noexcept override { scheduler_.come(thread); }
+  void await(std::size_t thread) noexcept override { scheduler_.await(thread); }
+  void wait_until_gone(std::size_t thread) noexcept override { scheduler_.wait_until_gone(thread); }
+  void go(std::size_t starter) noexcept override { scheduler_.go(starter); }
   void signal_sent(pid_t thread) noexcept override { scheduler_.signal_sent(thread); }
   void forked() noexcept override { scheduler_.leave_child_alone(); }
   std::uint32_t steps() const noexcept override { return scheduler_.steps(); }
@@ -56,6 +61,7 @@ public:
         return now_.emplace<schedule::RandomWalk>(seed);
       return now_.emplace<schedule::Pct>(seed, 1 + tried_ / 2 % kMixedDepths, longest);
     case SchedulerKind::Guided: return now_.emplace<schedule::Guided>(e_.guide, state_);
+    case SchedulerKind::Toward: return now_.emplace<schedule::Toward>(e_.guide, state_);
     case SchedulerKind::Given: break;
     }
     return now_.emplace<schedule::Following>(e_.given);
@@ -75,10 +81,32 @@ private:
   const Exploration& e_;
   const schedule::State& state_;
   schedule::Exhaustive exhaustive_;
-  std::variant<std::monostate, schedule::RandomWalk, schedule::Pct, schedule::Following, schedule::Guided>
+  std::variant<std::monostate, schedule::RandomWalk, schedule::Pct, schedule::Following, schedule::Guided,
+               schedule::Toward>
       now_;
   std::uint64_t tried_ = 0;
   bool exhausted_ = false;
+};
+
+// The steps of each schedule, a line each: "0:execute 2:insert ...", for who compares them with a model.
+class StepRecord {
+public:
+  // To nothing, if there is no name.
+  explicit StepRecord(const std::string& path) {
+    if (!path.empty())
+      file_.open(path, std::ios::app);
+  }
+  bool usable() const { return file_.good(); }
+  void add(std::span<const schedule::Step> steps) {
+    if (!file_.is_open())
+      return;
+    for (const schedule::Step& step : steps)
+      file_ << +step.task << ':' << step.name << ' ';
+    file_ << '\n';
+  }
+
+private:
+  std::ofstream file_;
 };
 
 class Threads {
@@ -103,11 +131,16 @@ private:
 
 Verdict explore_here(const Program& program, const Exploration& exploration, Arena& arena, Text text,
                      std::unique_ptr<Prober> prober) {
+  StepRecord record(exploration.record);
+  if (!record.usable())
+    return verdict_of(Error{ErrorKind::BadInput, {}, exploration.record + ": cannot be written"});
   stay_on_this_cpu();
   ControlledScratch& scratch = controlled_scratch(arena.scratch);
   schedule::Scheduler scheduler(scratch.schedule);
   Controlled conductor(scheduler);
-  ProgramRun run(program, arena, scratch.program, conductor, std::move(text), std::move(prober));
+  auto owned = std::make_unique<ProgramRun>(program, arena, scratch.program, conductor, std::move(text),
+                                            std::move(prober));
+  ProgramRun& run = *owned;
   if (const Status opened = run.open(); !opened)
     return verdict_of(opened.error());
   const auto began = Clock::now();
@@ -117,7 +150,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   std::optional<Verdict> broke;
   {
     const Threads threads(scheduler, run);
-    scheduler.gather(run.threads());
+    scheduler.gather(run.threads(), 2 * run.threads());
     do {
       Status begun;
       {
@@ -133,13 +166,15 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
       run.perform(0);
       scheduler.finish();
       steps += scheduler.steps();
+      record.add(scratch.schedule.trace.taken());
       at_full_length = scheduler.longest() > longest ? 0 : at_full_length + 1;
       const schedule::Scheduler::Aside aside(scheduler);
       broke = run.judge();
     } while (!broke && choosers.after(scratch.schedule.trace.taken()) &&
              Clock::now() - began < exploration.budget);
   }
-  if (!broke)
+  const bool closes = !broke; // what broke may wait for ever for somebody to leave
+  if (closes)
     broke = run.close();
   Verdict verdict = broke.value_or(held());
   verdict.data = run.data();
@@ -148,6 +183,8 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   verdict.data["at_full_length"] = at_full_length;
   verdict.data["exhausted"] = choosers.exhausted();
   verdict.data["seconds"] = std::chrono::duration<double>(Clock::now() - began).count();
+  if (!closes)
+    (void)owned.release(); // the process ends anyway
   return verdict;
 }
 
@@ -169,6 +206,7 @@ Verdict run_controlled(const Json& parameters, Arena& arena) {
   e.seed = parameters.value("seed", e.seed);
   e.schedules = parameters.value("schedules", e.schedules);
   e.depth = parameters.value("depth", e.depth);
+  e.record = parameters.value("record", e.record);
   e.preemptions = parameters.value("preemptions", e.preemptions);
   e.budget = std::chrono::milliseconds(parameters.value("budget_ms", e.budget.count()));
   std::vector<Placement> placements;

@@ -99,25 +99,60 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
   EXPECT_EQ(first, hunt(arguments, 0));
 }
 
+// What a program of one thread says of itself, after 20 runs.
+Json run_program(const std::string& strategy, const std::string& bodies, const std::string& acts) {
+  const Outcome o = run(fmt::format(
+      R"(hunt --json --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"{}",)"
+      R"("bodies":[{}],"armed":[0,1],"threads":[[{}]]}},)"
+      R"("scheduler":"random","seed":1,"schedules":20,"budget_ms":30000}}')",
+      strategy, bodies, acts));
+  EXPECT_EQ(o.status, 0) << strategy << ' ' << acts << ": " << o.out;
+  const Json report = Json::parse(o.out, nullptr, false);
+  return report.is_object() ? report.value("data", Json::object()) : Json::object();
+}
+
 // A hit handler that hits another probe, a child that becomes another program, mprotect of the probed page:
 // each is seen to have happened.
 TEST_F(Hunting, NestedHitsExecAndMprotectAreRunAndCounted) {
   for (const char* strategy : {"poke+xol-boost", "pte-swap+xol-vma", "poke+emulate"}) {
-    const Outcome o = run(fmt::format(
-        R"(hunt --json --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"{}",)"
-        R"("bodies":["mov@0","push@0"],"armed":[0,1],"threads":[["n0,1","e0","m0","x0"]]}},)"
-        R"("scheduler":"random","seed":1,"schedules":20,"budget_ms":30000}}')",
-        strategy));
-    ASSERT_EQ(o.status, 0) << o.out;
-    const Json data = Json::parse(o.out).at("data");
-    EXPECT_EQ(data.at("must"), 20 * 3) << strategy << ": outer, nested, and the one behind mprotect";
-    EXPECT_EQ(data.at("hits"), 20 * 3);
-    EXPECT_GE(data.at("paths").at("breakpoint"), 20 * 3);
+    const Json data = run_program(strategy, R"("mov@0","push@0")", R"("n0,1","e0","m0","x0")");
+    EXPECT_EQ(data["must"], 20 * 3) << strategy << ": outer, nested, and the one behind mprotect";
+    EXPECT_EQ(data["hits"], 20 * 3);
+    EXPECT_GE(data["paths"]["breakpoint"], 20 * 3);
   }
 }
 
+// Likewise what only some strategies promise to survive.
+TEST_F(Hunting, WhatIsPromisedIsTried) {
+  const Json data =
+      run_program("poke+emulate", R"("load@0","mov@0")", R"("c1","s1","i0","j0:1","k1","d0","t0","x0")");
+  for (const char* done : {"x", "t", "c", "s", "i", "j", "k", "d", "changed", "skipped", "faults"})
+    EXPECT_EQ(data["acts"].value(done, 0), 20) << done;
+  EXPECT_GE(data["must"], 20 * 6) << "c1 s1 d0 t0 x0 and the jump's handler";
+  EXPECT_EQ(data["paths"]["foreign-trap"], 2 * 20);
+  const Json traced = run_program("ptrace:poke+emulate", R"("load@0","mov@0")", R"("v0","d0","x0")");
+  EXPECT_EQ(traced["acts"], Json::parse(R"({"x": 20, "v": 20, "d": 20, "faults": 20})"));
+}
+
+TEST_F(Hunting, WhatIsNotPromisedIsNot) {
+  const Json data = run_program("poke+xol-vma", R"("load@0","mov@0")", R"("d0","x0")");
+  EXPECT_EQ(data["acts"], Json::parse(R"({"x": 20})"));
+}
+
+// Handlers that jump out of what they interrupted, and threads that end in it, are found there in some run.
+TEST_F(Hunting, ExecutionsAreLeftAndThreadsEndInThem) {
+  const Outcome o = run(
+      R"(hunt --json --cell '{"experiment":"controlled","deadline_ms":60000,"program":{"strategy":)"
+      R"("poke+xol-boost","bodies":["push@0","mov@0"],"armed":[0,1],"threads":[["x0","x0"],["j0:1","k0"]]},)"
+      R"("scheduler":"random","seed":1,"schedules":1000,"budget_ms":50000}')");
+  ASSERT_EQ(o.status, 0) << o.out;
+  const Json data = Json::parse(o.out).at("data");
+  EXPECT_GT(data.at("acts").at("left"), 100);
+  EXPECT_GT(data.at("may"), 100) << "executions that were left";
+}
+
 TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
-  const Outcome o = run("hunt --strategy ptrace:poke+xol-vma --scheduler random");
+  const Outcome o = run("hunt --strategy kernel-uprobe --scheduler random");
   EXPECT_EQ(o.status, 3) << o.out;
   EXPECT_NE(o.out.find("has no schedule points"), std::string::npos) << o.out;
   EXPECT_EQ(run("hunt --strategy jump --scheduler fair").status, 2);

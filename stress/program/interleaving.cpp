@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <map>
+#include <set>
 
 namespace proberace {
 
@@ -38,23 +39,41 @@ std::string text_of_program(const Program& p) {
       acts.push_back(text_of(act));
     text += fmt::format("\n  thread {}: {}", t, fmt::join(acts, " "));
   }
-  return text + "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B, f "
-                "forks, t starts a thread)\n";
+  return text +
+         "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B; n nests, f "
+         "forks, v vforks, e execs,\n   t starts a thread, k ends it, j jumps out of it, m calls mprotect, c "
+         "changes a register, s the PC, i has int3s, d faults)\n";
+}
+
+// The program's threads, and those they started that took a step.
+std::vector<std::size_t> tasks_of(const Program& program, const Explored& explored) {
+  std::set<std::size_t> tasks;
+  for (std::size_t t = 0; t < program.threads.size(); ++t)
+    tasks.insert(t);
+  for (const TakenStep& step : explored.steps)
+    tasks.insert(step.task);
+  return {tasks.begin(), tasks.end()};
+}
+
+std::string name_of_task(const Program& program, std::size_t task) {
+  const std::size_t threads = program.threads.size();
+  return task < threads ? fmt::format("thread {}", task) : fmt::format("of thread {}", task - threads);
 }
 
 } // namespace
 
 std::string text_of(const Program& program, const Explored& explored) {
   std::vector<std::string> header{"step"};
-  for (std::size_t t = 0; t < program.threads.size(); ++t)
-    header.push_back(fmt::format("thread {}", t));
+  const std::vector<std::size_t> tasks = tasks_of(program, explored);
+  for (const std::size_t t : tasks)
+    header.push_back(name_of_task(program, t));
   header.emplace_back();
   Table table(header, {true});
   Letters letters;
   for (std::size_t i = 0; i < explored.steps.size(); ++i) {
     const TakenStep& step = explored.steps[i];
     std::vector<std::string> row{std::to_string(i)};
-    for (std::size_t t = 0; t < program.threads.size(); ++t)
+    for (const std::size_t t : tasks)
       row.push_back(t == step.task ? step.name + letters.of(step.site) : "");
     row.push_back(explored.violated == i ? fmt::format("<-- {}", explored.verdict.summary)
                   : step.preempted       ? "(preempted)"
@@ -66,12 +85,12 @@ std::string text_of(const Program& program, const Explored& explored) {
 
 Json chrome_trace(const Program& program, const Explored& explored) {
   Json events = Json::array();
-  for (std::size_t t = 0; t < program.threads.size(); ++t)
+  for (const std::size_t t : tasks_of(program, explored))
     events.push_back(Json{{"name", "thread_name"},
                           {"ph", "M"},
                           {"pid", 1},
                           {"tid", t},
-                          {"args", {{"name", fmt::format("thread {}", t)}}}});
+                          {"args", {{"name", name_of_task(program, t)}}}});
   for (std::size_t i = 0; i < explored.steps.size(); ++i) {
     const TakenStep& step = explored.steps[i];
     events.push_back(Json{{"name", step.name},

@@ -11,6 +11,9 @@ namespace proberace {
 
 namespace {
 
+constexpr std::string_view kLetters = "x+-!ftemncsivjkd"; // by ActKind
+static_assert(kLetters.size() == kActKinds);
+
 std::unexpected<Error> no_program(const std::string& why) {
   return std::unexpected(Error{ErrorKind::BadInput, {}, "no program: " + why});
 }
@@ -23,13 +26,12 @@ bool take(std::string_view& text, std::size_t& number) {
 }
 
 std::optional<Act> act_from(std::string_view text) {
-  constexpr std::string_view kLetters = "x+-!ftemn"; // by ActKind
   const std::size_t letter = text.empty() ? std::string_view::npos : kLetters.find(text[0]);
   if (letter == std::string_view::npos)
     return std::nullopt;
   Act act{static_cast<ActKind>(letter), {}, 0};
   text.remove_prefix(1);
-  if (act.kind == ActKind::Signal) {
+  if (signals(act.kind)) {
     if (!take(text, act.thread) || !text.starts_with(':'))
       return std::nullopt;
     text.remove_prefix(1);
@@ -66,25 +68,22 @@ std::string why_not(const Program& p) {
       for (const std::size_t site : act.sites)
         if (site >= p.bodies.size())
           return fmt::format("there is no body {}", site);
+      if (act.kind == ActKind::Fault && p.bodies[act.sites[0]].body != kFaultingBody)
+        return fmt::format("'{}' names a body that is not '{}'", text_of(act), kFaultingBody);
     }
   return {};
 }
 
 } // namespace
 
+char letter_of(ActKind kind) noexcept {
+  return kLetters[static_cast<std::size_t>(kind)];
+}
+
 std::string text_of(const Act& act) {
-  switch (act.kind) {
-  case ActKind::Execute: return fmt::format("x{}", act.sites.at(0));
-  case ActKind::Insert: return fmt::format("+{}", fmt::join(act.sites, ","));
-  case ActKind::Remove: return fmt::format("-{}", fmt::join(act.sites, ","));
-  case ActKind::Signal: return fmt::format("!{}:{}", act.thread, act.sites.at(0));
-  case ActKind::Fork: return fmt::format("f{}", act.sites.at(0));
-  case ActKind::Spawn: return fmt::format("t{}", act.sites.at(0));
-  case ActKind::Exec: return fmt::format("e{}", act.sites.at(0));
-  case ActKind::Protect: return fmt::format("m{}", act.sites.at(0));
-  case ActKind::Nest: return fmt::format("n{}", fmt::join(act.sites, ","));
-  }
-  return {};
+  const char letter = letter_of(act.kind);
+  const std::string sites = fmt::format("{}", fmt::join(act.sites, ","));
+  return signals(act.kind) ? fmt::format("{}{}:{}", letter, act.thread, sites) : letter + sites;
 }
 
 Json to_json(const Program& program) {
@@ -123,7 +122,8 @@ std::expected<Program, Error> program_from(const Json& json) {
       for (const std::string text : list) {
         auto act = act_from(text);
         if (!act)
-          return no_program(fmt::format("'{}' is not x0, +0,1, -0, !1:0, f0, t0, e0, m0 or n0,1", text));
+          return no_program(fmt::format("'{}' is not x0, +0,1, -0, !1:0, n0,1, or one of {} and a body", text,
+                                        kLetters.substr(4)));
         acts.push_back(std::move(*act));
       }
     }

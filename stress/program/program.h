@@ -17,13 +17,21 @@ enum class ActKind {
   Exec,    // a child that executes a body and becomes another program
   Protect, // the page of a body gets the permissions it has
   Nest,    // a body whose hit handler executes another
+  // Only if the strategy promises to survive it; otherwise nothing is done.
+  Change, // a body whose hit handler changes a register
+  Skip,   // a body whose hit handler sets the PC, so that the rest of it is left out
+  Trap,   // int3s of the program's own
+  Vfork,  // a child that shares the memory executes a body and ends
+  Jump, // signals another thread, whose handler executes a body and leaves what it interrupted by siglongjmp
+  Cancel, // a thread that executes a body and is ended by a signal, wherever that finds it
+  Fault,  // a body whose load faults; the program's handler looks at the PC and goes on behind it
 };
 
 struct Act {
   ActKind kind = ActKind::Execute;
   std::vector<std::size_t>
       sites{};            // indices into Program::bodies; any of Insert and Remove, two of Nest, or one
-  std::size_t thread = 0; // of Signal: who executes the body in a signal handler
+  std::size_t thread = 0; // of Signal and Jump: who executes the body in a signal handler
   bool operator==(const Act&) const = default;
 };
 
@@ -37,6 +45,9 @@ struct Program {
 };
 
 inline constexpr std::size_t kMaxProgramThreads = 8;
+inline constexpr std::size_t kActKinds = 16;
+// The body that can fault.
+inline constexpr const char* kFaultingBody = "load";
 
 Json to_json(const Program& program);
 // BadInput for what is no program.
@@ -45,7 +56,18 @@ std::expected<Program, Error> program_from(const Json& json);
 std::ostream& operator<<(std::ostream& out, const Program& program);
 // "x0" executes, "+0,1" inserts, "-0" removes, "!1:0" signals thread 1, whose handler executes body 0, "f0"
 // forks, "t0" starts a thread, "e0" forks and executes another program, "m0" calls mprotect, "n0,1" executes
-// body 0, whose hit handler executes body 1.
+// body 0, whose hit handler executes body 1; "c0" and "s0" have hit handlers that change a register and skip,
+// "i0" executes int3s, "v0" vforks, "j1:0" is a signal left by a jump, "k0" starts a
+// thread and ends it, "d0" faults.
 std::string text_of(const Act& act);
+// Whether it names a thread.
+constexpr bool signals(ActKind kind) noexcept {
+  return kind == ActKind::Signal || kind == ActKind::Jump;
+}
+// Whether it starts a thread.
+constexpr bool spawns(ActKind kind) noexcept {
+  return kind == ActKind::Spawn || kind == ActKind::Cancel;
+}
+char letter_of(ActKind kind) noexcept;
 
 } // namespace proberace

@@ -18,15 +18,22 @@ rc::Gen<Act> act(ActKind kind, std::size_t most_sites, std::size_t fewest_sites 
 }
 
 rc::Gen<Act> any_act() {
-  return rc::gen::weightedOneOf<Act>({{12, act(ActKind::Execute, 1)},
-                                      {4, act(ActKind::Insert, 2)},
-                                      {4, act(ActKind::Remove, 2)},
+  return rc::gen::weightedOneOf<Act>({{16, act(ActKind::Execute, 1)},
+                                      {5, act(ActKind::Insert, 2)},
+                                      {5, act(ActKind::Remove, 2)},
                                       {3, act(ActKind::Signal, 1)},
                                       {1, act(ActKind::Fork, 1)},
                                       {1, act(ActKind::Spawn, 1)},
                                       {1, act(ActKind::Exec, 1)},
                                       {1, act(ActKind::Protect, 1)},
-                                      {2, act(ActKind::Nest, 2, 2)}});
+                                      {2, act(ActKind::Nest, 2, 2)},
+                                      {1, act(ActKind::Change, 1)},
+                                      {1, act(ActKind::Skip, 1)},
+                                      {1, act(ActKind::Trap, 1)},
+                                      {1, act(ActKind::Vfork, 1)},
+                                      {1, act(ActKind::Jump, 1)},
+                                      {1, act(ActKind::Cancel, 1)},
+                                      {1, act(ActKind::Fault, 1)}});
 }
 
 void bring_into_range(Program& program) {
@@ -36,7 +43,9 @@ void bring_into_range(Program& program) {
     for (Act& a : acts) {
       for (std::size_t& site : a.sites)
         site %= program.bodies.size();
-      a.thread = a.kind == ActKind::Signal ? a.thread % program.threads.size() : 0;
+      a.thread = signals(a.kind) ? a.thread % program.threads.size() : 0;
+      if (a.kind == ActKind::Fault)
+        program.bodies[a.sites[0]].body = kFaultingBody;
     }
 }
 

@@ -10,6 +10,7 @@
 #include "stress/properties/worker.h"
 #include "stress/targets/text.h"
 
+#include <array>
 #include <csignal>
 #include <optional>
 
@@ -41,6 +42,12 @@ public:
   // The thread is about to take a step of the program's own.
   virtual void step(const char* /*name*/, Address /*site*/) noexcept {}
   virtual void signal_sent(pid_t /*thread*/) noexcept {}
+  // On a thread that `thread` of the program has started: it begins, and ends.
+  virtual void come(std::size_t /*number*/) noexcept {}
+  virtual void go(std::size_t /*starter*/) noexcept {}
+  // By the thread that has started it: until it has come, and until it has gone.
+  virtual void await(std::size_t /*number*/) noexcept {}
+  virtual void wait_until_gone(std::size_t /*number*/) noexcept {}
   // In a child that was forked: nobody controls it.
   virtual void forked() noexcept {}
   // Taken by all threads so far.
@@ -64,13 +71,20 @@ public:
   std::optional<Verdict> close();
 
   std::size_t threads() const noexcept { return program_.threads.size(); }
-  // Over all runs: executions, must, may, must_not, hits, paths, inserted, removed.
+  // Over all runs: executions, must, may, must_not, hits, paths, inserted, removed, and what was done of the
+  // acts: by their letters, and `left` (by a jump), `faults`.
   Json data() const;
 
 private:
   struct Operations {
     std::uint64_t inserted = 0, removed = 0;
     std::optional<Error> refusal{};
+  };
+  // What a thread did, over all runs.
+  struct Deeds {
+    std::array<std::uint64_t, kActKinds> acts{};
+    // Written by signal handlers.
+    volatile std::uint64_t left = 0, faults = 0, changed = 0, skipped = 0;
   };
   // What a thread saw when it looked at a site that was clear, and what was wrong then. Its own, so that
   // looks need no lock, which a controlled run could not see.
@@ -84,17 +98,34 @@ private:
     std::uint32_t at = 0;              // and the step, plus one
   };
 
-  void apply(std::size_t thread, const Act& act) noexcept;
   void operate(std::size_t thread, ActKind kind, std::span<const std::size_t> sites);
   void execute(std::size_t row, std::size_t site) noexcept;
-  void signal(std::size_t to, std::size_t site) noexcept;
+  // program_acts.cpp
+  void become(std::size_t thread) noexcept;
+  Json deeds() const;
+  enum class Sent : int { Execute, Leave, End };
+  static void take_signals();
+  bool some_act_leaves() const;
+  bool promised(ActKind kind) const;
+  void apply(std::size_t thread, const Act& act) noexcept;
+  void perform_act(std::size_t thread, const Act& act) noexcept;
+  void execute_own(std::size_t thread, std::size_t site) noexcept;
+  void execute_faulting(std::size_t thread, std::size_t site) noexcept;
+  void send(pid_t thread, Sent what, std::size_t site) noexcept;
+  void signal(std::size_t to, Sent what, std::size_t site) noexcept;
   void fork_and_execute(std::size_t thread, std::size_t site, bool exec) noexcept;
+  void vfork_and_execute(std::size_t thread, std::size_t site) noexcept;
+  void judge_child(std::size_t thread, std::size_t site, pid_t child, const char* what);
   void protect(std::size_t thread, std::size_t site);
-  void spawn_and_execute(std::size_t thread, std::size_t site);
+  void spawn_and_execute(std::size_t thread, std::size_t site, bool cancel);
+  void take_own_traps(std::size_t thread);
+  void change_what_was_hit(Hit& hit) noexcept;
   void note(std::size_t thread, std::string property, std::string summary);
   void look_at_interrupted_pc(std::size_t thread, Address pc);
   void look_whether_still_clear(std::size_t thread, std::size_t site);
-  static void on_signal(int, siginfo_t* info, void*);
+  static void on_signal(int, siginfo_t* info, void* context);
+  static void on_fault(int signo, siginfo_t* info, void* context);
+  static void on_own_trap(int signo, siginfo_t* info, void* context);
   static void on_hit(Hit& hit, void* run);
   void take_handler();
   void note_paths();
@@ -118,6 +149,8 @@ private:
   std::vector<Worker> workers_;                  // by row
   std::vector<Observed> observed_;               // by thread
   std::vector<Operations> operations_;           // by thread; the last: before and after a run
+  std::vector<Deeds> deeds_;                     // by thread
+  const bool leaves_;                            // some act leaves what it was in by siglongjmp
   std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
   std::optional<Worker::Shared> shared_, shared_nested_;
   Tally all_;

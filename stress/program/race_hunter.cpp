@@ -16,13 +16,26 @@ constexpr std::size_t kMostPreemptions = 4;
 constexpr std::size_t kSchedulesPerBound = 5'000; // when looking for fewer preemptions
 constexpr std::size_t kSchedulesPerShrink = 100;  // of a smaller program, after the way the larger one took
 
+// Many bugs need a certain program and hardly a schedule, some need a schedule that is rare: one program of
+// so many is explored in full, the others this much less.
+constexpr std::uint64_t kInFull = 4;
+constexpr std::size_t kShorter = 16;
+
 constexpr std::uint64_t kFreshTries = 50;
 constexpr std::size_t kMostRuns = 2; // what one leaves behind, the next may take
 
 const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
 
+// Whether some thread has it fault.
+bool faults(const Program& program, std::size_t body) {
+  return std::ranges::any_of(program.threads, [body](const std::vector<Act>& acts) {
+    return std::ranges::find(acts, Act{ActKind::Fault, {body}, 0}) != acts.end();
+  });
+}
+
 // Programs that say the same with less, which RapidCheck's shrinking does not come upon: a probe armed before
-// the threads start instead of by one of them, plainer bodies, one page, a prober opened once.
+// the threads start instead of by one of them, plain executions, plainer bodies, one page, a prober opened
+// once.
 std::vector<Program> plainer(const Program& program) {
   std::vector<Program> all;
   for (std::size_t t = 0; t < program.threads.size(); ++t)
@@ -33,9 +46,14 @@ std::vector<Program> plainer(const Program& program) {
         p.threads[t].erase(p.threads[t].begin() + static_cast<std::ptrdiff_t>(i));
         p.armed.insert(p.armed.end(), act.sites.begin(), act.sites.end());
       }
+  for (std::size_t t = 0; t < program.threads.size(); ++t)
+    for (std::size_t i = 0; i < program.threads[t].size(); ++i)
+      if (const Act& act = program.threads[t][i];
+          act.kind != ActKind::Execute && act.kind != ActKind::Insert && act.kind != ActKind::Remove)
+        all.emplace_back(program).threads[t][i] = Act{ActKind::Execute, {act.sites[0]}, 0};
   for (std::size_t b = 0; b < program.bodies.size(); ++b)
     for (const PlacedName& plain : {PlacedName{"mov", 0}, PlacedName{program.bodies[b].body, 0}})
-      if (program.bodies[b] != plain)
+      if (program.bodies[b] != plain && !(faults(program, b) && plain.body != kFaultingBody))
         all.emplace_back(program).bodies[b] = plain;
   if (program.reopened)
     all.emplace_back(program).reopened = false;
@@ -46,7 +64,7 @@ std::vector<Program> plainer(const Program& program) {
 std::size_t thread_count(const Program& program) {
   std::size_t n = program.threads.size();
   for (const auto& acts : program.threads)
-    n += static_cast<std::size_t>(std::ranges::count(acts, ActKind::Spawn, &Act::kind));
+    n += static_cast<std::size_t>(std::ranges::count_if(acts, spawns, &Act::kind));
   return n;
 }
 
@@ -116,6 +134,8 @@ private:
   Explored try_new(const Program& program) const {
     Exploration e = options_.exploration;
     e.seed = options_.seed + report_.schedules;
+    if (e.scheduler != SchedulerKind::Exhaustive && report_.programs % kInFull != 0)
+      e.schedules = std::max<std::size_t>(1, e.schedules / kShorter);
     if (options_.stop_after != 0)
       e.schedules = std::min<std::size_t>(e.schedules, options_.stop_after - report_.schedules);
     return explore(program, e);

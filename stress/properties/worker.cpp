@@ -10,6 +10,8 @@ void Worker::execute(std::size_t index) noexcept {
   mailbox_.ticket = ticket;
   mailbox_.hits = 0;
   mailbox_.strays = 0;
+  mailbox_.changed = 0;
+  mailbox_.skipped = 0;
   point_.pass("executing", body.site, ticket);
 
   Tally& tally = tallies_[index];

@@ -33,10 +33,13 @@ public:
   Worker(const Shared& shared, Tally* tallies, FaultNote& note, ThreadPoint& point, RecordRing* log = nullptr)
       : shared_(shared), tallies_(tallies), note_(note), point_(point) {
     mailbox_.log = log;
+    mailbox_.wide = __builtin_cpu_supports("avx2") != 0 ? 1 : 0;
   }
 
   // Executes body `index` once.
   void execute(std::size_t index) noexcept;
+  // What the body `load` reads through from now on.
+  void load_from(const void* address) noexcept { mailbox_.load_from = address; }
 
 private:
   void report(Fault fault, std::size_t site, std::uint64_t result) noexcept;

@@ -196,13 +196,66 @@ proberace_bodies_begin:
         adcq    $0, %rax
         END carry-across, 8
 
+        # All 128 bytes of it.
         BODY
-        movq    %rdi, -8(%rsp)
+        movq    %rdi, %rdx
+        movq    %rdi, %rax
+        leaq    -128(%rsp), %rdi
+        movl    $16, %ecx
+        rep stosq
         SITE
         .byte   0x0f, 0x1f, 0x44, 0x00, 0x00
-        movq    -8(%rsp), %rax
-        incq    %rax
+        leaq    -128(%rsp), %rdi
+        movl    $16, %ecx
+        repe scasq
+        setne   %al
+        movzbl  %al, %eax
+        leaq    1(%rdx,%rax), %rax
         END red-zone, 4
+
+        # CF, PF, AF, ZF, SF, DF and OF, as the input says.
+        BODY
+        imulq   $0x5bd1e995, %rdi, %rcx
+        andl    $0xcd5, %ecx
+        orl     $0x202, %ecx
+        pushq   %rcx
+        popfq
+        SITE
+        nop
+        pushfq
+        popq    %rdx
+        cld
+        xorq    %rcx, %rdx
+        andl    $0xcd5, %edx
+        leaq    1(%rdi,%rdx), %rax
+        END flags-across, 8
+
+        BODY
+        SITE
+        movq    (%rsi), %rax
+        leaq    1(%rdi,%rax), %rax
+        END load, 0
+
+        BODY
+        leaq    8f(%rip), %rcx
+        pushq   %rcx
+        SITE
+        call    *(%rsp)
+        popq    %rcx
+        ret
+8:      leaq    1(%rdi), %rax
+        END call-stack, 34
+
+        # No jump fits: with the bytes behind it, four zeros, it would lead to itself.
+        BODY
+        movq    %rdi, -16(%rsp)
+        leaq    -8(%rsp), %rax
+        SITE
+        nop
+        .byte   0, 0, 0, 0
+        movq    -16(%rsp), %rax
+        incq    %rax
+        END no-room, 4
 
         .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
         .globl  proberace_bodies_end

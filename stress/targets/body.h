@@ -2,7 +2,8 @@
 // whether that instruction did what it does. They are position-independent and are copied into a Text.
 //
 // Calling convention: rdi is the input; the result is input + 1; r11 is the execution's ticket and r10 its
-// mailbox, which no body touches (mailbox.h).
+// mailbox, which no body touches (mailbox.h); nor rsi, which `load` reads a zero through, unless it is to
+// fault, nor r8, r9 and the vector registers.
 #pragma once
 
 #include <cstdint>

@@ -11,22 +11,37 @@ namespace proberace {
 
 class RecordRing;
 
-// Written and read on one thread only, by the worker and by the handler that interrupts it.
+// What the register that `load` reads through points to, unless it is to fault (body.h).
+inline constexpr std::uint64_t kNothingToAdd = 0;
+
+// Written and read on one thread only, by the worker and by the handler that interrupts it. The calling code
+// knows where its members lie.
 struct Mailbox {
   static constexpr std::uint64_t kMagic = 0x70726f6265726163;
 
   std::uint64_t magic = kMagic;
   volatile std::uint64_t ticket = 0;
-  volatile std::uint64_t hits = 0;   // of this ticket
-  volatile std::uint64_t strays = 0; // hits whose register did not hold the ticket: a wrong register context
-  RecordRing* log = nullptr;         // of this thread, if hits are logged
+  volatile std::uint64_t hits = 0;    // of this ticket
+  volatile std::uint64_t strays = 0;  // hits whose register did not hold the ticket: a wrong register context
+  RecordRing* log = nullptr;          // of this thread, if hits are logged
+  volatile std::uint64_t changed = 0; // what hit handlers have added to r8 during this execution
+  volatile std::uint64_t skipped = 0; // how often they have set the PC to proberace_skip_body
+  const void* load_from = &kNothingToAdd; // rsi
+  std::uint64_t wide = 0;                 // 1: this CPU has AVX2, and whole ymm registers are looked at
 };
+
+// The mailbox of the execution that was hit; null if the registers are not those of an execution.
+// signal-safe.
+inline Mailbox* mailbox_of(const Hit& hit) noexcept {
+  auto* const mailbox = reinterpret_cast<Mailbox*>(hit.context.get(Register::R10));
+  return mailbox->magic == Mailbox::kMagic ? mailbox : nullptr;
+}
 
 // signal-safe. r10 is the mailbox, r11 the ticket (body.h). Returns the thread's log; null if there is none,
 // or the registers are not those of an execution.
 inline RecordRing* stamp_ticket(Hit& hit) noexcept {
-  auto* const mailbox = reinterpret_cast<Mailbox*>(hit.context.get(Register::R10));
-  if (mailbox->magic != Mailbox::kMagic)
+  Mailbox* const mailbox = mailbox_of(hit);
+  if (mailbox == nullptr)
     return nullptr;
   if (hit.context.get(Register::R11) == mailbox->ticket)
     mailbox->hits = mailbox->hits + 1;
@@ -39,9 +54,13 @@ inline void stamp_ticket(Hit& hit, void*) {
   (void)stamp_ticket(hit);
 }
 
-// Calls the code at `entry` by body.h's convention; the registers a callee must keep are checked to be kept:
-// the result is ~0 if one was not.
+// Calls the code at `entry` by body.h's convention. Every register that no body changes is checked to be
+// kept, vector registers, MXCSR and the x87 control word among them: the result is ~0 if one was not.
 extern "C" std::uint64_t proberace_call_body(const void* entry, std::uint64_t input, std::uint64_t ticket,
                                              Mailbox* mailbox);
+
+// Where a hit handler may let a body go on that has not touched the stack yet: its rest is left out, with the
+// result it would have had. Counted in `skipped`.
+extern "C" void proberace_skip_body();
 
 } // namespace proberace

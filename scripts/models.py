@@ -1,0 +1,245 @@
+"""Checks the protocols' models (stress/models) with Spin, each with every guard on, and with each guard off; compares
+them with the code in both directions. What comes out is a table and, in --out, models.json."""
+import argparse
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODELS = ROOT / "stress" / "models"
+NOT_STEPS = {"begin", "end", "look", "lock", "idle", "quiesce.wait", "stop.look", "stop.wait"}
+UNSEEN = "not observable on this machine"
+
+
+def fail(message):
+    sys.exit(f"models: {message}")
+
+
+def run(command, folder, seconds=None):
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds)
+    return done.returncode, done.stdout + done.stderr
+
+
+class Model:
+    def __init__(self, path):
+        self.path, self.name = path, path.stem
+        text = path.read_text()
+        head = text[: text.index("*/")]
+        self.program = json.loads(re.search(r"Program: (.*)", head).group(1))
+        self.guards = [(m[1], m[2].strip()) for m in re.finditer(r"Guard: (\w+) (.*)", head)]
+        self.properties = re.search(r"Properties: (.*)", head).group(1)
+
+    def verifier(self, folder, off=None, more=()):
+        """Builds pan in the folder. Partial order reduction is left to Spin; states are compressed without loss."""
+        definitions = [f"-D{guard}={0 if guard == off else 1}" for guard, _ in self.guards] + list(more)
+        for source in [*MODELS.glob("*.h"), self.path]:
+            shutil.copy(source, folder)
+        status, output = run(["spin", "-a", *definitions, self.path.name], folder)
+        if status != 0 or "rror" in output:
+            fail(f"{self.path.name}: {output.strip()}")
+        status, output = run(["cc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", f"-I{folder}", "-o", "pan", "pan.c"], folder)
+        if status != 0:
+            fail(f"{self.path.name}: {output}")
+
+    def search(self, folder, *options):
+        _, output = run(["./pan", "-m1000000", *options], folder)
+        found = re.search(r"errors: (\d+)", output)
+        if not found or "max search depth too small" in output or "out of memory" in output:
+            fail(f"{self.path.name}: the search did not end\n{output}")
+        return {
+            "errors": int(found.group(1)),
+            "states": int(re.search(r"(\d+(?:\.\d+e\+\d+)?) states, stored", output).group(1).split(".")[0]),
+            "depth": int(re.search(r"depth reached (\d+)", output).group(1)),
+            "megabytes": float(re.search(r"([\d.]+)\s+total actual memory usage", output).group(1)),
+            "violated": (re.search(r"pan:\d+: (.*) \(at depth", output) or [None, ""])[1],
+            "output": output,
+        }
+
+
+def numbers():
+    names = re.findall(r"#define S_(\w+) (\d+)", (MODELS / "names.h").read_text())
+    return {name: int(number) for name, number in names}
+
+
+def plain(name):
+    return re.sub(r"[.-]", "_", name)
+
+
+def check(model, options):
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        model.verifier(folder, more=["-DFULL"] if options.full else [])
+        found = model.search(folder)
+    found.pop("output")
+    return found
+
+
+def without(model, guard, mutant, options):
+    """The guard off: Spin must find something; its trail must break the code's mutant and not the code."""
+    row = {"guard": guard, "mutant": mutant}
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        model.verifier(folder, off=guard)
+        found = model.search(folder)
+        row |= {"errors": found["errors"], "violated": found["violated"]}
+        trails = list(folder.glob("*.trail"))
+        if found["errors"] == 0 or not options.replay:
+            return row
+        if mutant == "not-observable":
+            return row | {"replayed": UNSEEN}
+        program = ROOT / "build" / "release" / "mutants" / f"mutant-{mutant}"
+        status, output = run(["ninja", "-C", str(ROOT / "build" / "release"), f"mutant-{mutant}"], ROOT)
+        if status != 0:
+            fail(f"{mutant} does not build: {output[-500:]}")
+        replay = ["replay", "--trail", str(trails[0]), "--model", str(model.path), "--without", guard]
+        for who, command in (("mutant", program), ("code", options.controlled)):
+            status, output = run([str(command), *replay], ROOT)
+            row[f"{who}_did"] = {0: "held", 1: "broken"}.get(status, output.strip()[-300:])
+        row["replayed"] = "yes" if row["mutant_did"] == "broken" and row["code_did"] == "held" else "NO"
+    return row
+
+
+def record(model, count, options, folder):
+    """Schedules of the code, one half random, one half by pct: lists of (task, point)."""
+    schedules = []
+    for scheduler in ("random", "pct"):
+        file = folder / scheduler
+        cell = {"experiment": "controlled", "deadline_ms": 600000, "program": model.program, "scheduler": scheduler,
+                "seed": 1, "schedules": (count + 1) // 2, "budget_ms": 500000, "record": str(file)}
+        status, output = run([str(options.controlled), "hunt", "--cell", json.dumps(cell)], ROOT)
+        if status != 0 and not model.program.get("broken"):
+            fail(f"{model.name}: the code does not hold: {output}")
+        for line in file.read_text().splitlines():
+            steps = [step.split(":", 1) for step in line.split()]
+            schedules.append([(int(task), name) for task, name in steps if name not in NOT_STEPS])
+    return schedules
+
+
+READER = """
+#include <stdio.h>
+#include <stdlib.h>
+static int farthest[TRACES_READ], whole[TRACES_READ];
+static void report_traces(void) {
+  int i, accepted = 0;
+  for (i = 0; i < TRACES_READ; ++i)
+    accepted += whole[i];
+  printf("accepted %d\\n", accepted);
+  for (i = 0; i < TRACES_READ; ++i)
+    if (!whole[i])
+      printf("rejected %d %d\\n", i, farthest[i]);
+}
+static void read_step(int trace, int position, short *task, short *name) {
+  static int asked = 0;
+  const int at = first_step[trace] + position;
+  if (!asked++)
+    atexit(report_traces);
+  if (position > farthest[trace])
+    farthest[trace] = position;
+  if (at == first_step[trace + 1]) {
+    whole[trace] = 1;
+    *task = *name = -1;
+  } else {
+    *task = steps[at][0];
+    *name = steps[at][1];
+  }
+}
+"""
+
+
+def accept(model, options):
+    """The code's steps must be the model's, too: every recorded schedule is one that the model can take."""
+    known = numbers()
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        schedules = record(model, options.traces, options, folder)
+        distinct = sorted({tuple(s) for s in schedules})
+        unknown = sorted({name for s in distinct for _, name in s if plain(name) not in known})
+        if unknown:
+            fail(f"{model.name}: the code has points that names.h has not: {', '.join(unknown)}")
+        first, steps = [0], []
+        for schedule in distinct:
+            steps += [f"{{{task},{known[plain(name)]}}}" for task, name in schedule]
+            first.append(len(steps))
+        (folder / "traces.h").write_text(
+            f"#define TRACES_READ {len(distinct)}\nstatic const int trace_count = TRACES_READ;\n"
+            f"static const int first_step[] = {{{','.join(map(str, first))}}};\n"
+            f"static const short steps[][2] = {{{','.join(steps)}}};\n{READER}")
+        model.verifier(folder, more=["-DTRACES"])
+        output = model.search(folder, "-E")["output"]
+    rejected = [(int(i), int(at)) for i, at in re.findall(r"rejected (\d+) (\d+)", output)]
+    row = {"schedules": len(schedules), "distinct": len(distinct), "accepted": len(distinct) - len(rejected)}
+    if "assertion violated" in output:
+        row["violated"] = re.search(r"pan:\d+: (.*) \(at depth", output)[1]
+    if rejected:
+        index, at = rejected[0]
+        row["first_rejected"] = [f"{task}:{name}" for task, name in distinct[index][: at + 1]]
+    return row
+
+
+def table(results):
+    lines = ["| protocol | states | depth | MiB | properties | guards off that fail | replayed on the mutant | schedules of the code accepted | verdict |",
+             "|---|---:|---:|---:|---|---|---|---|---|"]
+    for r in results:
+        failing = [g for g in r["guards"] if g["errors"]]
+        replayed = [g.get("replayed") for g in r["guards"]]
+        traces = r.get("traces")
+        lines.append(
+            f"| {r['name']} | {r['states']:,} | {r['depth']} | {r['megabytes']:.0f} | {r['properties']} | {len(failing)} of {len(r['guards'])} | "
+            + (f"{replayed.count('yes')}, {replayed.count(UNSEEN)} not observable" if any(replayed) else "not asked")
+            + " | " + (f"{traces['accepted']:,} of {traces['distinct']:,} distinct ({traces['schedules']:,} run)" if traces else "not asked")
+            + f" | {r['verdict']} |")
+    return "\n".join(lines) + "\n"
+
+
+def verdict(r):
+    if r["errors"]:
+        return f"broken: {r['violated']}"
+    for g in r["guards"]:
+        if not g["errors"]:
+            return f"without {g['guard']} it holds, too"
+        if g.get("replayed") == "NO":
+            return f"the trail without {g['guard']}: {g['mutant']} {g['mutant_did']}, the code {g['code_did']}"
+    traces = r.get("traces", {})
+    if traces.get("accepted") != traces.get("distinct") or "violated" in traces:
+        return "a schedule of the code is none of the model's"
+    return "held"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", default=[], help="this model; may be repeated")
+    parser.add_argument("--full", action="store_true", help="the large configurations")
+    parser.add_argument("--replay", action="store_true", help="replay each trail on the code and on its mutant")
+    parser.add_argument("--traces", type=int, default=0, help="compare so many schedules of the code with each model")
+    parser.add_argument("--out", type=pathlib.Path, help="a folder for models.md and models.json")
+    options = parser.parse_args()
+    options.controlled = ROOT / "build" / "release" / "proberace-controlled"
+    models = [Model(path) for path in sorted(MODELS.glob("*.pml"))]
+    unknown = set(options.only) - {m.name for m in models}
+    if unknown:
+        fail(f"there is no model {', '.join(sorted(unknown))}; there are {', '.join(m.name for m in models)}")
+    results = []
+    for model in models:
+        if options.only and model.name not in options.only:
+            continue
+        r = {"name": model.name, "properties": model.properties} | check(model, options)
+        r["guards"] = [without(model, guard, mutant, options) for guard, mutant in model.guards]
+        if options.traces:
+            r["traces"] = accept(model, options)
+        r["verdict"] = verdict(r)
+        print(f"{model.name}: {r['verdict']}", file=sys.stderr)
+        results.append(r)
+    print(table(results), end="")
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "models.md").write_text(table(results))
+        (options.out / "models.json").write_text(json.dumps(results, indent=1) + "\n")
+    return 0 if all(r["verdict"] == "held" for r in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,20 @@
+// A counterexample of Spin's in a protocol's model (stress/models/) as what it says of the code: a program,
+// and the steps of its threads.
+#pragma once
+
+#include "harness/schedule/chooser.h"
+#include "stress/program/program.h"
+
+namespace proberace {
+
+struct ModelTrail {
+  Program program;
+  std::vector<schedule::GuideStep> steps{};
+};
+
+// Has Spin read `trail` again, of the model `model` without these of its guards. MachineLacks if there is no
+// Spin; BadInput, with what is wrong, for files that are not what they should be.
+std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std::string& model,
+                                            const std::vector<std::string>& without);
+
+} // namespace proberace
