@@ -40,7 +40,7 @@ ThreadRecord* map_record() noexcept {
 
 // Above this many records a new thread looks for one whose owner has ended, before it maps its own. Few under
 // control, so that it comes to that.
-constexpr std::size_t kTakeOverAbove = schedule::kPoints ? 3 : 256;
+constexpr std::size_t kTakeOverAbove = schedule::kPoints ? 1 : 256;
 
 void move_count(std::uint64_t& from, std::uint64_t& to) noexcept {
   if (from == 0)

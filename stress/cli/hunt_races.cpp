@@ -114,7 +114,7 @@ std::expected<RaceHuntOptions, Error> HuntRaces::options(const std::string& stra
 
 std::expected<std::string, Error> HuntRaces::save(const Race& race, std::uint64_t seed) const {
   return save_race(out_, RaceFile{race.program, race.explored.schedule, race.runs, scheduler_, seed,
-                                  proberace::to_json(race.explored.verdict)});
+                                  proberace::to_json(race.explored.verdict), race.series});
 }
 
 Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) const {

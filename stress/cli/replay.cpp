@@ -14,6 +14,8 @@ namespace proberace {
 
 namespace {
 
+constexpr std::chrono::minutes kReplayBudget{1};
+
 class Replay final : public Command {
 public:
   std::string name() const override { return "replay"; }
@@ -52,6 +54,9 @@ public:
     e.scheduler = SchedulerKind::Given;
     e.schedules = race->runs;
     e.given = race->schedule;
+    if (race->series)
+      e = *race->series;
+    e.budget = kReplayBudget;
     Explored last;
     std::size_t reproduced = 0;
     for (std::size_t i = 0; i < times_; ++i) {
@@ -80,7 +85,7 @@ private:
     e.scheduler = SchedulerKind::Toward;
     e.schedules = 1;
     e.guide = trail->steps;
-    RaceFile race{trail->program, {}, 1, "toward", 0, Json::object()};
+    RaceFile race{trail->program, {}, 1, "toward", 0, Json::object(), {}};
     Explored last;
     std::size_t broke = 0;
     for (std::size_t i = 0; i < times_; ++i) {

@@ -33,7 +33,8 @@ std::vector<std::string> lines_of(const std::string& file, std::string_view key)
 // has not.
 std::expected<std::vector<std::string>, Error> definitions_of(const std::string& model,
                                                               const std::vector<std::string>& without) {
-  std::vector<std::string> definitions;
+  std::vector<std::string> definitions{
+      "FRESH"}; // cores that fetch anew each time: a controlled run has no others
   std::size_t off = 0;
   for (const std::string& line : lines_of(model, "Guard: ")) {
     const std::string guard = line.substr(0, line.find(' '));
@@ -110,7 +111,7 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
   const auto lines = printed_by_spin(std::filesystem::absolute(trail), model_path, *definitions);
   if (!lines)
     return std::unexpected(lines.error());
-  const auto names = names_in(model_path.parent_path() / "names.h");
+  const auto names = names_in(model_path.parent_path() / "names.inc");
   ModelTrail read{std::move(*program), {}};
   for (const std::string& line : *lines) {
     std::istringstream words(line);

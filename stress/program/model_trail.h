@@ -12,8 +12,8 @@ struct ModelTrail {
   std::vector<schedule::GuideStep> steps{};
 };
 
-// Has Spin read `trail` again, of the model `model` without these of its guards. MachineLacks if there is no
-// Spin; BadInput, with what is wrong, for files that are not what they should be.
+// Has Spin read `trail` again, of the model `model` (with FRESH defined) without these of its guards.
+// MachineLacks if there is no Spin; BadInput, with what is wrong, for files that are not what they should be.
 std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std::string& model,
                                             const std::vector<std::string>& without);
 

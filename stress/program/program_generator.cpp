@@ -17,23 +17,28 @@ rc::Gen<Act> act(ActKind kind, std::size_t most_sites, std::size_t fewest_sites 
       });
 }
 
-rc::Gen<Act> any_act() {
+rc::Gen<Act> plain_act() {
   return rc::gen::weightedOneOf<Act>({{16, act(ActKind::Execute, 1)},
                                       {5, act(ActKind::Insert, 2)},
                                       {5, act(ActKind::Remove, 2)},
-                                      {3, act(ActKind::Signal, 1)},
-                                      {1, act(ActKind::Fork, 1)},
-                                      {1, act(ActKind::Spawn, 1)},
-                                      {1, act(ActKind::Exec, 1)},
-                                      {1, act(ActKind::Protect, 1)},
-                                      {2, act(ActKind::Nest, 2, 2)},
-                                      {1, act(ActKind::Change, 1)},
-                                      {1, act(ActKind::Skip, 1)},
-                                      {1, act(ActKind::Trap, 1)},
-                                      {1, act(ActKind::Vfork, 1)},
-                                      {1, act(ActKind::Jump, 1)},
-                                      {1, act(ActKind::Cancel, 1)},
-                                      {1, act(ActKind::Fault, 1)}});
+                                      {3, act(ActKind::Signal, 1)}});
+}
+
+rc::Gen<Act> any_act() {
+  return rc::gen::weightedOneOf<Act>(
+      {{3, plain_act()},
+       {1, rc::gen::oneOf(act(ActKind::Fork, 1), act(ActKind::Spawn, 1), act(ActKind::Exec, 1),
+                          act(ActKind::Protect, 1), act(ActKind::Nest, 2, 2), act(ActKind::Change, 1),
+                          act(ActKind::Skip, 1), act(ActKind::Trap, 1), act(ActKind::Vfork, 1),
+                          act(ActKind::Jump, 1), act(ActKind::Cancel, 1), act(ActKind::Fault, 1))}});
+}
+
+// Half of all programs have nothing but the plain ones, so that their threads meet often.
+rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ProgramBounds& bounds) {
+  const auto threads = [&bounds](rc::Gen<Act> one) {
+    return some(1, bounds.max_threads, some(1, bounds.max_acts, std::move(one)));
+  };
+  return rc::gen::oneOf(threads(plain_act()), threads(any_act()));
 }
 
 void bring_into_range(Program& program) {
@@ -53,8 +58,7 @@ void bring_into_range(Program& program) {
 
 rc::Gen<Program> program_generator(const ProgramBounds& bounds) {
   return rc::gen::map(rc::gen::tuple(some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
-                                     some(0, bounds.max_bodies, upto(0, kFarIndex)),
-                                     some(1, bounds.max_threads, some(1, bounds.max_acts, any_act())),
+                                     some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds),
                                      rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
                       [strategy = bounds.strategy](auto parts) {
                         Program p;

@@ -82,7 +82,11 @@ TEST(RaceFile, IsWrittenWholeAndNeverOver) {
   const Folder folder;
   const Program program = *program_from(Json::parse(
       R"({"strategy": "poke+in-place", "bodies": ["mov@0"], "armed": [0], "threads": [["x0"], ["x0"]]})"));
-  const RaceFile race{program, {{3, 1}}, 2, "pct", 7, Json{{"ending", "broken"}, {"property", "lost-hit"}}};
+  Exploration series;
+  series.scheduler = SchedulerKind::Pct;
+  series.schedules = 9;
+  const RaceFile race{program, {{3, 1}}, 2, "pct", 7, Json{{"ending", "broken"}, {"property", "lost-hit"}},
+                      series};
   const auto first = save_race(folder.path(), race);
   const auto second = save_race(folder.path(), race);
   ASSERT_TRUE(first && second);
@@ -94,6 +98,9 @@ TEST(RaceFile, IsWrittenWholeAndNeverOver) {
   EXPECT_EQ(read->runs, 2U);
   EXPECT_EQ(read->seed, 7U);
   EXPECT_EQ(read->verdict.at("property"), "lost-hit");
+  ASSERT_TRUE(read->series);
+  EXPECT_EQ(read->series->scheduler, SchedulerKind::Pct);
+  EXPECT_EQ(read->series->schedules, 9U);
 }
 
 TEST(RaceFile, WhatIsNoneIsRefusedByName) {

@@ -24,6 +24,29 @@ std::string file_name(const RaceFile& race) {
   return fmt::format("{}-{}", name, race.seed);
 }
 
+Json to_json(const Exploration& series) {
+  return Json{{"scheduler", name(series.scheduler)},
+              {"seed", series.seed},
+              {"schedules", series.schedules},
+              {"depth", series.depth}};
+}
+
+// Nothing if it is none.
+std::optional<Exploration> series_from(const Json& json) {
+  Exploration series;
+  for (const char* key : {"seed", "schedules", "depth"})
+    if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned())
+      return std::nullopt;
+  const auto scheduler = scheduler_named(json.value("scheduler", std::string()));
+  if (!scheduler || json["schedules"] == 0 || json["depth"] == 0 || json["depth"] > schedule::Pct::kMaxDepth)
+    return std::nullopt;
+  series.scheduler = *scheduler;
+  series.seed = json["seed"];
+  series.schedules = json["schedules"];
+  series.depth = json["depth"];
+  return series;
+}
+
 std::unexpected<Error> bad(const std::string& path, const std::string& why) {
   return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{}: {}", path, why)});
 }
@@ -31,10 +54,12 @@ std::unexpected<Error> bad(const std::string& path, const std::string& why) {
 } // namespace
 
 std::expected<std::string, Error> save_race(const std::string& directory, const RaceFile& race) {
-  const Json json{
+  Json json{
       {"schema", kSchema},       {"program", to_json(race.program)}, {"schedule", text_of(race.schedule)},
       {"runs", race.runs},       {"scheduler", race.scheduler},      {"seed", race.seed},
       {"verdict", race.verdict}, {"provenance", provenance()}};
+  if (race.series)
+    json["series"] = to_json(*race.series);
   std::error_code ignored; // the file cannot be created then, and that is said
   std::filesystem::create_directories(directory, ignored);
   std::string path = fmt::format("{}/{}.race", directory, file_name(race));
@@ -63,11 +88,16 @@ std::expected<RaceFile, Error> load_race(const std::string& path) {
   const auto schedule = schedule_from(json["schedule"].get<std::string>());
   if (!schedule)
     return bad(path, schedule.error().message);
-  RaceFile race{*program, *schedule, 1, {}, 0, json.value("verdict", Json::object())};
+  RaceFile race{*program, *schedule, 1, {}, 0, json.value("verdict", Json::object()), {}};
   if (json.contains("runs")) {
     if (!json["runs"].is_number_unsigned() || json["runs"] == 0)
       return bad(path, "\"runs\" is no number above 0");
     race.runs = json["runs"];
+  }
+  if (json.contains("series")) {
+    race.series = series_from(json["series"]);
+    if (!race.series)
+      return bad(path, "its \"series\" is no series of schedules");
   }
   if (json.contains("scheduler") && json["scheduler"].is_string())
     race.scheduler = json["scheduler"];

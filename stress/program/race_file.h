@@ -12,6 +12,8 @@ struct RaceFile {
   std::string scheduler;  // that found it
   std::uint64_t seed = 0; // of the hunt
   Json verdict;
+  std::optional<Exploration>
+      series{}; // instead of the schedule: all of these, in one process (race_hunter.h)
 };
 
 // Writes it whole, as a new file in `directory`, and returns its path.

@@ -21,6 +21,7 @@ constexpr std::size_t kSchedulesPerShrink = 100;  // of a smaller program, after
 constexpr std::uint64_t kInFull = 4;
 constexpr std::size_t kShorter = 16;
 
+constexpr std::chrono::minutes kSeriesBudget{1};
 constexpr std::uint64_t kFreshTries = 50;
 constexpr std::size_t kMostRuns = 2; // what one leaves behind, the next may take
 
@@ -84,7 +85,7 @@ public:
       rc::detail::checkTestable([this] { holds(*program_generator(options_.bounds)); },
                                 rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
     }
-    if (report_.found && report_.shrunk) {
+    if (report_.found && report_.shrunk && !report_.found->series) {
       make_plainer();
       with_few_preemptions(*report_.found);
     }
@@ -111,7 +112,8 @@ private:
     const bool shrinking = report_.found.has_value();
     if (shrinking ? Clock::now() >= shrink_until_ : over())
       return;
-    Explored explored = shrinking ? try_smaller(program) : try_new(program);
+    const Exploration tried = shrinking ? anew() : exploration_of_next();
+    Explored explored = shrinking ? try_smaller(program) : explore(program, tried);
     note(program, explored, shrinking);
     if (!wanted(explored.verdict))
       return;
@@ -119,7 +121,8 @@ private:
     // already). What counts is what a process of its own does; but what does not recur there is better than
     // nothing.
     Race race{program, std::move(explored)};
-    if (!recurs(race, race.explored.schedule) && !breaks_afresh(race) && shrinking)
+    if (!recurs(race, race.explored.schedule) && !breaks_afresh(race) && !recurs_as_series(race, tried) &&
+        shrinking)
       return;
     if (!shrinking) {
       report_.shrunk = !options_.worth_shrinking || options_.worth_shrinking(race.explored.verdict);
@@ -131,14 +134,23 @@ private:
     RC_FAIL("broken");
   }
 
-  Explored try_new(const Program& program) const {
+  Exploration exploration_of_next() const {
     Exploration e = options_.exploration;
     e.seed = options_.seed + report_.schedules;
     if (e.scheduler != SchedulerKind::Exhaustive && report_.programs % kInFull != 0)
       e.schedules = std::max<std::size_t>(1, e.schedules / kShorter);
     if (options_.stop_after != 0)
       e.schedules = std::min<std::size_t>(e.schedules, options_.stop_after - report_.schedules);
-    return explore(program, e);
+    return e;
+  }
+
+  // Of a smaller program, for which the larger one's way is no guide.
+  Exploration anew() const {
+    Exploration e;
+    e.seed = options_.seed;
+    e.scheduler = SchedulerKind::Mixed;
+    e.schedules = kSchedulesPerShrink;
+    return e;
   }
 
   // First the way the larger program took, as far as it is there.
@@ -152,9 +164,7 @@ private:
     Explored explored = explore(program, e);
     if (wanted(explored.verdict))
       return explored;
-    e.scheduler = SchedulerKind::Mixed;
-    e.schedules = kSchedulesPerShrink;
-    return explore(program, e);
+    return explore(program, anew());
   }
 
   void note(const Program& program, const Explored& explored, bool shrinking) {
@@ -224,6 +234,19 @@ private:
         return true;
       }
     return false;
+  }
+
+  // Whether a process of its own breaks when it runs all of these, the last one that which broke: what the
+  // earlier ones left behind, it takes.
+  bool recurs_as_series(Race& race, Exploration series) const {
+    series.schedules = race.explored.schedules;
+    series.budget = kSeriesBudget;
+    Explored explored = explore(race.program, series);
+    if (!wanted(explored.verdict))
+      return false;
+    race.explored = std::move(explored);
+    race.series = series;
+    return true;
   }
 
   // Whether it breaks as the first schedule of a process, under some schedule; what it did is then the

@@ -26,6 +26,8 @@ struct Race {
   Program program; // the smallest found, or the first if it was not worth shrinking
   Explored explored;
   std::size_t runs = 1; // of it in one process, each under the schedule, until it breaks
+  // Where no schedule alone does it: those of one process, the last of which breaks.
+  std::optional<Exploration> series{};
 };
 
 struct RaceReport : HuntCounts {

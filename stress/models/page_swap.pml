@@ -1,0 +1,101 @@
+/* Page swap (strategies/arm/pte_swap.cpp): two controllers, a site each, on one page (H05, H11); the page is copied, the
+ * copy changed and moved over the original, which is stashed so that its mapping stays (H06); when the last probe goes,
+ * the stash is moved back (H63).
+ *
+ * Properties: no hit lost, none spurious or twice, no trap taken for the program's own, no fault in a gap, no deadlock
+ * Program: {"strategy": "pte-swap/mremap+emulate", "bodies": ["mov@0", "mov@0"], "threads": [["x0"], ["x1"], ["+0", "-0"], ["+1", "-1"]]}
+ * Guard: KEEPS_NEIGHBOUR swap-loses-neighbour
+ * Guard: BACK_WHEN_LAST swap-back-early
+ * Guard: FROM_ORIGINAL swap-copies-armed-page
+ * Guard: NO_GAP swap-leaves-gap
+ * Guard: REMOVE_LOCKED remove-unlocked
+ */
+#include "step.inc"
+#define SITES 2
+#define THREADS 2
+#define PASSAGE_FIRST 1
+#define LOOK_AGAIN 1
+#define RETRY 1
+#define HEAVY_FENCE 1
+#define QUIESCE 1
+bool gap; /* nothing is mapped where the page was */
+#define MAPPED (!gap)
+#define ROUNDS 1
+#define SITE_OF(me, round) me
+#include "judge.inc"
+#include "lock.inc"
+#include "traps.inc"
+
+bool known[SITES];   /* to the prober as armed */
+bool in_copy[SITES]; /* to the armer: which bytes of the copy are int3 */
+bool stashed;        /* there is a copy, and the original is elsewhere */
+
+inline put_copy(s, arming) {
+  atomic {
+    STEP(me, S_swap_copy);
+    next[s] = arming;
+    next[1 - s] = (FROM_ORIGINAL -> in_copy[1 - s] && KEEPS_NEIGHBOUR : int3[1 - s]);
+    next[s] = next[s] || (!FROM_ORIGINAL && int3[s])
+  }
+  if
+  :: NO_GAP
+  :: else -> atomic { STEP(me, S_swap_put); gap = true }
+  fi;
+  atomic {
+    STEP(me, (NO_GAP -> S_swap_put : S_swap_gap));
+    int3[0] = next[0];
+    int3[1] = next[1];
+    in_copy[s] = arming;
+    in_copy[1 - s] = in_copy[1 - s] && KEEPS_NEIGHBOUR;
+    gap = false
+  }
+}
+
+inline serialise() {
+  atomic { STEP(me, S_swap_serialise) }
+}
+
+proctype controller(byte me; byte s) {
+  byte before[THREADS];
+  bool within[THREADS], next[SITES], mine;
+  atomic { STEP(me, S_insert); BEGIN_OPERATION(s); TRY_LOCK(1) }
+  WAIT_FOR_LOCK;
+  atomic { STEP(me, S_insert_publish); known[s] = true; record[s]++ }
+  if
+  :: stashed
+  :: else -> atomic { STEP(me, S_swap_stash); stashed = true }
+  fi;
+  put_copy(s, true);
+  serialise();
+  atomic { STEP(me, S_insert_verify); record[s] = record[s] + !int3[s]; armed[s] = int3[s]; END_OPERATION(s); UNLOCK(1) }
+
+  atomic { STEP(me, S_remove); BEGIN_OPERATION(s); TRY_LOCK(REMOVE_LOCKED) }
+  WAIT_FOR_LOCK;
+  if
+  :: !stashed
+  :: stashed && in_copy[1 - s] && BACK_WHEN_LAST -> put_copy(s, false)
+  :: else ->
+     atomic {
+       STEP(me, S_swap_back);
+       int3[0] = false;
+       int3[1] = false;
+       in_copy[0] = false;
+       in_copy[1] = false;
+       stashed = false
+     }
+  fi;
+  serialise();
+  atomic { STEP(me, S_remove_dead); record[s] = record[s] + LIVE(s); known[s] = false }
+  quiesce(S_remove_quiesce);
+  atomic { STEP(me, S_remove_restore); int3[s] = false; armed[s] = false; END_OPERATION(s); UNLOCK(REMOVE_LOCKED) }
+}
+
+init {
+  atomic {
+    READ_TRACES;
+    run thread(0);
+    run thread(1);
+    run controller(2, 0);
+    run controller(3, 1)
+  }
+}
