@@ -30,25 +30,31 @@ bool known[SITES];   /* to the prober as armed */
 bool in_copy[SITES]; /* to the armer: which bytes of the copy are int3 */
 bool stashed;        /* there is a copy, and the original is elsewhere */
 
+/* If the stash is not there any more, which takes somebody without the lock, it cannot be read, and nothing is done. */
 inline put_copy(s, arming) {
   atomic {
     STEP(me, S_swap_copy);
+    failed = !stashed;
     next[s] = arming;
     next[1 - s] = (FROM_ORIGINAL -> in_copy[1 - s] && KEEPS_NEIGHBOUR : int3[1 - s]);
     next[s] = next[s] || (!FROM_ORIGINAL && int3[s])
   }
   if
-  :: NO_GAP
+  :: failed || NO_GAP
   :: else -> atomic { STEP(me, S_swap_put); gap = true }
   fi;
-  atomic {
-    STEP(me, (NO_GAP -> S_swap_put : S_swap_gap));
-    int3[0] = next[0];
-    int3[1] = next[1];
-    in_copy[s] = arming;
-    in_copy[1 - s] = in_copy[1 - s] && KEEPS_NEIGHBOUR;
-    gap = false
-  }
+  if
+  :: failed
+  :: else ->
+     atomic {
+       STEP(me, (NO_GAP -> S_swap_put : S_swap_gap));
+       int3[0] = next[0];
+       int3[1] = next[1];
+       in_copy[s] = arming;
+       in_copy[1 - s] = in_copy[1 - s] && KEEPS_NEIGHBOUR;
+       gap = false
+     }
+  fi
 }
 
 inline serialise() {
@@ -57,7 +63,7 @@ inline serialise() {
 
 proctype controller(byte me; byte s) {
   byte before[THREADS];
-  bool within[THREADS], next[SITES], mine;
+  bool within[THREADS], next[SITES], mine, failed;
   atomic { STEP(me, S_insert); BEGIN_OPERATION(s); TRY_LOCK(1) }
   WAIT_FOR_LOCK;
   atomic { STEP(me, S_insert_publish); known[s] = true; record[s]++ }
@@ -67,13 +73,22 @@ proctype controller(byte me; byte s) {
   fi;
   put_copy(s, true);
   serialise();
-  atomic { STEP(me, S_insert_verify); record[s] = record[s] + !int3[s]; armed[s] = int3[s]; END_OPERATION(s); UNLOCK(1) }
+  atomic {
+    STEP(me, S_insert_verify);
+    record[s] = record[s] + failed;
+    known[s] = !failed;
+    armed[s] = !failed;
+    END_OPERATION(s);
+    UNLOCK(1)
+  }
 
   atomic { STEP(me, S_remove); BEGIN_OPERATION(s); TRY_LOCK(REMOVE_LOCKED) }
   WAIT_FOR_LOCK;
+  failed = false;
   if
-  :: !stashed
-  :: stashed && in_copy[1 - s] && BACK_WHEN_LAST -> put_copy(s, false)
+  :: !known[s] -> atomic { END_OPERATION(s); UNLOCK(REMOVE_LOCKED); goto ended }
+  :: known[s] && !stashed -> assert(!BACK_WHEN_LAST) /* the page is none of the armer's */
+  :: known[s] && stashed && in_copy[1 - s] && BACK_WHEN_LAST -> put_copy(s, false)
   :: else ->
      atomic {
        STEP(me, S_swap_back);
@@ -85,9 +100,22 @@ proctype controller(byte me; byte s) {
      }
   fi;
   serialise();
-  atomic { STEP(me, S_remove_dead); record[s] = record[s] + LIVE(s); known[s] = false }
+  if
+  :: failed /* it stays armed */
+  :: else -> atomic { STEP(me, S_remove_dead); record[s] = record[s] + LIVE(s); known[s] = false }
+  fi;
   quiesce(S_remove_quiesce);
-  atomic { STEP(me, S_remove_restore); int3[s] = false; armed[s] = false; END_OPERATION(s); UNLOCK(REMOVE_LOCKED) }
+  atomic {
+    STEP(me, S_remove_restore);
+    if
+    :: failed
+    :: else -> int3[s] = false; armed[s] = false
+    fi;
+    END_OPERATION(s);
+    UNLOCK(REMOVE_LOCKED)
+  }
+ended:
+  skip
 }
 
 init {
