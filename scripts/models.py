@@ -11,7 +11,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ROOT / "stress" / "models"
-NOT_STEPS = {"begin", "end", "look", "lock", "idle", "quiesce.wait", "stop.look", "stop.wait"}
+NOT_STEPS = {"begin", "end", "look", "lock", "idle", "join", "quiesce.wait", "departure.wait", "stop.look", "stop.wait"}
 UNSEEN = "not observable on this machine"
 ITSELF = "itself"  # a guard that the code has not: it is its own mutant
 

@@ -120,7 +120,8 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
     int number = 0;
     if (!(words >> step >> task >> number) || step != "step")
       continue;
-    if (task >= read.program.threads.size() || !names.contains(number))
+    if (task >= 2 * read.program.threads.size() || // those that threads start are numbered behind them
+        !names.contains(number))
       return bad(fmt::format("{}: a step of {} that is none of {}", trail, task, model));
     read.steps.push_back({static_cast<std::uint8_t>(task), names.at(number)});
   }
