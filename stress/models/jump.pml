@@ -4,7 +4,7 @@
  * of one instruction with the tail of another.
  *
  * Properties: no torn instruction, no hit lost, none spurious or twice, no trap taken for the program's own, no deadlock
- * Program: {"strategy": "jump", "bodies": ["nop5@0"], "threads": [["x0"], ["x0"], ["+0", "-0"], ["+0", "-0"]]}
+ * Program: {"strategy": "jump", "bodies": ["nop5@0"], "threads": [["x0"], ["x0"], ["+0", "-0"]]}
  * Guard: INT3_FIRST jump-without-int3
  * Guard: AFTER_INT3 not-observable
  * Guard: AFTER_TAIL not-observable
@@ -17,11 +17,7 @@
 #define SITES 1
 #define THREADS 2
 #define HEAVY_FENCE 1
-#ifdef FULL
-#define ROUNDS 2
-#else
 #define ROUNDS 1
-#endif
 #include "judge.inc"
 #include "lock.inc"
 #include "passages.inc"
@@ -32,7 +28,11 @@ mtype first_of[THREADS] = old, tail_of[THREADS] = old;  /* as the core has fetch
 bool live, patching, known;
 /* After close the program has its own SIGTRAP action again; close waits for who has trapped (harness/trap/departure.h). */
 bool closed, trapped[THREADS];
+#ifdef FULL
 byte controllers = 2; /* at work */
+#else
+byte controllers = 1;
+#endif
 
 #define SERIALISED(me)                                                                                                 \
   first_of[me] = first;                                                                                                \
@@ -147,7 +147,9 @@ init {
     run thread(0);
     run thread(1);
     run controller(2);
+#ifdef FULL
     run controller(3);
+#endif
     run closer()
   }
 }

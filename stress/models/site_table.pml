@@ -2,7 +2,7 @@
  * looked up yet (H10, H18), several controllers (H11), and removals that return only when nobody is inside (H36).
  *
  * Properties: no hit lost, none spurious or twice, no trap taken for the program's own, no deadlock
- * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0"], ["x0"], ["+0", "-0"], ["+0", "-0"]]}
+ * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0"], ["+0", "-0"], ["+0", "-0"]]}
  * Guard: PUBLISH_FIRST publishes-late
  * Guard: DEAD_LAST dead-before-disarmed
  * Guard: LOOK_AGAIN look-not-repeated
@@ -63,7 +63,7 @@ proctype controller(byte me) {
   insert(0);
   remove(0);
   if
-  :: me == 2 && SITES == 2 -> insert(SITES - 1)
+  :: me == 3 -> insert(SITES - 1) /* FULL only */
   :: else
   fi
 }
@@ -72,8 +72,13 @@ init {
   atomic {
     READ_TRACES;
     run thread(0);
+#ifdef FULL
     run thread(1);
     run controller(2);
     run controller(3)
+#else
+    run controller(1);
+    run controller(2)
+#endif
   }
 }
