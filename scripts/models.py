@@ -49,11 +49,12 @@ class Model:
     def search(self, folder, *options):
         _, output = run(["./pan", "-m1000000", *options], folder)
         found = re.search(r"errors: (\d+)", output)
-        if not found or "max search depth too small" in output or "out of memory" in output:
+        unfinished = found and found.group(1) == "0" and "Search not completed" in output
+        if not found or unfinished or "max search depth too small" in output or "out of memory" in output:
             fail(f"{self.path.name}: the search did not end\n{output}")
         return {
             "errors": int(found.group(1)),
-            "states": int(re.search(r"(\d+(?:\.\d+e\+\d+)?) states, stored", output).group(1).split(".")[0]),
+            "states": int(float(re.search(r"([\d.]+(?:e\+\d+)?) states, stored", output).group(1))),
             "depth": int(re.search(r"depth reached (\d+)", output).group(1)),
             "megabytes": float(re.search(r"([\d.]+)\s+total actual memory usage", output).group(1)),
             "violated": (re.search(r"pan:\d+: (.*) \(at depth", output) or [None, ""])[1],
@@ -122,7 +123,9 @@ def record(model, count, options, folder):
             status, output = run([str(options.controlled), "hunt", "--cell", json.dumps(cell)], ROOT)
             if status not in ((0, 1) if broken else (0,)):
                 fail(f"{model.name}: the code does not hold: {output}")
-            done, ran = len(file.read_text().splitlines()), ran + 1
+            before, done, ran = done, len(file.read_text().splitlines()), ran + 1
+            if done == before:
+                fail(f"{model.name}: no schedule was recorded: {output}")
         for line in file.read_text().splitlines():
             steps = [step.split(":", 1) for step in line.split()]
             schedules.append([(int(task), name) for task, name in steps if name not in NOT_STEPS])
@@ -161,7 +164,8 @@ static void read_step(int trace, int position, short *task, short *name) {
 
 
 def accept(model, options):
-    """The code's steps must be the model's, too: every recorded schedule is one that the model can take."""
+    """The code's steps must be the model's, too: every recorded schedule is one that the model can take, to its last
+    step (what the model would still have to do then is not looked at)."""
     known = numbers()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -213,7 +217,7 @@ def verdict(r):
         if not g["errors"]:
             return f"without {g['guard']} it holds, too"
         if g.get("replayed") == "NO":
-            return f"the trail without {g['guard']}: {g['mutant']} {g['mutant_did']}, the code {g['code_did']}"
+            return f"the trail without {g['guard']}: {g['mutant']} {g.get('mutant_did', '')}, the code {g['code_did']}"
     traces = r.get("traces", {})
     if traces.get("accepted") != traces.get("distinct") or "violated" in traces:
         return "a schedule of the code is none of the model's"

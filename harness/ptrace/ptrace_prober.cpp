@@ -26,6 +26,8 @@ PtraceProber::PtraceProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper
 PtraceProber::~PtraceProber() {
   if (is_open())
     (void)close();
+  if (owner_ != ::getpid())
+    (void)relay_.release(); // a forked child: its thread is the parent's
 }
 
 std::string PtraceProber::name() const {

@@ -29,9 +29,9 @@ Address entry_of(pid_t process) {
 
 // In a controlled run a trap is handled when it is its thread's turn.
 bool Supervisor::waits_for_its_turn(Tracee& tracee) {
-  if (stop_event(tracee.status) == 0 && stop_signal(tracee.status) == SIGTRAP)
-    tracee.waits_for_its_turn =
-        schedule::stopped(tracee.thread, tracee.stepping != nullptr ? "ptrace.step" : "ptrace.trap");
+  const bool trap = stop_event(tracee.status) == 0 && stop_signal(tracee.status) == SIGTRAP;
+  tracee.waits_for_its_turn =
+      trap && schedule::stopped(tracee.thread, tracee.stepping != nullptr ? "ptrace.step" : "ptrace.trap");
   return tracee.waits_for_its_turn;
 }
 

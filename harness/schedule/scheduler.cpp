@@ -164,8 +164,8 @@ State* the_state() noexcept {
 }
 
 Task* task_of(State& state, pid_t thread) noexcept {
-  for (std::size_t i = 0; i < state.task_count; ++i)
-    if (state.tasks[i].thread.load(std::memory_order_relaxed) == thread) // set before the schedule
+  for (std::size_t i = 0; thread != 0 && i < state.task_count; ++i)
+    if (state.tasks[i].thread.load(std::memory_order_relaxed) == thread) // set before it had a turn
       return &state.tasks[i];
   return nullptr;
 }

@@ -25,7 +25,7 @@ struct State {
     Address site;
     std::uint64_t progress_seen;
     std::atomic<pid_t> thread;
-    // Stopped by a supervisor process, which goes on with it once it is granted its turn (stopped_tasks.h).
+    // Stopped by a supervisor process, which goes on with it once it is granted its turn (stopped_tasks.cpp).
     std::atomic<bool> stopped;
     std::atomic<bool> granted;
   };

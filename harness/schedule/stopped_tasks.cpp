@@ -46,7 +46,8 @@ bool detail::stopped(int thread, const char* step) noexcept {
     return false;
   task->at = step;
   task->stopped.store(true, std::memory_order_relaxed); // ordered by the news
-  state->relay.stopped.store(static_cast<std::uint32_t>(task - state->tasks) + 1, std::memory_order_relaxed);
+  state->relay.stopped.store(static_cast<std::uint32_t>(task - state->tasks) + 1,
+                             std::memory_order_release); // pairs with await_grant
   announce(*state);
   return true;
 }
@@ -73,7 +74,7 @@ bool detail::await_grant() noexcept {
   State* const state = the_state();
   while (state != nullptr && state->relay.open.load(std::memory_order_acquire)) {
     const std::uint32_t seen = state->relay.news.load(std::memory_order_acquire); // pairs with announce
-    if (const std::uint32_t who = state->relay.stopped.exchange(0, std::memory_order_relaxed); who != 0)
+    if (const std::uint32_t who = state->relay.stopped.exchange(0, std::memory_order_acquire); who != 0)
       choose_for(*state, state->tasks[who - 1], state->tasks[who - 1].at);
     if (take_turn_of_stopped(*state))
       return true;

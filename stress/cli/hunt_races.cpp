@@ -88,7 +88,8 @@ void HuntRaces::declare(CLI::App& app) {
 std::expected<RaceHuntOptions, Error> HuntRaces::options(const std::string& strategy,
                                                          std::size_t threads) const {
   const auto kind = scheduler_named(scheduler_);
-  if (!kind || *kind == SchedulerKind::Given)
+  if (!kind ||
+      (*kind != SchedulerKind::Random && *kind != SchedulerKind::Pct && *kind != SchedulerKind::Exhaustive))
     return std::unexpected(
         Error{ErrorKind::BadInput,
               {},

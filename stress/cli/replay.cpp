@@ -94,6 +94,10 @@ private:
         return fail(why_not_run(last.verdict));
       broke += last.verdict.is_counterexample() ? 1 : 0;
     }
+    if (trace_)
+      if (const Status written = write_trace(race.program, last); !written)
+        return fail(written.error());
+    file_ = trail_; // what is printed
     print(race, last, broke);
     return broke != 0 ? Exit::Counterexample : Exit::Held;
   }

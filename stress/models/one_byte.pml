@@ -1,5 +1,4 @@
-/* One byte is armed and disarmed, in place (strategies/arm/poke.cpp) or, FULL, by a page that is swapped (pte_swap.cpp),
- * while cores execute it that may hold what they fetched before (H01, H02). What they hold is let go when they serialise:
+/* One byte is armed and disarmed, in place (strategies/arm/poke.cpp), while cores execute it that may hold what they fetched before (H01, H02). What they hold is let go when they serialise:
  * on the way out of a trap (IRET), and by the controller's membarrier (SDM vol. 3A, 9.1.3 "Handling Self- and
  * Cross-Modifying Code"; membarrier(2), SYNC_CORE). Old or new, the byte is whole: an aligned byte is.
  *

@@ -36,7 +36,7 @@ inline put_copy(s, arming) {
     STEP(me, S_swap_copy);
     failed = !stashed;
     next[s] = arming;
-    next[1 - s] = (FROM_ORIGINAL -> in_copy[1 - s] && KEEPS_NEIGHBOUR : int3[1 - s]);
+    next[1 - s] = (FROM_ORIGINAL -> in_copy[1 - s] && (KEEPS_NEIGHBOUR || !arming) : int3[1 - s]);
     next[s] = next[s] || (!FROM_ORIGINAL && int3[s])
   }
   if
@@ -51,7 +51,7 @@ inline put_copy(s, arming) {
        int3[0] = next[0];
        int3[1] = next[1];
        in_copy[s] = arming;
-       in_copy[1 - s] = in_copy[1 - s] && KEEPS_NEIGHBOUR;
+       in_copy[1 - s] = in_copy[1 - s] && (KEEPS_NEIGHBOUR || !arming);
        gap = false
      }
   fi

@@ -102,7 +102,7 @@ public:
       return;
     for (const schedule::Step& step : steps)
       file_ << +step.task << ':' << step.name << ' ';
-    file_ << '\n';
+    file_ << std::endl; // what ends the process must not take it along
   }
 
 private:

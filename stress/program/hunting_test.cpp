@@ -141,8 +141,9 @@ TEST_F(Hunting, WhatIsNotPromisedIsNot) {
 
 // Handlers that jump out of what they interrupted, and threads that end in it, are found there in some run.
 TEST_F(Hunting, ExecutionsAreLeftAndThreadsEndInThem) {
-  const Outcome o = run(
-      R"(hunt --json --cell '{"experiment":"controlled","deadline_ms":60000,"program":{"strategy":)"
+  const Outcome o = run_shell(
+      PROBERACE_PROGRAM
+      R"(-controlled hunt --json --cell '{"experiment":"controlled","deadline_ms":60000,"program":{"strategy":)"
       R"("poke+xol-boost","bodies":["push@0","mov@0"],"armed":[0,1],"threads":[["x0","x0"],["j0:1","k0"]]},)"
       R"("scheduler":"random","seed":1,"schedules":1000,"budget_ms":50000}')");
   ASSERT_EQ(o.status, 0) << o.out;

@@ -303,8 +303,8 @@ void ProgramRun::judge_child(std::size_t thread, std::size_t site, pid_t child, 
   int status = 0;
   while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  if (child < 0 || status != 0)
-    note(thread, "fork-safe",
+  if (child > 0 && status != 0) // none, where the machine has no more processes
+    note(thread, what == std::string_view("vforked") ? "vfork-safe" : "fork-safe",
          fmt::format("a {} child that executed site {} ({}) {}", what, site, program_.bodies[site].body,
                      WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
                                          : "had a wrong result"));

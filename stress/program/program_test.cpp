@@ -85,6 +85,9 @@ TEST(RaceFile, IsWrittenWholeAndNeverOver) {
   Exploration series;
   series.scheduler = SchedulerKind::Pct;
   series.schedules = 9;
+  series.seed = 11;
+  series.depth = 4;
+  series.preemptions = 1;
   const RaceFile race{program, {{3, 1}}, 2, "pct", 7, Json{{"ending", "broken"}, {"property", "lost-hit"}},
                       series};
   const auto first = save_race(folder.path(), race);
@@ -101,6 +104,9 @@ TEST(RaceFile, IsWrittenWholeAndNeverOver) {
   ASSERT_TRUE(read->series);
   EXPECT_EQ(read->series->scheduler, SchedulerKind::Pct);
   EXPECT_EQ(read->series->schedules, 9U);
+  EXPECT_EQ(read->series->seed, 11U);
+  EXPECT_EQ(read->series->depth, 4U);
+  EXPECT_EQ(read->series->preemptions, 1U);
 }
 
 TEST(RaceFile, WhatIsNoneIsRefusedByName) {

@@ -28,13 +28,14 @@ Json to_json(const Exploration& series) {
   return Json{{"scheduler", name(series.scheduler)},
               {"seed", series.seed},
               {"schedules", series.schedules},
-              {"depth", series.depth}};
+              {"depth", series.depth},
+              {"preemptions", series.preemptions}};
 }
 
 // Nothing if it is none.
 std::optional<Exploration> series_from(const Json& json) {
   Exploration series;
-  for (const char* key : {"seed", "schedules", "depth"})
+  for (const char* key : {"seed", "schedules", "depth", "preemptions"})
     if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned())
       return std::nullopt;
   const auto scheduler = scheduler_named(json.value("scheduler", std::string()));
@@ -44,6 +45,7 @@ std::optional<Exploration> series_from(const Json& json) {
   series.seed = json["seed"];
   series.schedules = json["schedules"];
   series.depth = json["depth"];
+  series.preemptions = json["preemptions"];
   return series;
 }
 

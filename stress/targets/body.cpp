@@ -246,16 +246,14 @@ proberace_bodies_begin:
 8:      leaq    1(%rdi), %rax
         END call-stack, 34
 
-        # No jump fits: with the bytes behind it, four zeros, it would lead to itself.
+        # No jump fits: with the bytes behind it, four zeros, it would lead to itself. They write to the mailbox.
         BODY
-        movq    %rdi, -16(%rsp)
-        leaq    -8(%rsp), %rax
+        leaq    72(%r10), %rax
         SITE
         nop
         .byte   0, 0, 0, 0
-        movq    -16(%rsp), %rax
-        incq    %rax
-        END no-room, 4
+        leaq    1(%rdi), %rax
+        END no-room, 0
 
         .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
         .globl  proberace_bodies_end

@@ -161,6 +161,7 @@ proberace_skip_body:
 namespace proberace {
 
 static_assert(offsetof(Mailbox, changed) == 40 && offsetof(Mailbox, skipped) == 48 &&
-              offsetof(Mailbox, load_from) == 56 && offsetof(Mailbox, wide) == 64);
+              offsetof(Mailbox, load_from) == 56 && offsetof(Mailbox, wide) == 64 &&
+              offsetof(Mailbox, scratch) == 72);
 
 } // namespace proberace

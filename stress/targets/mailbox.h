@@ -28,6 +28,7 @@ struct Mailbox {
   volatile std::uint64_t skipped = 0; // how often they have set the PC to proberace_skip_body
   const void* load_from = &kNothingToAdd; // rsi
   std::uint64_t wide = 0;                 // 1: this CPU has AVX2, and whole ymm registers are looked at
+  volatile std::uint64_t scratch = 0;     // of bodies that write somewhere
 };
 
 // The mailbox of the execution that was hit; null if the registers are not those of an execution.
