@@ -173,15 +173,25 @@ TEST_F(HitLogs, TakeRecordsOfSignalHandlersInsideAnAppend) {
 
   const auto back = HitLogReader::open(path);
   ASSERT_TRUE(back.has_value());
+  // A handler that interrupts an append of its own thread cannot wait for room: what it drops is told of.
   std::uint64_t serial = 0;
   std::uint64_t next[2] = {0, 0};
+  std::uint64_t handled = 0;
+  std::uint64_t lost = 0;
   bool right = true;
   back->for_each(0, [&](const HitRecord& r) {
-    right = right && r.serial == serial++ && r.site < 2 && r.ticket == next[r.site]++;
+    right = right && r.serial == serial++ && r.site < 2;
+    if (r.kind == RecordKind::Lost) {
+      lost += r.state;
+      return;
+    }
+    right = right && (r.site == 1 ? r.ticket >= next[1] : r.ticket == next[0]);
+    handled += r.site;
+    next[r.site] = r.ticket + 1;
   });
   EXPECT_TRUE(right) << "near record " << serial;
   EXPECT_EQ(next[0], appended);
-  EXPECT_EQ(next[1], from_handler);
+  EXPECT_EQ(handled + lost, from_handler);
 }
 
 TEST_F(HitLogs, OfASoundRunHold) {
