@@ -9,7 +9,9 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <set>
+#include <string>
 #include <thread>
+#include <tuple>
 
 namespace proberace::schedule {
 
@@ -219,6 +221,28 @@ TEST(Scheduler, AThreadThatComesAndGoesIsATaskMeanwhile) {
     results.insert(shared);
   }
   EXPECT_EQ(results, (std::set<int>{1, 2})); // 1: a lost update
+}
+
+TEST(Scheduler, AModelsStepsAreTakenThoughItLeavesSomeOut) {
+  std::string order;
+  const auto pass = [&order](char who) {
+    return [&order, who] {
+      point("unknown.to-it");
+      point("a-step");
+      order += who;
+      point("last");
+    };
+  };
+  Runs runs({pass('0'), pass('1'), pass('2')});
+  for (const auto& [first, second, third] : {std::tuple{2, 0, 1}, std::tuple{1, 2, 0}, std::tuple{0, 1, 2}}) {
+    order.clear();
+    std::vector<GuideStep> steps;
+    for (const int task : {first, second, third})
+      steps.push_back({static_cast<std::uint8_t>(task), "a_step"}); // as models write it
+    Toward toward(steps, runs.state());
+    runs.run(toward);
+    EXPECT_EQ(order, std::to_string(first) + std::to_string(second) + std::to_string(third));
+  }
 }
 
 TEST(Scheduler, OutsideARunPointsDoNothing) {

@@ -57,19 +57,7 @@ public:
     if (race->series)
       e = *race->series;
     e.budget = kReplayBudget;
-    Explored last;
-    std::size_t reproduced = 0;
-    for (std::size_t i = 0; i < times_; ++i) {
-      last = explore(race->program, e);
-      if (last.verdict.is(Ending::Refused) || last.verdict.is(Ending::Skipped))
-        return fail(why_not_run(last.verdict));
-      reproduced += is_what_was_seen(*race, last.verdict) ? 1 : 0;
-    }
-    if (trace_)
-      if (const Status written = write_trace(race->program, last); !written)
-        return fail(written.error());
-    print(*race, last, reproduced);
-    return reproduced != 0 ? Exit::Counterexample : Exit::Held;
+    return run_again(*race, e, [&](const Verdict& now) { return is_what_was_seen(*race, now); });
   }
 
 private:
@@ -85,21 +73,25 @@ private:
     e.scheduler = SchedulerKind::Toward;
     e.schedules = 1;
     e.guide = trail->steps;
-    RaceFile race{trail->program, {}, 1, "toward", 0, Json::object(), {}};
+    file_ = trail_; // what is printed
+    return run_again(RaceFile{trail->program, {}, 1, "toward", 0, Json::object(), {}}, e,
+                     [](const Verdict& now) { return now.is_counterexample(); });
+  }
+
+  template <typename Seen> Exit run_again(const RaceFile& race, const Exploration& e, Seen&& seen) {
     Explored last;
-    std::size_t broke = 0;
+    std::size_t reproduced = 0;
     for (std::size_t i = 0; i < times_; ++i) {
       last = explore(race.program, e);
       if (last.verdict.is(Ending::Refused) || last.verdict.is(Ending::Skipped))
         return fail(why_not_run(last.verdict));
-      broke += last.verdict.is_counterexample() ? 1 : 0;
+      reproduced += seen(last.verdict) ? 1 : 0;
     }
     if (trace_)
       if (const Status written = write_trace(race.program, last); !written)
         return fail(written.error());
-    file_ = trail_; // what is printed
-    print(race, last, broke);
-    return broke != 0 ? Exit::Counterexample : Exit::Held;
+    print(race, last, reproduced);
+    return reproduced != 0 ? Exit::Counterexample : Exit::Held;
   }
 
   static bool is_what_was_seen(const RaceFile& race, const Verdict& now) {

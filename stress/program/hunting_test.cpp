@@ -158,6 +158,9 @@ TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
   EXPECT_NE(o.out.find("has no schedule points"), std::string::npos) << o.out;
   EXPECT_EQ(run("hunt --strategy jump --scheduler fair").status, 2);
   EXPECT_EQ(run("replay /nonexistent.race").status, 2);
+  EXPECT_EQ(run("replay").status, 2);
+  EXPECT_EQ(run("replay --trail /nonexistent.trail --model /nonexistent.pml").status, 2);
+  EXPECT_EQ(run("hunt --strategy jump --scheduler toward").status, 2);
 }
 
 // An ordinary build has no points: nothing of the scheduler is called from a hit.

@@ -164,6 +164,23 @@ void ProgramRun::note_paths() {
     paths_.taken[i] += now.taken[i];
 }
 
+Json ProgramRun::deeds() const {
+  Json all = Json::object();
+  const auto add = [&all](const std::string& key, std::uint64_t times) {
+    if (times != 0)
+      all[key] = all.value(key, std::uint64_t{0}) + times;
+  };
+  for (const Deeds& d : deeds_) {
+    for (std::size_t i = 0; i < kActKinds; ++i)
+      add(std::string(1, letter_of(static_cast<ActKind>(i))), d.acts[i]);
+    add("left", d.left);
+    add("faults", d.faults);
+    add("changed", d.changed);
+    add("skipped", d.skipped);
+  }
+  return all;
+}
+
 Json ProgramRun::data() const {
   Json paths = Json::object();
   for (std::size_t i = 0; i < kPathCount; ++i)

@@ -100,9 +100,14 @@ private:
 
   void operate(std::size_t thread, ActKind kind, std::span<const std::size_t> sites);
   void execute(std::size_t row, std::size_t site) noexcept;
+  Json deeds() const;
+  // program_children.cpp
+  void fork_and_execute(std::size_t thread, std::size_t site, bool exec) noexcept;
+  void vfork_and_execute(std::size_t thread, std::size_t site) noexcept;
+  void judge_child(std::size_t thread, std::size_t site, pid_t child, const char* what);
+  void protect(std::size_t thread, std::size_t site);
   // program_acts.cpp
   void become(std::size_t thread) noexcept;
-  Json deeds() const;
   enum class Sent : int { Execute, Leave, End };
   static void take_signals();
   bool some_act_leaves() const;
@@ -113,10 +118,6 @@ private:
   void execute_faulting(std::size_t thread, std::size_t site) noexcept;
   void send(pid_t thread, Sent what, std::size_t site) noexcept;
   void signal(std::size_t to, Sent what, std::size_t site) noexcept;
-  void fork_and_execute(std::size_t thread, std::size_t site, bool exec) noexcept;
-  void vfork_and_execute(std::size_t thread, std::size_t site) noexcept;
-  void judge_child(std::size_t thread, std::size_t site, pid_t child, const char* what);
-  void protect(std::size_t thread, std::size_t site);
   void spawn_and_execute(std::size_t thread, std::size_t site, bool cancel);
   void take_own_traps(std::size_t thread);
   void change_what_was_hit(Hit& hit) noexcept;
