@@ -32,19 +32,16 @@ std::size_t Guided::choose(std::size_t, std::size_t before, TaskSet enabled) noe
   return default_choice(before, enabled);
 }
 
-namespace {
-// Models write _ where points have . or -.
-bool same_name(std::string_view model, std::string_view point) noexcept {
+bool same_point(std::string_view model, std::string_view point) noexcept {
   return std::ranges::equal(model, point,
                             [](char m, char p) { return m == p || (m == '_' && (p == '.' || p == '-')); });
 }
-} // namespace
 
 std::size_t Toward::choose(std::size_t, std::size_t before, TaskSet enabled) noexcept {
   if (rest_.empty() || !has(enabled, rest_.front().task))
     return default_choice(before, enabled);
   const std::size_t task = rest_.front().task;
-  if (same_name(rest_.front().name, state_.tasks[task].at))
+  if (same_point(rest_.front().name, state_.tasks[task].at))
     rest_ = rest_.subspan(1);
   return task;
 }

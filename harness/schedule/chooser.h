@@ -7,6 +7,7 @@
 #include <array>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace proberace::schedule {
 
@@ -45,6 +46,9 @@ private:
   std::span<const GuideStep> rest_;
   const State& state_;
 };
+
+// Whether a model's name of a point is this one: models write _ where points have . or -.
+bool same_point(std::string_view model, std::string_view point) noexcept;
 
 // The steps of a model, which has some of a run's only: whoever takes the next of them goes on until it has.
 class Toward final : public Chooser {

@@ -63,9 +63,10 @@ public:
 private:
   // What the code does when its threads take the steps that the model took.
   Exit replay_trail() {
-    auto trail = read_trail(trail_, model_, without_);
+    const auto trail = read_trail(trail_, model_, without_);
     if (!trail)
       return fail(trail.error());
+    of_model_ = *trail;
     if (const Status controlled = become_controlled(); !controlled)
       return fail(controlled.error());
     start_nursery();
@@ -109,22 +110,29 @@ private:
       Json steps = Json::array();
       for (std::size_t i = 0; i < last.steps.size(); ++i)
         steps.push_back(Json{{"step", i}, {"thread", last.steps[i].task}, {"point", last.steps[i].name}});
-      fmt::print("{}\n", Json{{"schema", "proberace/replay/1"},
-                              {"file", file_},
-                              {"times", times_},
-                              {"reproduced", reproduced},
-                              {"violated", last.violated ? Json(*last.violated) : Json(nullptr)},
-                              {"verdict", to_json(last.verdict)},
-                              {"steps", std::move(steps)}}
-                             .dump(2));
+      Json all{{"schema", "proberace/replay/1"},
+               {"file", file_},
+               {"times", times_},
+               {"reproduced", reproduced},
+               {"violated", last.violated ? Json(*last.violated) : Json(nullptr)},
+               {"verdict", to_json(last.verdict)},
+               {"steps", std::move(steps)}};
+      if (of_model_)
+        all["trail"] =
+            Json{{"steps", of_model_->steps.size()}, {"taken", steps_taken(*of_model_, last.steps)}};
+      fmt::print("{}\n", all.dump(2));
       return;
     }
     fmt::print("{}", text_of(race.program, last));
     fmt::print("{}: {}\nreproduced {} of {} times\n", proberace::name(last.verdict.ending),
                last.verdict.summary, reproduced, times_);
+    if (of_model_)
+      fmt::print("{} of the trail's {} steps were taken\n", steps_taken(*of_model_, last.steps),
+                 of_model_->steps.size());
   }
 
   std::string file_, trail_, model_;
+  std::optional<ModelTrail> of_model_; // with --trail
   std::vector<std::string> without_;
   std::size_t times_ = 1;
   std::optional<std::string> trace_;

@@ -134,4 +134,13 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
   return read;
 }
 
+std::size_t steps_taken(const ModelTrail& trail, std::span<const TakenStep> run) noexcept {
+  std::size_t taken = 0;
+  for (const TakenStep& step : run)
+    if (taken < trail.steps.size() && step.task == trail.steps[taken].task &&
+        schedule::same_point(trail.steps[taken].name, step.name))
+      ++taken;
+  return taken;
+}
+
 } // namespace proberace

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "harness/schedule/chooser.h"
-#include "stress/program/program.h"
+#include "stress/program/controlled.h"
 
 namespace proberace {
 
@@ -16,5 +16,9 @@ struct ModelTrail {
 // MachineLacks if there is no Spin; BadInput, with what is wrong, for files that are not what they should be.
 std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std::string& model,
                                             const std::vector<std::string>& without);
+
+// How many of the trail's steps the run has taken, in their order: up to the first that the code could not
+// take there, because it waits where the model goes on, or has failed.
+std::size_t steps_taken(const ModelTrail& trail, std::span<const TakenStep> run) noexcept;
 
 } // namespace proberace
