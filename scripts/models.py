@@ -12,7 +12,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ROOT / "stress" / "models"
 NOT_STEPS = {"begin", "end", "look", "lock", "idle", "join", "quiesce.wait", "departure.wait", "stop.look", "stop.wait"}
+LAST_STEPS = 2  # of a trail, in which the mutant may fail already
 UNSEEN = "not observable on this machine"
+NOT_OBSERVABLE = "not-observable"  # instead of a mutant
 ITSELF = "itself"  # a guard that the code has not: it is its own mutant
 
 
@@ -89,18 +91,24 @@ def check(model, options):
 
 
 def without(model, guard, mutant, options):
-    """The guard off: Spin must find something; its trail must break the code's mutant and not the code."""
+    """The guard off: Spin must find something; its trail must break the code's mutant and not the code. What the code is
+    to show, it must show as a controlled run is (FRESH): with cores that fetch anew each time. Where that leaves nothing
+    to find, the code cannot show it."""
     row = {"guard": guard, "mutant": mutant}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        # What the code is to show, it must show with cores that fetch anew each time: a controlled run has no others.
-        model.verifier(folder, off=guard, more=[] if mutant == "not-observable" else ["-DFRESH"])
+        model.verifier(folder, off=guard, more=["-DFRESH"])
         found = model.search(folder)
+        if mutant == NOT_OBSERVABLE:
+            if found["errors"] != 0:
+                fail(f"{model.name}: what is wrong without {guard} could be observed: {found['violated']}")
+            model.verifier(folder, off=guard)
+            found = model.search(folder)
         row |= {"errors": found["errors"], "violated": found["violated"]}
         trails = list(folder.glob("*.trail"))
         if found["errors"] == 0 or not options.replay:
             return row
-        if mutant == "not-observable":
+        if mutant == NOT_OBSERVABLE:
             return row | {"replayed": UNSEEN}
         replay = ["replay", "--json", "--trail", str(trails[0]), "--model", str(model.path), "--without", guard]
 
@@ -108,7 +116,9 @@ def without(model, guard, mutant, options):
             status, output = run([str(program), *replay], ROOT)
             if status not in (0, 1):
                 return output.strip()[-300:], {}
-            return ("held", "broken")[status], json.loads(output)["trail"]
+            replayed = json.loads(output)
+            ending = replayed["verdict"]["ending"]
+            return ("hung" if ending == "hung" else ("held", "broken")[status]), replayed["trail"]
 
         if mutant == ITSELF:
             row["code_did"], row["code_took"] = did(options.controlled)
@@ -160,6 +170,7 @@ static void report_traces(void) {
     if (!whole[i])
       printf("rejected %d %d\\n", i, farthest[i]);
 }
+static void trace_accepted(int trace) { whole[trace] = 1; }
 static void read_step(int trace, int position, short *task, short *name) {
   static int asked = 0;
   const int at = first_step[trace] + position;
@@ -168,7 +179,6 @@ static void read_step(int trace, int position, short *task, short *name) {
   if (position > farthest[trace])
     farthest[trace] = position;
   if (at == first_step[trace + 1]) {
-    whole[trace] = 1;
     *task = *name = -1;
   } else {
     *task = steps[at][0];
@@ -179,8 +189,8 @@ static void read_step(int trace, int position, short *task, short *name) {
 
 
 def accept(model, options):
-    """The code's steps must be the model's, too: every recorded schedule is one that the model can take, to its last
-    step (what the model would still have to do then is not looked at)."""
+    """The code's steps must be the model's, too: every recorded schedule is one that the model can take, all of it, and
+    has then ended."""
     known = numbers()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -211,18 +221,24 @@ def accept(model, options):
 
 
 def table(results):
-    lines = ["| protocol | states | depth | MiB | properties | guards off that fail | replayed on the mutant | schedules of the code accepted | verdict |",
-             "|---|---:|---:|---:|---|---|---|---|---|"]
+    lines = ["| protocol | size | states | depth | MiB | properties | guards off that fail | replayed on the mutant | schedules of the code accepted | verdict |",
+             "|---|---|---:|---:|---:|---|---|---|---|---|"]
     for r in results:
         failing = [g for g in r["guards"] if g["errors"]]
         replayed = [g.get("replayed") for g in r["guards"]]
         traces = r.get("traces")
         lines.append(
-            f"| {r['name']} | {r['states']:,} | {r['depth']} | {r['megabytes']:.0f} | {r['properties']} | {len(failing)} of {len(r['guards'])} | "
-            + (f"{replayed.count('yes')}, {replayed.count(UNSEEN)} not observable" if any(replayed) else "not asked")
+            f"| {r['name']} | {r['size']} | {r['states']:,} | {r['depth']} | {r['megabytes']:.0f} | {r['properties']} | {len(failing)} of {len(r['guards'])} | "
+            + (f"{replayed.count('yes')} ({sum(map(followed, r['guards']))} step by step), {replayed.count(UNSEEN)} not observable"
+               if any(replayed) else "not asked")
             + " | " + (f"{traces['accepted']:,} of {traces['distinct']:,} distinct ({traces['schedules']:,} run)" if traces else "not asked")
             + f" | {r['verdict']} |")
     return "\n".join(lines) + "\n"
+
+
+def followed(guard):
+    took = guard.get("mutant_took", guard.get("code_took"))
+    return took is not None and took["steps"] - took["taken"] <= LAST_STEPS
 
 
 def verdict(r):
@@ -249,6 +265,9 @@ def main():
     options = parser.parse_args()
     options.controlled = ROOT / "build" / "release" / "proberace-controlled"
     models = [Model(path) for path in sorted(MODELS.glob("*.pml"))]
+    for model in models:
+        if not model.guards:
+            fail(f"{model.name}: it names no guard")
     unknown = set(options.only) - {m.name for m in models}
     if unknown:
         fail(f"there is no model {', '.join(sorted(unknown))}; there are {', '.join(m.name for m in models)}")
@@ -256,7 +275,8 @@ def main():
     for model in models:
         if options.only and model.name not in options.only:
             continue
-        r = {"name": model.name, "properties": model.properties} | check(model, options)
+        r = {"name": model.name, "size": "large" if options.full else "small", "properties": model.properties}
+        r |= check(model, options)
         r["guards"] = [without(model, guard, mutant, options) for guard, mutant in model.guards]
         if options.traces:
             r["traces"] = accept(model, options)

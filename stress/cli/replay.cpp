@@ -73,7 +73,7 @@ private:
     Exploration e;
     e.scheduler = SchedulerKind::Toward;
     e.schedules = 1;
-    e.guide = trail->steps;
+    e.guide = guide_of(*trail);
     file_ = trail_; // what is printed
     return run_again(RaceFile{trail->program, {}, 1, "toward", 0, Json::object(), {}}, e,
                      [](const Verdict& now) { return now.is_counterexample(); });

@@ -3,7 +3,7 @@
  * thread passes unseen (H20), or a thread traps again on its own site (H21). Held ALONE, the others stopped meanwhile, it
  * would be sound.
  *
- * Properties: no hit lost, none twice, no deadlock
+ * Properties: no hit lost (H20), none twice (H21)
  * Program: {"strategy": "poke+in-place", "bodies": ["mov@0"], "armed": [0], "threads": [["x0"], ["x0"]]}
  * Guard: ALONE itself
  */

@@ -3,7 +3,7 @@
  * (H03, H17; SDM vol. 3A, 9.1.3; arch/x86/kernel/alternative.c, text_poke_bp). What no core may execute is a first byte
  * of one instruction with the tail of another.
  *
- * Properties: no torn instruction, no hit lost, none spurious or twice, no trap taken for the program's own, no deadlock
+ * Properties: no torn instruction (H01, H17), no hit lost, none while the site is clear, no trap taken for the program's own (H18)
  * Program: {"strategy": "jump", "bodies": ["nop5@0"], "threads": [["x0"], ["x0"], ["+0", "-0"]]}
  * Guard: INT3_FIRST jump-without-int3
  * Guard: AFTER_INT3 not-observable
@@ -38,8 +38,10 @@ byte controllers = 1;
   first_of[me] = first;                                                                                                \
   tail_of[me] = tail
 #ifdef FRESH
-#define PREFETCH(me) SERIALISED(me)
+#define PREFETCH(me) skip
+#define FETCHED(me) SERIALISED(me)
 #else
+#define FETCHED(me) skip
 #define PREFETCH(me)                                                                                                   \
   if                                                                                                                   \
   :: first_of[me] = first                                                                                              \
@@ -64,6 +66,7 @@ proctype thread(byte me) {
      atomic { STEP(me, S_execute); BEGIN_EXECUTION(0); PREFETCH(me); goto fetch }
 fetch:
      atomic {
+       FETCHED(me);
        if
        :: first_of[me] == trap -> assert(!closed); trapped[me] = true
        :: first_of[me] != trap -> assert(first_of[me] == tail_of[me]); /* not torn */

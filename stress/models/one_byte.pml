@@ -3,7 +3,7 @@
  * controller's membarrier (SDM vol. 3A, 9.1.3 "Handling Self- and Cross-Modifying Code"; membarrier(2), SYNC_CORE). Old or
  * new, the byte is whole: one byte always is (SDM vol. 3A, 9.1.1).
  *
- * Properties: no hit lost once insert has returned, none once remove has, no trap taken for the program's own, no deadlock
+ * Properties: no hit lost once insert has returned (H02), none while the site is clear, no late trap taken for the program's own (H10), no trap after close
  * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0", "x0"], ["x0", "x0"], ["+0", "-0"]]}
  * Guard: SERIALISES_ARMED not-observable
  * Guard: SERIALISES_CLEAR not-observable
@@ -73,7 +73,7 @@ proctype controller(byte me; byte s) {
   serialise_cores(s);
   atomic { STEP(me, S_remove_dead); record[s]++ }
   quiesce(S_remove_quiesce);
-  atomic { STEP(me, S_remove_restore); armed[s] = false; END_OPERATION(s); UNLOCK(1); at_work-- }
+  atomic { STEP(me, S_remove_restore); int3[s] = false; armed[s] = false; END_OPERATION(s); UNLOCK(1); at_work-- }
 }
 
 proctype closer() {

@@ -2,7 +2,7 @@
  * copy changed and moved over the original, which is stashed so that its mapping stays (H06); when the last probe goes,
  * the stash is moved back (H63).
  *
- * Properties: no hit lost, none spurious or twice, no trap taken for the program's own, no fault in a gap, nothing left behind
+ * Properties: no hit lost (H05, H11), none while the site is clear, no fault in a gap (H06), no late trap taken for the program's own (H10), nothing left behind (H16, H63)
  * Program: {"strategy": "pte-swap/mremap+emulate", "bodies": ["mov@0", "mov@0"], "threads": [["x0"], ["x1"], ["+0", "-0"], ["+1", "-1"]]}
  * Guard: KEEPS_NEIGHBOUR swap-loses-neighbour
  * Guard: BACK_WHEN_LAST swap-back-early
@@ -80,6 +80,7 @@ proctype controller(byte me; byte s) {
   serialise();
   atomic {
     STEP(me, S_insert_verify);
+    failed = failed || !int3[s];
     record[s] = record[s] + failed;
     known[s] = !failed;
     armed[s] = !failed;
@@ -92,16 +93,30 @@ proctype controller(byte me; byte s) {
   failed = false;
   if
   :: !known[s] -> atomic { END_OPERATION(s); UNLOCK(REMOVE_LOCKED); goto ended }
-  :: known[s] && !stashed -> assert(!BACK_WHEN_LAST) /* the page is none of the armer's */
-  :: known[s] && stashed && in_copy[1 - s] && BACK_WHEN_LAST -> put_copy(s, false)
-  :: else ->
+  :: known[s] && !int3[s] -> /* somebody has written there: nothing is put back */
      atomic {
-       STEP(me, S_swap_back);
+       record[s] = record[s] + LIVE(s);
+       known[s] = false;
+       armed[s] = false;
+       END_OPERATION(s);
+       UNLOCK(REMOVE_LOCKED);
+       goto ended
+     }
+  :: known[s] && int3[s] && !stashed -> assert(!BACK_WHEN_LAST) /* the page is none of the armer's */
+  :: known[s] && int3[s] && stashed && in_copy[1 - s] && BACK_WHEN_LAST -> put_copy(s, false)
+  :: else ->
+     if
+     :: NO_GAP
+     :: else -> atomic { STEP(me, S_swap_back); gap = true }
+     fi;
+     atomic {
+       STEP(me, (NO_GAP -> S_swap_back : S_swap_gap));
        int3[0] = false;
        int3[1] = false;
        in_copy[0] = false;
        in_copy[1] = false;
-       stashed = false
+       stashed = false;
+       gap = false
      }
   fi;
   serialise();

@@ -1,7 +1,7 @@
 /* The site table and quiescence (harness/trap): publish, look up, remove, use again, with traps that were taken but not
  * looked up yet (H10, H18), several controllers (H11), and removals that return only when nobody is inside (H36).
  *
- * Properties: no hit lost, none spurious or twice, no trap taken for the program's own, no deadlock
+ * Properties: no hit lost, none while the site is clear (H11, H36), no trap taken for the program's own (H10, H18)
  * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0"], ["+0", "-0"], ["+0", "-0"]]}
  * Guard: PUBLISH_FIRST publishes-late
  * Guard: DEAD_LAST dead-before-disarmed
@@ -38,7 +38,14 @@ inline insert(s) {
      }
      atomic { STEP(me, S_poke_store); int3[s] = true }
      atomic { STEP(me, S_poke_serialise); record[s] = record[s] + (!PUBLISH_FIRST && !LIVE(s)) }
-     atomic { STEP(me, S_insert_verify); armed[s] = true; END_OPERATION(s); UNLOCK(INSERT_LOCKED) }
+     atomic { /* refused if the byte is not there any more */
+       STEP(me, S_insert_verify);
+       record[s] = record[s] + (!int3[s] && LIVE(s));
+       known[s] = int3[s];
+       armed[s] = int3[s];
+       END_OPERATION(s);
+       UNLOCK(INSERT_LOCKED)
+     }
   fi
 }
 
@@ -53,7 +60,7 @@ inline remove(s) {
      atomic { STEP(me, S_poke_serialise) }
      atomic { STEP(me, S_remove_dead); record[s] = record[s] + DEAD_LAST; known[s] = false }
      quiesce(S_remove_quiesce);
-     atomic { STEP(me, S_remove_restore); armed[s] = false; END_OPERATION(s); UNLOCK(1) }
+     atomic { STEP(me, S_remove_restore); int3[s] = false; armed[s] = false; END_OPERATION(s); UNLOCK(1) }
   fi
 }
 

@@ -1,9 +1,8 @@
 /* A slot for each thread and site (strategies/step/tls_slot.cpp, lent_memory.h): a thread that runs in one is interrupted
  * by a signal whose handler hits another site (H25), while both sites are removed, and the memory, which was lent, is
- * given back once nobody is in it (H12, H74). A slot's content never changes: a thread that leaves it by siglongjmp, ends
- * or forks in it (H23, H26, H27) leaves nothing that somebody must release.
+ * given back once nobody is in it.
  *
- * Properties: nobody runs another site's copy, nor in memory that was given back, no hit lost or spurious, no deadlock
+ * Properties: nobody runs another site's copy (H25), nor in memory that was given back, no hit lost, none while the site is clear
  * Program: {"strategy": "poke+tls-slot-nested", "bodies": ["pop@0", "mov@0"], "armed": [0, 1], "threads": [["x0"], ["!0:1"], ["-0,1"]]}
  * Guard: OWN_SLOT tls-one-slot
  * Guard: KEPT_UNTIL_LEFT given-back-early

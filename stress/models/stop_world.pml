@@ -2,7 +2,7 @@
  * handler while the byte is written. A thread may hold the signal back (it is in a hit), idle, or be created meanwhile
  * (H07, H08, H09); who is called when nobody waits for it any more goes on at once.
  *
- * Properties: no thread executes the site while it is written, no hit lost or spurious, no deadlock
+ * Properties: no thread executes the site while it is written (H07), no hit lost (H09), none while the site is clear
  * Program: {"strategy": "stop-world/rendezvous+emulate", "bodies": ["mov@0"], "threads": [["x0"], ["t0"], ["+0", "-0"]]}
  * Guard: LETS_GO rendezvous-never-lets-go
  * Guard: UNTIL_NONE_IS_NEW not-observable
@@ -20,6 +20,11 @@
 #define CONTROLS 2
 #define SPAWNED 4
 bool int3, live, writing;
+#ifdef FRESH
+#define WRITES /* a controlled run writes the byte in one */
+#else
+#define WRITES writing = true
+#endif
 bool inside[THREADS];
 bool alive[THREADS];
 bool called[THREADS];  /* the signal is pending */
@@ -123,7 +128,7 @@ inline while_stopped(byte_then) {
   do
   :: atomic { UNTIL_NONE_IS_NEW && alive[SPAWNED] && !known[SPAWNED] -> CALL(SPAWNED) }
   :: atomic { (CAME(EXECUTES) && CAME(SPAWNS) && (CAME(SPAWNED) || !known[SPAWNED]) &&
-               (!alive[SPAWNED] || known[SPAWNED] || !UNTIL_NONE_IS_NEW)) || !ONLY_WHEN_ALL_CAME -> writing = true; break }
+               (!alive[SPAWNED] || known[SPAWNED] || !UNTIL_NONE_IS_NEW)) || !ONLY_WHEN_ALL_CAME -> WRITES; break }
   od;
   atomic { int3 = byte_then; writing = false; generation = generation + (LETS_GO -> 1 : 2) }
 }

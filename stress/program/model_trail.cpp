@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <ranges>
 #include <sstream>
 #include <unistd.h>
 
@@ -87,6 +88,9 @@ std::expected<std::vector<std::string>, Error> printed_by_spin(const std::filesy
     if (l.find("spin: not found") != std::string::npos)
       return std::unexpected(
           Error{ErrorKind::MachineLacks, {}, "there is no spin: install the package spin"});
+    else if (l.find("transition failed") != std::string::npos)
+      return bad(
+          fmt::format("{}: no trail of {}, or of it with other guards", trail.string(), model.string()));
   return lines;
 }
 
@@ -112,7 +116,9 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
   if (!lines)
     return std::unexpected(lines.error());
   const auto names = names_in(model_path.parent_path() / "names.inc");
-  ModelTrail read{std::move(*program), {}};
+  ModelTrail read{std::move(*program), {}, {}};
+  for (const auto& [number, name] : names)
+    read.points.insert(name);
   for (const std::string& line : *lines) {
     std::istringstream words(line);
     std::string step;
@@ -128,18 +134,29 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
   if (read.steps.empty())
     return bad(fmt::format("{}: spin finds no step of {} in it: {}", trail, model,
                            lines->empty() ? "it prints nothing" : lines->front()));
-  // Each thread is on its way to its first act.
-  for (std::size_t t = read.program.threads.size(); t-- > 0;)
-    read.steps.insert(read.steps.begin(), {static_cast<std::uint8_t>(t), "begin"});
   return read;
 }
 
+std::vector<schedule::GuideStep> guide_of(const ModelTrail& trail) {
+  std::vector<schedule::GuideStep> guide;
+  for (std::size_t t = 0; t < trail.program.threads.size(); ++t)
+    guide.push_back({static_cast<std::uint8_t>(t), "begin"});
+  guide.insert(guide.end(), trail.steps.begin(), trail.steps.end());
+  return guide;
+}
+
 std::size_t steps_taken(const ModelTrail& trail, std::span<const TakenStep> run) noexcept {
+  const auto of_model = [&](const TakenStep& step) {
+    return std::ranges::any_of(
+        trail.points, [&](const std::string& point) { return schedule::same_point(point, step.name); });
+  };
   std::size_t taken = 0;
-  for (const TakenStep& step : run)
-    if (taken < trail.steps.size() && step.task == trail.steps[taken].task &&
-        schedule::same_point(trail.steps[taken].name, step.name))
-      ++taken;
+  for (const TakenStep& step : run | std::views::filter(of_model)) {
+    if (taken == trail.steps.size() || step.task != trail.steps[taken].task ||
+        !schedule::same_point(trail.steps[taken].name, step.name))
+      break;
+    ++taken;
+  }
   return taken;
 }
 

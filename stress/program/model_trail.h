@@ -5,11 +5,14 @@
 #include "harness/schedule/chooser.h"
 #include "stress/program/controlled.h"
 
+#include <set>
+
 namespace proberace {
 
 struct ModelTrail {
   Program program;
   std::vector<schedule::GuideStep> steps{};
+  std::set<std::string> points{}; // that the model has steps of
 };
 
 // Has Spin read `trail` again, of the model `model` (with FRESH defined) without these of its guards.
@@ -17,8 +20,11 @@ struct ModelTrail {
 std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std::string& model,
                                             const std::vector<std::string>& without);
 
-// How many of the trail's steps the run has taken, in their order: up to the first that the code could not
-// take there, because it waits where the model goes on, or has failed.
+// For the code: each thread goes to its first act, and then they take the trail's steps.
+std::vector<schedule::GuideStep> guide_of(const ModelTrail& trail);
+
+// How many of the trail's steps the run has taken: up to the first place where it took another of the model's
+// points instead, because it waits where the model goes on, or ended, because it has failed.
 std::size_t steps_taken(const ModelTrail& trail, std::span<const TakenStep> run) noexcept;
 
 } // namespace proberace
