@@ -26,7 +26,7 @@ TEST(WholeFile, ADirectoryThatIsNotThereIsBadInput) {
 }
 
 TEST(WholeFile, AFullDiskIsSaidAndLeavesNothing) {
-  const std::string path = testing::TempDir() + "full";
+  const std::string path = testing::TempDir() + "full-" + std::to_string(::getpid());
   ASSERT_TRUE(::symlink("/dev/full", (path + ".part").c_str()) == 0 || errno == EEXIST);
   auto file = WholeFile::create(path);
   ASSERT_TRUE(file);

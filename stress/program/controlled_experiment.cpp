@@ -114,6 +114,7 @@ public:
   Threads(schedule::Scheduler& scheduler, ProgramRun& run) : scheduler_(scheduler) {
     for (std::size_t i = 1; i < run.threads(); ++i)
       threads_.emplace_back([&scheduler, &run, i] {
+        run.enlist(i);
         while (scheduler.idle(i))
           run.perform(i);
       });
@@ -149,6 +150,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   std::uint64_t at_full_length = 0; // schedules chosen when the longest was known: pct draws from its steps
   std::optional<Verdict> broke;
   {
+    run.enlist(0);
     const Threads threads(scheduler, run);
     scheduler.gather(run.threads(), 2 * run.threads());
     do {

@@ -88,9 +88,10 @@ void ProgramRun::take_signals() {
   take(SIGTRAP, &ProgramRun::on_own_trap, &old_trap_action);
 }
 
-void ProgramRun::become(std::size_t thread) noexcept {
-  if (t_self.run != this)
-    t_self = Self{this, thread};
+void ProgramRun::enlist(std::size_t thread) noexcept {
+  t_self = Self{this, thread};
+  scratch_.threads[thread] = current_thread();
+  arena_.points[thread].thread.store(current_thread(), std::memory_order_relaxed); // evidence only
 }
 
 bool ProgramRun::promised(ActKind kind) const {
@@ -222,11 +223,8 @@ void ProgramRun::send(pid_t thread, Sent what, std::size_t site) noexcept {
 }
 
 void ProgramRun::signal(std::size_t to, Sent what, std::size_t site) noexcept {
-  const pid_t thread = scratch_.threads[to];
-  if (thread == 0)
-    return; // it has not begun
   ++scratch_.signals_sent[to];
-  send(thread, what, site);
+  send(scratch_.threads[to], what, site);
 }
 
 void ProgramRun::on_signal(int, siginfo_t* info, void* context) {

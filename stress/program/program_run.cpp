@@ -72,11 +72,6 @@ Status ProgramRun::begin() {
 }
 
 void ProgramRun::perform(std::size_t thread) noexcept {
-  become(thread);
-  if (scratch_.threads[thread] == 0) {
-    scratch_.threads[thread] = current_thread();
-    arena_.points[thread].thread.store(current_thread(), std::memory_order_relaxed); // evidence only
-  }
   for (const Act& act : program_.threads[thread])
     apply(thread, act);
   const std::vector<ClearSite>& clear = observed_[thread].clear;

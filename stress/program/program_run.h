@@ -63,7 +63,10 @@ public:
   Status open();
   // Before the threads run: arms what the program has armed, forgets what was counted.
   Status begin();
-  // On the thread itself, which is one and the same for each run.
+  // On the thread itself, which is one and the same for each run, before the first: others may signal it from
+  // now on.
+  void enlist(std::size_t thread) noexcept;
+  // On the thread itself.
   void perform(std::size_t thread) noexcept;
   // After all have: removes what is armed and judges. Nothing if the run held.
   std::optional<Verdict> judge();
@@ -107,7 +110,6 @@ private:
   void judge_child(std::size_t thread, std::size_t site, pid_t child, const char* what);
   void protect(std::size_t thread, std::size_t site);
   // program_acts.cpp
-  void become(std::size_t thread) noexcept;
   enum class Sent : int { Execute, Leave, End };
   static void take_signals();
   bool some_act_leaves() const;
