@@ -76,8 +76,8 @@ def plain(name):
 def check(model, options):
     """With every guard on. First that no assertion fails and no state is a deadlock; then progress: that no execution
     goes round in a circle. No step of a model is marked as progress, so Spin's non-progress cycles are all cycles; without
-    one, and without a deadlock, every insert, remove and hit ends, however unfair the scheduler is. The large
-    configurations are checked for the first only."""
+    one, and without a deadlock, every insert, remove and hit of the model ends. Circles are looked for at the small size
+    only."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         model.verifier(folder, more=["-DFULL"] if options.full else [])
@@ -115,7 +115,7 @@ def without(model, guard, mutant, options):
         def did(program):
             status, output = run([str(program), *replay], ROOT)
             if status not in (0, 1):
-                return output.strip()[-300:], {}
+                return output.strip()[-300:], None
             replayed = json.loads(output)
             ending = replayed["verdict"]["ending"]
             return ("hung" if ending == "hung" else ("held", "broken")[status]), replayed["trail"]

@@ -1,7 +1,7 @@
 /* One byte is armed and disarmed, in place (strategies/arm/poke.cpp), while cores execute it that may hold what they
  * fetched before (H01, H02). What they hold is let go when they serialise: on the way out of a trap (IRET), and by the
- * controller's membarrier (SDM vol. 3A, 9.1.3 "Handling Self- and Cross-Modifying Code"; membarrier(2), SYNC_CORE). Old or
- * new, the byte is whole: one byte always is (SDM vol. 3A, 9.1.1).
+ * controller's membarrier (SDM vol. 3A, 9.1.3 "Handling Self- and Cross-Modifying Code"; membarrier(2), SYNC_CORE). That
+ * the byte is old or new, whenever it is fetched, is assumed.
  *
  * Properties: no hit lost once insert has returned (H02), none while the site is clear, no late trap taken for the program's own (H10), no trap after close
  * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0", "x0"], ["x0", "x0"], ["+0", "-0"]]}

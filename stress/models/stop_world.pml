@@ -21,7 +21,7 @@
 #define SPAWNED 4
 bool int3, live, writing;
 #ifdef FRESH
-#define WRITES /* a controlled run writes the byte in one */
+#define WRITES skip /* a controlled run writes the byte in one */
 #else
 #define WRITES writing = true
 #endif

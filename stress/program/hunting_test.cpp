@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -97,6 +98,27 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
       "--strategy poke+xol-boost --scheduler pct --schedules 300 --budget 60s --seed 11";
   const Json first = hunt(arguments, 0);
   EXPECT_EQ(first, hunt(arguments, 0));
+}
+
+// The first schedule of a process is like any other: who is signalled there before it began takes the signal.
+TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
+  int before_it_began = 0;
+  for (int seed = 1; seed <= 20; ++seed) {
+    const std::string steps = (folder_ / fmt::format("steps-{}", seed)).string();
+    const Outcome o = run(fmt::format(
+        R"(hunt --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"poke+emulate",)"
+        R"("bodies":["mov@0"],"armed":[0],"threads":[["x0"],["!0:0"]]}},"scheduler":"random","seed":{},)"
+        R"("schedules":1,"budget_ms":30000,"record":"{}"}}')",
+        seed, steps));
+    EXPECT_EQ(o.status, 0) << o.out;
+    std::ifstream file(steps);
+    std::string line;
+    ASSERT_TRUE(std::getline(file, line));
+    ASSERT_NE(line.find("1:signal"), std::string::npos) << line;
+    EXPECT_NE(line.find("0:handler"), std::string::npos) << line;
+    before_it_began += line.find("1:signal") < line.find("0:begin") ? 1 : 0;
+  }
+  EXPECT_GT(before_it_began, 0);
 }
 
 // What a program of one thread says of itself, after 20 runs.
