@@ -43,9 +43,9 @@ public:
   virtual void close() {}
 
   // Puts int3 on (arm), or the original byte back on (disarm), each address of the batch. A write that fails
-  // says so in its `error`, is not half done, and leaves the others unaffected. On return the bytes are in
-  // memory and every running thread has serialised its core since. Calls are serialised by the caller.
-  // `space` is of now.
+  // says so in its `error`, is not half done, and leaves the others unaffected; StaleSite from disarm says
+  // that the byte is not the armer's any more, whatever it is. On return the bytes are in memory and every
+  // running thread has serialised its core since. Calls are serialised by the caller. `space` is of now.
   virtual void arm(const AddressSpace& space, std::span<ByteWrite> batch) = 0;
   virtual void disarm(std::span<ByteWrite> batch) = 0;
 

@@ -293,14 +293,14 @@ void SignalProber::disarm(std::vector<Operation>& operations) {
     if (!operation.record)
       continue;
     const ByteWrite& done = *write++;
-    if (done.error) { // its int3 is still there: still armed
-      operation.record = std::unexpected(*done.error);
-    } else {
+    if (!done.error || done.error->kind == ErrorKind::StaleSite) {
       schedule::point("remove.dead", done.address);
       (*operation.record)->set_live(false); // only now: the int3 cannot be seen any more (H18)
       armed_.erase(done.address);           // and now fast, where the code that does it was probed, too
       target_->site_returned(done.address);
-    }
+    } // else its int3 is still there: still armed
+    if (done.error)
+      operation.record = std::unexpected(*done.error);
   }
   schedule::point("remove.quiesce", batch[0].address);
   if (const Status quiet = quiesce(session_->threads); !quiet)

@@ -13,7 +13,8 @@
 // /proc/self/mem, is moved over the site's with mremap(2). `pte-swap/memfd`: the copy is a page of a memfd,
 // mapped over the site's with MAP_FIXED; each swap takes a fresh page of the file, because a forked child may
 // still show the one before (H27), so the file grows until close. Neither is ever writable and executable.
-// What another tool writes to the page while it is swapped goes with the copy.
+// What another tool writes to the page while it is swapped goes with the copy. Where the program has unmapped
+// or replaced the copy (H15), it and what it was made of are given up at the page's next operation.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -24,7 +25,9 @@
 #include <bitset>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -77,6 +80,8 @@ public:
       ::munmap(copy, kPage);
     return moved;
   }
+  // Whether a copy may be what is mapped here.
+  static bool looks_put(const Mapping& m) { return !m.file_backed(); }
   static Footprint footprint() { return {}; }
 };
 
@@ -86,6 +91,10 @@ public:
   Status open() {
     file_ = ::memfd_create("proberace-pages", MFD_CLOEXEC);
     return file_ >= 0 ? Status{} : std::unexpected(system_error("memfd_create", errno));
+  }
+  bool looks_put(const Mapping& m) const {
+    struct stat file {};
+    return ::fstat(file_, &file) == 0 && m.inode == file.st_ino && m.path.starts_with("/memfd:");
   }
   void close() {
     if (file_ >= 0)
@@ -136,18 +145,25 @@ public:
 
   void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
-      const auto known = pages_.find(page);
-      SwappedPage next = known != pages_.end() ? known->second : SwappedPage{};
+      const bool was_swapped = pages_.contains(page);
+      std::optional<SwappedPage> known = still_swapped(page);
+      SwappedPage next = known.value_or(SwappedPage{});
       for (const ByteWrite* write : writes)
         next.armed.set(offset_in_page(write->address));
-      const Status done = known != pages_.end() ? replace(page, next) : swap_in(space, page, next);
+      const Status done =
+          known ? replace(page, next) : swap_in(was_swapped ? AddressSpace::on_demand() : space, page, next);
       settle(page, std::move(next), writes, done);
     });
   }
 
   void disarm(std::span<ByteWrite> batch) override {
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
-      SwappedPage next = pages_.at(page);
+      std::optional<SwappedPage> known = still_swapped(page);
+      if (!known) {
+        settle(page, {}, writes, std::unexpected(Error{ErrorKind::StaleSite, page, "the page was replaced"}));
+        return;
+      }
+      SwappedPage next = *known;
       for (const ByteWrite* write : writes)
         next.armed.reset(offset_in_page(write->address));
       const Status done = next.armed.none() ? swap_back(page, next) : replace(page, next);
@@ -175,6 +191,33 @@ private:
     schedule::point("swap.serialise");
     serialise_cores(); // a core may still execute what it fetched before: no interrupt need have reached it
                        // (H02)
+  }
+
+  // The page's state with the sites whose int3 is still there; nothing, and the page forgotten, if the copy
+  // is not what is mapped there (H15). A stepper that writes the site (in-place) hides an int3 for a moment.
+  std::optional<SwappedPage> still_swapped(Address page) {
+    const auto known = pages_.find(page);
+    if (known == pages_.end())
+      return {};
+    constexpr int kLooks = 1000;
+    SwappedPage now = known->second;
+    const AddressSpace space = AddressSpace::on_demand(); // without shadows
+    const Mapping* const mapping = space.find(page);
+    PageBytes bytes{};
+    std::bitset<kPage> seen{};
+    for (int look = 0; look < kLooks && seen != now.armed; ++look) {
+      if (mapping == nullptr || !placed_.looks_put(*mapping) || !read_memory(page, bytes))
+        break;
+      for (std::size_t offset = 0; offset < kPage; ++offset)
+        if (now.armed[offset] && bytes[offset] == kInt3)
+          seen.set(offset);
+    }
+    now.armed = seen;
+    if (seen.any())
+      return now;
+    ::munmap(bytes_at(now.stash), kPage);
+    pages_.erase(known);
+    return {};
   }
 
   void settle(Address page, SwappedPage next, std::span<ByteWrite*> writes, const Status& done) {

@@ -88,7 +88,7 @@ public:
     for (const auto& [address, probed] : armed_)
       armed.push_back(probed->site->site);
     for (const Status& removed : remove_locked(armed))
-      if (!removed)
+      if (!removed && removed.error().kind != ErrorKind::StaleSite) // what is gone is removed
         return removed;
     const auto ours = [this](Address a) { return sites_.runs_at(a); };
     if (const Status left = wait_for_departure(session_->threads, ours); !left)
@@ -256,7 +256,7 @@ private:
       touched_pages_.insert(page_of(s.patch.springboard));
   }
 
-  // Precondition: the original bytes are back and cores serialised, or the jump never was there.
+  // Precondition: the original bytes are back and cores serialised, or the jump is not there.
   void end(Probed& probed) {
     JumpSite& s = *probed.site;
     s.live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
@@ -272,11 +272,19 @@ private:
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     std::set<Address> taken; // a site named twice is not armed the second time
+    CodePages now(&read_memory);
     for (const Site& site : sites) {
       const auto it = armed_.find(site.address);
       if (it == armed_.end() || it->second->site->site != site || !taken.insert(site.address).second) {
         operations.push_back(
             std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"}));
+        continue;
+      }
+      if (!site_is_ours(now, *it->second->site)) { // whatever lies here now is not ours to write to (H15)
+        operations.push_back(
+            std::unexpected(Error{ErrorKind::StaleSite, site.address,
+                                  "the page was unmapped or written since: the probe is gone"}));
+        end(*it->second);
         continue;
       }
       batch.push_back({it->second->site});

@@ -11,6 +11,12 @@ bool jump_is_there(CodePages& now, const JumpSite& s) {
   return now.holds(s.site.address, std::span(s.patch.bytes).first(s.patch.written));
 }
 
+bool site_is_ours(CodePages& now, const JumpSite& s) {
+  const bool half_way =
+      (s.patching.load(std::memory_order_relaxed) & 1) != 0; // only the controller writes it
+  return jump_is_there(now, s) || (half_way && now.holds(s.site.address, {&kInt3, 1}));
+}
+
 bool can_be_armed(const CodeView& view, const JumpSite& s) {
   const auto spelled =
       std::span(s.patch.bytes).first(std::max(s.patch.extent, s.patch.written)).subspan(s.patch.written);

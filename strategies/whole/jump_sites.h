@@ -41,5 +41,7 @@ private:
 bool can_be_armed(const CodeView& view, const JumpSite& site);
 // Whether the jump is in memory.
 bool jump_is_there(CodePages& now, const JumpSite& site);
+// Whether what is in memory is the site's: the jump, or the int3 of a removal that failed half-way.
+bool site_is_ours(CodePages& now, const JumpSite& site);
 
 } // namespace proberace

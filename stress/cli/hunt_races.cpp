@@ -73,9 +73,10 @@ void HuntRaces::declare(CLI::App& app) {
   app.add_option("--preemptions", preemptions_, "With exhaustive: at most this many in a schedule")
       ->check(CLI::Range(0, 8))
       ->capture_default_str();
-  app.add_option("--per-program", per_program_,
-                 "With --scheduler: schedules of every fourth program invented; of the others a sixteenth "
-                 "(exhaustive: all alike)")
+  app.add_option(
+         "--per-program", per_program_,
+         "With --scheduler: schedules of every fourth program invented (with --resume of every one); of "
+         "the others, and of those that fork or reopen, a sixteenth (exhaustive: all alike)")
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
   app.add_option("--property", property_,

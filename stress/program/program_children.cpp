@@ -1,4 +1,5 @@
 // Acts that take the kernel: children that execute a body, and permissions of the probed page.
+#include "stress/program/empty_program.h"
 #include "stress/program/program_run.h"
 #include "stress/targets/mailbox.h"
 
@@ -33,7 +34,7 @@ void ProgramRun::fork_and_execute(std::size_t thread, std::size_t site, bool exe
     const PlacedBody& body = text_.bodies()[site];
     const bool right = proberace_call_body(bytes_at(body.entry), 1, 1, &mailbox) == expected_result(1);
     if (right && exec)
-      ::execl("/bin/true", "true", nullptr);
+      become_empty_program();
     ::_exit(right && !exec ? 0 : 1);
   }
   judge_child(thread, site, child, exec ? "forked (and exec'ed)" : "forked");

@@ -17,7 +17,7 @@ constexpr std::size_t kSchedulesPerBound = 5'000; // when looking for fewer pree
 constexpr std::size_t kSchedulesPerShrink = 100;  // of a smaller program, after the way the larger one took
 
 // Many bugs need a certain program and hardly a schedule, some need a schedule that is rare: one program of
-// so many is explored in full, the others this much less.
+// so many is explored in full, unless it is dear, the others this much less.
 constexpr std::uint64_t kInFull = 4;
 constexpr std::size_t kShorter = 16;
 
@@ -32,6 +32,14 @@ bool faults(const Program& program, std::size_t body) {
   return std::ranges::any_of(program.threads, [body](const std::vector<Act>& acts) {
     return std::ranges::find(acts, Act{ActKind::Fault, {body}, 0}) != acts.end();
   });
+}
+
+// A run with a fork or an open costs some twenty others.
+bool is_dear(const Program& program) {
+  const auto forks = [](const Act& act) { return act.kind == ActKind::Fork || act.kind == ActKind::Exec; };
+  return program.reopened || std::ranges::any_of(program.threads, [&](const std::vector<Act>& acts) {
+           return std::ranges::any_of(acts, forks);
+         });
 }
 
 // Programs that say the same with less, which RapidCheck's shrinking does not come upon: a probe armed before
@@ -112,7 +120,7 @@ private:
     const bool shrinking = report_.found.has_value();
     if (shrinking ? Clock::now() >= shrink_until_ : over())
       return;
-    const Exploration tried = shrinking ? anew() : exploration_of_next();
+    const Exploration tried = shrinking ? anew() : exploration_of(program);
     Explored explored = shrinking ? try_smaller(program) : explore(program, tried);
     note(program, explored, shrinking);
     if (!wanted(explored.verdict))
@@ -134,10 +142,10 @@ private:
     RC_FAIL("broken");
   }
 
-  Exploration exploration_of_next() const {
+  Exploration exploration_of(const Program& next) const {
     Exploration e = options_.exploration;
     e.seed = options_.seed + report_.schedules;
-    if (e.scheduler != SchedulerKind::Exhaustive && report_.programs % kInFull != 0)
+    if (e.scheduler != SchedulerKind::Exhaustive && (report_.programs % kInFull != 0 || is_dear(next)))
       e.schedules = std::max<std::size_t>(1, e.schedules / kShorter);
     if (options_.stop_after != 0)
       e.schedules = std::min<std::size_t>(e.schedules, options_.stop_after - report_.schedules);

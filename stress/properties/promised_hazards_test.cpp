@@ -28,6 +28,33 @@ TEST_P(UnmappingSafe, H15_TextIsUnmappedReplacedMovedOrProtectedOtherwise) {
   expect_promise_kept(GetParam(), Promise::UnmappingSafe);
 }
 
+// Other code where the probed page was, its bytes its own; and a probe on it. Those that make no promise lose
+// only where the page went to.
+class AnyOfThem : public testing::TestWithParam<std::string> {};
+TEST_P(AnyOfThem, H15_LeavesOtherCodeInItsPlaceAlone) {
+  CellSpec spec;
+  spec.experiment = "other-code-in-its-place";
+  spec.parameters["strategy"] = GetParam();
+  const Verdict v = run_cell(spec);
+  PROBERACE_EXPECT_HELD(v, spec);
+  if (!GetParam().starts_with("poke/alias")) { // writes to what it mapped when it came to the page first
+    EXPECT_EQ(v.summary, "probed anew");
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Strategies, AnyOfThem, testing::ValuesIn(covering_strategies()), test_name);
+
+// Where the other code has an int3 of its own, one that stores a byte takes it for its own: a byte. A swap
+// must not: a page.
+TEST(ASwap, H15_IsNotTakenBackOverWhatTookThePagesPlace) {
+  for (const char* strategy : {"pte-swap/mremap+xol-vma", "pte-swap/memfd+xol-vma"}) {
+    CellSpec spec;
+    spec.experiment = "int3-in-its-place";
+    spec.parameters["strategy"] = strategy;
+    const Verdict v = run_cell(spec);
+    PROBERACE_EXPECT_HELD(v, spec);
+  }
+}
+
 PROBERACE_PROMISED(SyscallsUndisturbed);
 TEST_P(SyscallsUndisturbed, H19_NoBlockingCallReturnsEarly) {
   expect_promise_kept(GetParam(), Promise::SyscallsUndisturbed);

@@ -2,6 +2,8 @@
 #include "harness/base/process_memory.h"
 #include "stress/properties/probed_code.h"
 
+#include <algorithm>
+#include <array>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -22,7 +24,7 @@ bool run_times(Address entry) {
 
 // Armed and hit; then `change`, with the page of the text.
 Verdict armed_then(const Json& parameters, Verdict (*change)(ProbedCode& code, void* page)) {
-  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement});
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement, kIncrement});
   if (!code)
     return verdict_of(code.error());
   if (const Status inserted = (*code)->insert_all(); !inserted)
@@ -49,22 +51,54 @@ Verdict unmapped(ProbedCode& code, void* page) {
   return closed ? held() : broken("munmap", "close: " + describe(closed.error()));
 }
 
+using Page = std::array<std::uint8_t, kPageBytes>;
+
+// nopl 0(%rax), of seven bytes; lea 1(%rdi),%rax; ret; and `filler` to the end of the page.
+Page other_page(std::uint8_t filler) {
+  constexpr std::uint8_t kOther[] = {0x0f, 0x1f, 0x80, 0, 0, 0, 0, 0x48, 0x8d, 0x47, 0x01, 0xc3};
+  Page page;
+  page.fill(filler);
+  std::ranges::copy(kOther, page.begin());
+  return page;
+}
+
+// A probe on the other code: it counts, or was refused, and leaves no trace.
+Verdict probed_anew(ProbedCode& code, const Page& other) {
+  const auto site = code.target().site_at(code.text().start());
+  if (!site)
+    return broken("setup", describe(site.error()));
+  const std::uint64_t before = code.prober().hits(*site);
+  const Status inserted = first_error(code.prober().insert({{*site}}));
+  const bool right = run_times(code.text().start());
+  const std::uint64_t hits = code.prober().hits(*site) - before;
+  if (!right || hits != (inserted ? kTimes : 0))
+    return broken("replaced", fmt::format("the other code, {}: {}, {} hits",
+                                          inserted ? "probed" : "refused (" + inserted.error().message + ")",
+                                          right ? "right" : "wrong", hits));
+  if (inserted)
+    (void)code.prober().remove({{*site}});
+  Page now{};
+  read_memory(code.text().start(), now);
+  if (now != other)
+    return broken("replaced", "a probe on the other code left it changed");
+  return held(inserted ? "probed anew" : "not probed anew: " + inserted.error().message);
+}
+
 // Other code where the probed code was: its bytes are its own, and it is not counted.
-Verdict replaced(ProbedCode& code, void* page) {
-  constexpr std::uint8_t kOther[] = {0xf8, 0x48, 0x8d, 0x47, 0x01, 0xc3}; // clc; lea 1(%rdi),%rax; ret
-  auto other = Text::of_bytes(kOther);
-  if (!other)
-    return verdict_of(other.error());
+Verdict replaced_by(ProbedCode& code, void* page, const Page& other) {
+  auto text = Text::of_bytes(other);
+  if (!text)
+    return verdict_of(text.error());
   void* const moved =
-      ::mremap(bytes_at(other->start()), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, page);
+      ::mremap(bytes_at(text->start()), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, page);
   if (moved != page)
     return broken("setup", "mremap over the probed page");
   if (!run_times(code.text().start()))
     return broken("replaced", "other code where the probed code was does not run right while armed");
   (void)code.remove_all();
-  std::array<std::uint8_t, sizeof kOther> now{};
+  Page now{};
   read_memory(code.text().start(), now);
-  if (!std::equal(now.begin(), now.end(), kOther))
+  if (now != other)
     return broken("replaced",
                   fmt::format("removal wrote into the code that took the place: {:02x} {:02x} {:02x} {:02x}",
                               now[0], now[1], now[2], now[3]));
@@ -72,8 +106,21 @@ Verdict replaced(ProbedCode& code, void* page) {
     return broken("replaced", "other code where the probed code was does not run right after removal");
   if (code.hits(0) != kTimes)
     return broken("replaced", fmt::format("the stale site counted the other code: {} hits", code.hits(0)));
+  const Verdict v = probed_anew(code, other);
+  if (!v.is(Ending::Held))
+    return v;
   const Status closed = code.prober().close();
-  return closed ? held() : broken("replaced", "close: " + describe(closed.error()));
+  return closed ? v : broken("replaced", "close: " + describe(closed.error()));
+}
+
+Verdict replaced(ProbedCode& code, void* page) {
+  constexpr std::uint8_t kNop = 0x90;
+  return replaced_by(code, page, other_page(kNop));
+}
+
+// The other code has an int3 of its own where the second site was.
+Verdict replaced_by_int3(ProbedCode& code, void* page) {
+  return replaced_by(code, page, other_page(kInt3));
 }
 
 Verdict moved_away(ProbedCode& code, void* page) {
@@ -113,7 +160,13 @@ Verdict unmapping_safe(const Json& parameters, Arena&) {
   return library_closed(parameters);
 }
 
-const bool registered = register_experiment("promise/unmapping-safe", &unmapping_safe);
+const bool registered =
+    register_experiment("promise/unmapping-safe", &unmapping_safe) &&
+    register_experiment("other-code-in-its-place",
+                        [](const Json& parameters, Arena&) { return armed_then(parameters, &replaced); }) &&
+    register_experiment("int3-in-its-place", [](const Json& parameters, Arena&) {
+      return armed_then(parameters, &replaced_by_int3);
+    });
 
 } // namespace
 
