@@ -45,6 +45,13 @@ protected:
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name) << text;
   }
+  void build() const {
+    const Outcome built =
+        run_shell(fmt::format("cd {} && cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH={} 2>&1 && "
+                              "cmake --build build 2>&1",
+                              folder_.string(), installed_));
+    ASSERT_EQ(built.status, 0) << built.out;
+  }
   Outcome installed_run(const std::string& arguments, const char* errors = "2>&1") const {
     return run_shell(
         fmt::format("cd {} && installed/bin/proberace {} {}", folder_.string(), arguments, errors));
@@ -61,11 +68,7 @@ TEST_F(PlugIn, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
   write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(mine LANGUAGES CXX)\n"
                           "find_package(proberace REQUIRED)\nadd_library(mine MODULE mine.cpp)\n"
                           "target_link_libraries(mine PRIVATE proberace::plugin)\n");
-  const Outcome built =
-      run_shell(fmt::format("cd {} && cmake -S . -B build -G Ninja -DCMAKE_PREFIX_PATH={} 2>&1 && "
-                            "cmake --build build 2>&1",
-                            folder_.string(), installed_));
-  ASSERT_EQ(built.status, 0) << built.out;
+  ASSERT_NO_FATAL_FAILURE(build());
 
   const Outcome list = installed_run("--plugin build/libmine.so list");
   EXPECT_EQ(list.status, 0) << list.out;
@@ -84,6 +87,36 @@ TEST_F(PlugIn, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
   EXPECT_NE(replay.out.find("one-slot.filled"), std::string::npos) << replay.out; // its own points are steps
   EXPECT_NE(replay.out.find("reproduced 20 of 20 times"), std::string::npos) << replay.out;
   EXPECT_EQ(installed_run("replay " + file).status, 2); // without the plug-in there is no such strategy
+}
+
+// As harness/probe/prober.h begins, in a program of one's own.
+TEST_F(PlugIn, AProgramOutsideTheTreeProbesItselfWithTheLibrary) {
+  write("app.cpp", R"(
+#include "harness/probe/registry.h"
+#include "harness/probe/target.h"
+using namespace proberace;
+extern "C" [[gnu::noinline]] int twice(int x) { return 2 * x; }
+int main(int, char** arguments) {
+  Target target;
+  auto prober = make_prober(arguments[1]);
+  auto site = target.site_at(Address{reinterpret_cast<std::uintptr_t>(&twice)});
+  if (!prober || !site || !(*prober)->open(target) || !(*prober)->insert({{*site}})[0]) return 2;
+  int (*volatile call)(int) = &twice;
+  for (int i = 0; i < 1000; ++i)
+    if (call(i) != 2 * i) return 3;
+  if ((*prober)->hits(*site) != 1000 || !(*prober)->remove({{*site}})[0]) return 4;
+  call(1);
+  return (*prober)->hits(*site) == 1000 && (*prober)->close() ? 0 : 5;
+}
+)");
+  write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(app LANGUAGES CXX)\n"
+                          "find_package(proberace REQUIRED COMPONENTS library)\nadd_executable(app app.cpp)\n"
+                          "target_link_libraries(app PRIVATE proberace::proberace)\n");
+  ASSERT_NO_FATAL_FAILURE(build());
+  for (const char* strategy : {"poke+xol-boost", "pte-swap+xol-vma", "auto"}) {
+    const Outcome o = run_shell(fmt::format("cd {} && build/app {} 2>&1", folder_.string(), strategy));
+    EXPECT_EQ(o.status, 0) << strategy << o.out;
+  }
 }
 
 TEST_F(PlugIn, WhatCannotBeUsedIsRefusedInOneLine) {

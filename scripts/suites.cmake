@@ -1,0 +1,16 @@
+# Read by ctest: a test for each suite of `program`, in a process of its own. One process per test, as
+# gtest_discover_tests has it, would spend minutes on starting 2,300 of them.
+if(EXISTS ${program})
+  execute_process(COMMAND ${program} --gtest_list_tests OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCHALL "[^\n]+" lines "${listed}")
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^([^ ]+)\\.( |$)")
+      set(suite ${CMAKE_MATCH_1})
+      # Brief: what failed, and what was skipped and why.
+      add_test(${suite} ${program} --gtest_filter=${suite}.* --gtest_brief=1)
+      set_tests_properties(${suite} PROPERTIES TIMEOUT 1500)
+    endif()
+  endforeach()
+else()
+  add_test(${program} ${program}) # not built: a failure
+endif()
