@@ -2,6 +2,8 @@
 // shaped to make the hazard likely; the judge decides.
 #include "stress/properties/expect_cell.h"
 
+#include <cstdlib>
+
 namespace proberace {
 
 namespace {
@@ -15,7 +17,12 @@ protected:
     h.bodies = probeable(GetParam(), std::move(bodies));
     return h;
   }
-  std::size_t rounds(std::size_t ours) const { return removal_is_dear(GetParam()) ? 3 : ours; }
+  // A third of the long size.
+  std::size_t rounds(std::size_t ours) const {
+    if (removal_is_dear(GetParam()))
+      return 3;
+    return std::getenv("PROBERACE_LONG") != nullptr ? 3 * ours : ours;
+  }
 
   void expect_held(const History& h, std::uint64_t insertions) {
     const CellSpec spec = to_cell(h);
@@ -46,7 +53,7 @@ constexpr Event pause(std::size_t executions) {
 TEST_P(WhileOthersRun, H01_ABytePutUnderAnothersFetchIsNeverTorn) {
   History h = history(2, {{"lea-rip", 0}, {"nop5", 0}});
   h.controllers = {{insert({0, 1}), pause(60), remove({0, 1}), pause(200)}};
-  h.rounds = rounds(150);
+  h.rounds = rounds(50);
   expect_held(h, 2 * h.rounds);
 }
 
@@ -55,7 +62,7 @@ TEST_P(WhileOthersRun, H01_ABytePutUnderAnothersFetchIsNeverTorn) {
 TEST_P(WhileOthersRun, H02_NoExecutionAfterInsertIsMissed) {
   History h = history(1, {{"mov", 0}});
   h.controllers = {{insert({0}), pause(20), remove({0}), pause(20)}};
-  h.rounds = rounds(300);
+  h.rounds = rounds(100);
   expect_held(h, h.rounds);
 }
 
@@ -65,7 +72,7 @@ TEST_P(WhileOthersRun, H05_NeighboursOnAPageDoNotLoseEachOther) {
   History h = history(2, {{"nop", 0}, {"mov", 0}, {"push", 0}, {"add", 0}});
   h.controllers = {{insert({0, 1}), pause(80), remove({0}), pause(40), remove({1})},
                    {insert({2}), pause(50), insert({3}), pause(50), remove({2, 3}), pause(20)}};
-  h.rounds = rounds(60);
+  h.rounds = rounds(20);
   expect_held(h, 4 * h.rounds);
 }
 
@@ -74,7 +81,7 @@ TEST_P(WhileOthersRun, H05_NeighboursOnAPageDoNotLoseEachOther) {
 TEST_P(WhileOthersRun, H06_NobodyFaultsInTheGapOfAPageSwap) {
   History h = history(2, {{"nop", 0}, {"call", 0}});
   h.controllers = {{insert({0}), pause(5), remove({0}), pause(5)}};
-  h.rounds = rounds(400);
+  h.rounds = rounds(130);
   expect_held(h, h.rounds);
 }
 
@@ -95,7 +102,7 @@ TEST_P(WhileOthersRun, H10_ATrapTakenBeforeRemovalIsExecutedAgain) {
   History h = history(6, {{"mov", 0}});
   h.plan = "oversubscribed";
   h.controllers = {{insert({0}), pause(3), remove({0}), pause(3)}};
-  h.rounds = rounds(100);
+  h.rounds = rounds(35);
   expect_held(h, h.rounds);
 }
 
@@ -103,7 +110,7 @@ TEST_P(WhileOthersRun, H11_OfTwoInsertsOfOneSiteOneSucceeds) {
   History h = history(2, {{"mov", 0}, {"nop", 0}});
   h.controllers = {{insert({0, 1}), pause(30), remove({0, 1}), pause(10)},
                    {insert({1, 0}), pause(20), remove({1, 0}), pause(10)}};
-  h.rounds = rounds(60);
+  h.rounds = rounds(20);
   expect_held(h, 2);
 }
 
@@ -121,7 +128,7 @@ TEST_P(WhileOthersRun, H16_EverythingIsAsItWasAfterTheLastRemoval) {
 TEST_P(WhileOthersRun, H18_ATrapAlwaysFindsItsSiteOrNoInt3) {
   History h = history(3, {{"mov", 0}});
   h.controllers = {{insert({0}), remove({0}), insert({0}), pause(2), remove({0})}};
-  h.rounds = rounds(250);
+  h.rounds = rounds(80);
   const CellSpec spec = to_cell(h);
   const Verdict v = run_cell(spec);
   PROBERACE_EXPECT_HELD(v, spec);
