@@ -1,9 +1,24 @@
 """How far a long hunt has come, and a table of what strategies have survived."""
 
 import json
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
+
+
+def smallest(strategy):
+    """A cell: two threads, one site, one execution each."""
+    return {"experiment": "controlled", "deadline_ms": 300_000, "scheduler": "random", "seed": 1, "budget_ms": 280_000,
+            "schedules": 2_000 if strategy.startswith("ptrace:") else 50_000,
+            "program": {"strategy": strategy, "bodies": ["push@0"], "armed": [0], "threads": [["x0"], ["x0"]]}}
+
+
+def rate(directory, strategy):
+    """Its schedules a second, as text."""
+    file = directory / (re.sub("[^a-z0-9-]", "_", strategy) + ".rate.json")
+    data = json.loads(file.read_text())["data"] if file.exists() else {}
+    return f"{data['executions'] / 2 / data['seconds']:,.0f}" if data.get("seconds") else ""
 
 
 def progress(report, cases, wanted):
@@ -16,12 +31,12 @@ def progress(report, cases, wanted):
 
 def table(directory):
     rows = defaultdict(dict)
-    for file in sorted(directory.glob("*.json")):
+    for file in sorted(f for f in directory.glob("*.json") if not f.name.endswith(".rate.json")):
         data = json.loads(file.read_text())
         kind = data["campaign"]["scheduler"] if "campaign" in data else "stress"
         rows[data.get("strategy") or data["campaign"]["strategy"]][kind] = data
-    yield "| strategy | | programs | schedules, random | pct | hits | stress: runs | executions | hits |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
+    yield "| strategy | | programs | schedules, random | pct | hits | stress: runs | executions | hits | schedules/s |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for strategy, kinds in sorted(rows.items()):
         hunts = [kinds[k] for k in ("random", "pct") if k in kinds]
         runs = kinds.get("stress", {}).get("rows", [])
@@ -36,10 +51,12 @@ def table(directory):
         yield (f"| `{name}` | {'BROKEN: ' + ', '.join(wrong) if wrong else 'held'} | {total('cases', hunts)} | "
                + " | ".join(total("schedules", [kinds[k]] if k in kinds else []) for k in ("random", "pct"))
                + f" | {total('hits', hunts)} | {sum(outcomes.values()) or ''} | {total('executions', runs)} | "
-               f"{total('hits', runs)} |")
+               f"{total('hits', runs)} | {rate(directory, strategy)} |")
 
 
-if sys.argv[1] == "schedules":
+if sys.argv[1] == "smallest":
+    print(json.dumps(smallest(sys.argv[2])))
+elif sys.argv[1] == "schedules":
     so_far = progress(json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3]), int(sys.argv[4]))
     if so_far is None:
         sys.exit(1)
