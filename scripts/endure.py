@@ -15,18 +15,21 @@ def smallest(strategy):
 
 
 def rate(directory, strategy):
-    """Its schedules a second, as text."""
+    """How the smallest program ended, and its schedules a second as text."""
     file = directory / (re.sub("[^a-z0-9-]", "_", strategy) + ".rate.json")
-    data = json.loads(file.read_text())["data"] if file.exists() else {}
-    return f"{data['executions'] / 2 / data['seconds']:,.0f}" if data.get("seconds") else ""
+    verdict = json.loads(file.read_text()) if file.exists() else {"ending": "held"}
+    data = verdict.get("data", {})
+    return verdict["ending"], f"{data['executions'] / 2 / data['seconds']:,.0f}" if data.get("seconds") else ""
 
 
 def progress(report, cases, wanted):
-    """Schedules run, and how many cases to ask for so that there will be as many as wanted."""
-    if report["broken"] or report["left"]:
-        return None
+    """Whether a hunt is done, and how many cases to ask for so that there will be as many schedules as wanted."""
     done = report["schedules"]
-    return done, cases + max(10, round((wanted - done) / max(done / cases, 1) * 1.02)) if done < wanted else cases
+    if report["broken"] or (done >= wanted and not report["left"]):
+        return "done", cases
+    if report["left"]: # the budget has ended
+        return "left", cases
+    return "more", cases + max(10, round((wanted - done) / max(done / cases, 1) * 1.02))
 
 
 def table(directory):
@@ -46,21 +49,20 @@ def table(directory):
                 outcomes[outcome] += count
         wrong = [f"{b['property']} (seed {b['seed']})" for hunt in hunts for b in hunt["broken"]]
         wrong += [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != "held"]
+        ending, a_second = rate(directory, strategy)
+        wrong += [f"{ending} in the smallest program"] if ending != "held" else []
         total = lambda name, of: f"{sum(row[name] for row in of):,}" if of else ""
         name = strategy.replace("|", "\\|")
         yield (f"| `{name}` | {'BROKEN: ' + ', '.join(wrong) if wrong else 'held'} | {total('cases', hunts)} | "
                + " | ".join(total("schedules", [kinds[k]] if k in kinds else []) for k in ("random", "pct"))
                + f" | {total('hits', hunts)} | {sum(outcomes.values()) or ''} | {total('executions', runs)} | "
-               f"{total('hits', runs)} | {rate(directory, strategy)} |")
+               f"{total('hits', runs)} | {a_second} |")
 
 
 if sys.argv[1] == "smallest":
     print(json.dumps(smallest(sys.argv[2])))
-elif sys.argv[1] == "schedules":
-    so_far = progress(json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3]), int(sys.argv[4]))
-    if so_far is None:
-        sys.exit(1)
-    print(*so_far)
+elif sys.argv[1] == "progress":
+    print(*progress(json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3]), int(sys.argv[4])))
 else:
     lines = list(table(Path(sys.argv[2])))
     print("\n".join(lines))

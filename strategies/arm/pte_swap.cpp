@@ -14,7 +14,9 @@
 // mapped over the site's with MAP_FIXED; each swap takes a fresh page of the file, because a forked child may
 // still show the one before (H27), so the file grows until close. Neither is ever writable and executable.
 // What another tool writes to the page while it is swapped goes with the copy. Where the program has unmapped
-// or replaced the copy (H15), it and what it was made of are given up at the page's next operation.
+// or replaced the copy (H15), it and what it was made of are given up at the page's next operation. Other
+// code in its place is told from it by the mapping and by the sites' int3s: `mremap` takes anonymous memory
+// with an int3 where the site was for its own.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -199,25 +201,31 @@ private:
     const auto known = pages_.find(page);
     if (known == pages_.end())
       return {};
-    constexpr int kLooks = 1000;
-    SwappedPage now = known->second;
     const AddressSpace space = AddressSpace::on_demand(); // without shadows
     const Mapping* const mapping = space.find(page);
-    PageBytes bytes{};
-    std::bitset<kPage> seen{};
-    for (int look = 0; look < kLooks && seen != now.armed; ++look) {
-      if (mapping == nullptr || !placed_.looks_put(*mapping) || !read_memory(page, bytes))
-        break;
-      for (std::size_t offset = 0; offset < kPage; ++offset)
-        if (now.armed[offset] && bytes[offset] == kInt3)
-          seen.set(offset);
-    }
-    now.armed = seen;
-    if (seen.any())
+    if (mapping == nullptr && space.mappings().empty()) // they cannot be looked at: no descriptor is left
+      return known->second;
+    SwappedPage now = known->second;
+    if (mapping != nullptr && placed_.looks_put(*mapping))
+      now.armed = seen_armed(page, now.armed);
+    else
+      now.armed.reset();
+    if (now.armed.any())
       return now;
     ::munmap(bytes_at(now.stash), kPage);
     pages_.erase(known);
     return {};
+  }
+
+  static std::bitset<kPage> seen_armed(Address page, const std::bitset<kPage>& armed) {
+    constexpr int kLooks = 1000;
+    std::bitset<kPage> seen{};
+    PageBytes bytes{};
+    for (int look = 0; look < kLooks && seen != armed && read_code(page, bytes); ++look)
+      for (std::size_t offset = 0; offset < kPage; ++offset)
+        if (armed[offset] && bytes[offset] == kInt3)
+          seen.set(offset);
+    return seen;
   }
 
   void settle(Address page, SwappedPage next, std::span<ByteWrite*> writes, const Status& done) {

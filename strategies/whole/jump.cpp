@@ -50,8 +50,9 @@ public:
   std::string name() const override { return "jump"; }
 
   // SigtrapMayBeBlocked, VforkSafe: int3 is there while patching. SmallStacks: the slow way keeps registers
-  // on the stack. AnyThreadPointer: counters are found through fs. UnmappingSafe, ProbesInOwnPath,
-  // RseqIntact: no mechanism. AnyFlags: with TF set the program sees steps in the trampoline.
+  // on the stack. AnyThreadPointer: counters are found through fs. UnmappingSafe: text that is
+  // moved takes its jump along. ProbesInOwnPath, RseqIntact: no mechanism. AnyFlags: with TF set the program
+  // sees steps in the trampoline.
   Promises promises() const override {
     return Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc,
                               Promise::NoAddedMapping, Promise::AnyFlags, Promise::SmallStacks,
@@ -272,7 +273,7 @@ private:
     std::vector<std::expected<Probed*, Error>> operations;
     std::vector<PatchWrite> batch;
     std::set<Address> taken; // a site named twice is not armed the second time
-    CodePages now(&read_memory);
+    CodePages now(&read_code);
     for (const Site& site : sites) {
       const auto it = armed_.find(site.address);
       if (it == armed_.end() || it->second->site->site != site || !taken.insert(site.address).second) {
@@ -284,6 +285,7 @@ private:
         operations.push_back(
             std::unexpected(Error{ErrorKind::StaleSite, site.address,
                                   "the page was unmapped or written since: the probe is gone"}));
+        take_springboard_back(*it->second->site);
         end(*it->second);
         continue;
       }

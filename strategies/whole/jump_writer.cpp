@@ -4,6 +4,7 @@
 #include "harness/base/process_memory.h"
 #include "harness/schedule/point.h"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace proberace {
@@ -51,6 +52,15 @@ void set_patching(JumpSite& s, bool on) {
   const std::uint32_t now = s.patching.load(std::memory_order_relaxed); // the only writer
   if (((now & 1) != 0) != on)
     s.patching.store(now + 1, std::memory_order_release); // pairs with the SIGTRAP handler
+}
+
+// Whether the springboard, which may lie on another page than the site, is there still (H15). Its first byte
+// is an int3 if a removal failed half-way.
+bool springboard_is_there(const JumpSite& s) {
+  std::array<std::uint8_t, kJumpBytes> now{};
+  return s.patch.springboard != Address{} && read_code(s.patch.springboard, now) &&
+         std::ranges::equal(std::span(now).subspan(1), std::span(s.patch.springboard_bytes).subspan(1)) &&
+         (now[0] == kInt3 || now[0] == s.patch.springboard_bytes[0]);
 }
 
 // What was written of the failed ones is taken back in the same order. One that cannot be taken back keeps
@@ -108,7 +118,8 @@ void write_originals(std::span<PatchWrite> batch) {
   for (PatchWrite& w : batch) {
     set_patching(*w.site, true);
     write_int3(w);
-    if (!w.error && w.site->patch.springboard != Address{})
+    w.has_springboard = springboard_is_there(*w.site);
+    if (!w.error && w.has_springboard)
       fail(w, write_code(w.site->patch.springboard, std::span(kPadding).first(1)));
   }
   serialise_cores();
@@ -116,7 +127,7 @@ void write_originals(std::span<PatchWrite> batch) {
     if (w.error)
       continue;
     write_tail(w, original_bytes(*w.site));
-    if (w.site->patch.springboard != Address{})
+    if (w.has_springboard)
       fail(w, write_code(w.site->patch.springboard + 1, std::span(kPadding).subspan(1)));
   }
   serialise_cores();
@@ -128,6 +139,13 @@ void write_originals(std::span<PatchWrite> batch) {
     if (!w.error ||
         !w.int3_written) // else its int3 may be there still, and threads that meet it go on in the trampoline
       set_patching(*w.site, false);
+}
+
+void take_springboard_back(const JumpSite& site) {
+  if (!springboard_is_there(site))
+    return;
+  (void)write_code(site.patch.springboard, kPadding); // nobody is sent to it any more
+  serialise_cores();
 }
 
 } // namespace proberace

@@ -20,7 +20,8 @@ namespace proberace {
 struct PatchWrite {
   JumpSite* site = nullptr;
   std::optional<Error> error{};
-  bool int3_written = false; // once the first step is done
+  bool int3_written = false;    // once the first step is done
+  bool has_springboard = false; // of a removal: it is there to be taken back
 };
 
 // A write that fails says so in its `error` and leaves the others unaffected. On return the bytes are in
@@ -29,5 +30,7 @@ void write_jumps(std::span<PatchWrite> batch);
 // What fails stays as far as it got, with the int3 in front: threads that meet it go on in the trampoline,
 // the site is still armed, and can be removed again.
 void write_originals(std::span<PatchWrite> batch);
+// The springboard of a site whose jump is not there any more (H15): what is still there of it.
+void take_springboard_back(const JumpSite& site);
 
 } // namespace proberace

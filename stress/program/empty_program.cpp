@@ -45,11 +45,12 @@ constexpr Image image() {
 void become_empty_program() noexcept {
   static constexpr Image kProgram = image();
   const int file = ::memfd_create("empty-program", MFD_CLOEXEC);
-  if (::write(file, &kProgram, sizeof kProgram) != static_cast<ssize_t>(sizeof kProgram))
-    return;
+  const bool written = ::write(file, &kProgram, sizeof kProgram) == static_cast<ssize_t>(sizeof kProgram);
   char name[] = "empty-program";
   char* const arguments[] = {name, nullptr};
-  ::execveat(file, "", arguments, ::environ, AT_EMPTY_PATH);
+  if (written)
+    ::execveat(file, "", arguments, ::environ, AT_EMPTY_PATH);
+  ::execv("/bin/true", arguments); // vm.memfd_noexec
 }
 
 } // namespace proberace

@@ -28,28 +28,38 @@ TEST_P(UnmappingSafe, H15_TextIsUnmappedReplacedMovedOrProtectedOtherwise) {
   expect_promise_kept(GetParam(), Promise::UnmappingSafe);
 }
 
-// Other code where the probed page was, its bytes its own; and a probe on it. Those that make no promise lose
-// only where the page went to.
+CellSpec text_changed(const std::string& strategy, const char* change) {
+  CellSpec spec;
+  spec.experiment = "text-changed";
+  spec.parameters["strategy"] = strategy;
+  spec.parameters["change"] = change;
+  return spec;
+}
+
+// What those survive, too, that make no promise: they lose only where text is moved to.
 class AnyOfThem : public testing::TestWithParam<std::string> {};
 TEST_P(AnyOfThem, H15_LeavesOtherCodeInItsPlaceAlone) {
-  CellSpec spec;
-  spec.experiment = "other-code-in-its-place";
-  spec.parameters["strategy"] = GetParam();
+  const CellSpec spec = text_changed(GetParam(), "other-code");
   const Verdict v = run_cell(spec);
   PROBERACE_EXPECT_HELD(v, spec);
   if (!GetParam().starts_with("poke/alias")) { // writes to what it mapped when it came to the page first
     EXPECT_EQ(v.summary, "probed anew");
   }
 }
+TEST_P(AnyOfThem, H15_CanCloseOverWhatIsGoneAndRemoveFromWhatIsHidden) {
+  for (const char* change : {"other-code-then-close", "unmapped", "unreadable"}) {
+    const CellSpec spec = text_changed(GetParam(), change);
+    const Verdict v = run_cell(spec);
+    PROBERACE_EXPECT_HELD(v, spec);
+  }
+}
 INSTANTIATE_TEST_SUITE_P(Strategies, AnyOfThem, testing::ValuesIn(covering_strategies()), test_name);
 
 // Where the other code has an int3 of its own, one that stores a byte takes it for its own: a byte. A swap
 // must not: a page.
-TEST(ASwap, H15_IsNotTakenBackOverWhatTookThePagesPlace) {
+TEST(ASwap, H15_IsNotTakenBackOverAFileThatTookThePagesPlace) {
   for (const char* strategy : {"pte-swap/mremap+xol-vma", "pte-swap/memfd+xol-vma"}) {
-    CellSpec spec;
-    spec.experiment = "int3-in-its-place";
-    spec.parameters["strategy"] = strategy;
+    const CellSpec spec = text_changed(strategy, "int3");
     const Verdict v = run_cell(spec);
     PROBERACE_EXPECT_HELD(v, spec);
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <map>
 #include <sys/mman.h>
 
 namespace proberace {
@@ -42,6 +43,19 @@ Verdict protected_otherwise(ProbedCode& code, void* page) {
                   "wrong result or count after the page's protection was changed and changed back");
   const Status removed = code.remove_all();
   return removed ? held() : broken("mprotect", describe(removed.error()));
+}
+
+// For as long as the removal takes.
+Verdict made_unreadable(ProbedCode& code, void* page) {
+  ::mprotect(page, kPageBytes, PROT_NONE);
+  const Status removed = code.remove_all();
+  ::mprotect(page, kPageBytes, PROT_READ | PROT_EXEC);
+  if (!removed)
+    return broken("mprotect", "removal from an unreadable page: " + describe(removed.error()));
+  if (!run_times(code.entry()) || code.hits(0) != kTimes)
+    return broken("mprotect", "a probe was left behind in a page that was unreadable for a moment");
+  const Status closed = code.prober().close();
+  return closed && run_times(code.entry()) ? held() : broken("mprotect", "close did not go well");
 }
 
 Verdict unmapped(ProbedCode& code, void* page) {
@@ -84,18 +98,29 @@ Verdict probed_anew(ProbedCode& code, const Page& other) {
   return held(inserted ? "probed anew" : "not probed anew: " + inserted.error().message);
 }
 
+// One of the two for all of a batch.
+bool all_removed(const SiteResults& results, ErrorKind otherwise) {
+  const auto failed = [&](const Status& r) { return !r && r.error().kind == otherwise; };
+  return std::ranges::all_of(results, &Status::has_value) || std::ranges::all_of(results, failed);
+}
+
+// Over what is mapped there.
+bool put_in_place(void* page, const Page& other) {
+  auto text = Text::of_bytes(other);
+  return text && ::mremap(bytes_at(text->start()), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+                          page) == page;
+}
+
 // Other code where the probed code was: its bytes are its own, and it is not counted.
 Verdict replaced_by(ProbedCode& code, void* page, const Page& other) {
-  auto text = Text::of_bytes(other);
-  if (!text)
-    return verdict_of(text.error());
-  void* const moved =
-      ::mremap(bytes_at(text->start()), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, page);
-  if (moved != page)
+  if (!put_in_place(page, other))
     return broken("setup", "mremap over the probed page");
   if (!run_times(code.text().start()))
     return broken("replaced", "other code where the probed code was does not run right while armed");
-  (void)code.remove_all();
+  const SiteResults removed = code.prober().remove(code.sites());
+  const SiteResults again = code.prober().remove(code.sites());
+  if (!all_removed(removed, ErrorKind::StaleSite) || again[0] || !all_removed(again, ErrorKind::NotArmed))
+    return broken("replaced", "what is gone was not removed, or is still taken for armed");
   Page now{};
   read_memory(code.text().start(), now);
   if (now != other)
@@ -121,6 +146,21 @@ Verdict replaced(ProbedCode& code, void* page) {
 // The other code has an int3 of its own where the second site was.
 Verdict replaced_by_int3(ProbedCode& code, void* page) {
   return replaced_by(code, page, other_page(kInt3));
+}
+
+// Without a removal first.
+Verdict closed_over(ProbedCode& code, void* page) {
+  constexpr std::uint8_t kNop = 0x90;
+  const Page other = other_page(kNop);
+  if (!put_in_place(page, other))
+    return broken("setup", "mremap over the probed page");
+  if (const Status closed = code.prober().close(); !closed)
+    return broken("replaced", "close: " + describe(closed.error()));
+  Page now{};
+  read_memory(code.text().start(), now);
+  return now == other && run_times(code.text().start())
+             ? held()
+             : broken("replaced", "close wrote into the other code");
 }
 
 Verdict moved_away(ProbedCode& code, void* page) {
@@ -160,13 +200,17 @@ Verdict unmapping_safe(const Json& parameters, Arena&) {
   return library_closed(parameters);
 }
 
-const bool registered =
-    register_experiment("promise/unmapping-safe", &unmapping_safe) &&
-    register_experiment("other-code-in-its-place",
-                        [](const Json& parameters, Arena&) { return armed_then(parameters, &replaced); }) &&
-    register_experiment("int3-in-its-place", [](const Json& parameters, Arena&) {
-      return armed_then(parameters, &replaced_by_int3);
-    });
+// One of them, by name.
+Verdict text_changed(const Json& parameters, Arena&) {
+  static const std::map<std::string, Verdict (*)(ProbedCode&, void*)> kChanges{
+      {"other-code", &replaced},        {"int3", &replaced_by_int3}, {"other-code-then-close", &closed_over},
+      {"unreadable", &made_unreadable}, {"unmapped", &unmapped},
+  };
+  return armed_then(parameters, kChanges.at(parameters.at("change")));
+}
+
+const bool registered = register_experiment("promise/unmapping-safe", &unmapping_safe) &&
+                        register_experiment("text-changed", &text_changed);
 
 } // namespace
 
