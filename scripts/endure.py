@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 
@@ -47,7 +47,8 @@ def table(directory):
         for run in runs:
             for outcome, count in run["outcomes"].items():
                 outcomes[outcome] += count
-        wrong = [f"{b['property']} (seed {b['seed']})" for hunt in hunts for b in hunt["broken"]]
+        broken = Counter(b["property"] for hunt in hunts for b in hunt["broken"])
+        wrong = [f"{property} in {count} programs" for property, count in broken.items()]
         wrong += [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != "held"]
         ending, a_second = rate(directory, strategy)
         wrong += [f"{ending} in the smallest program"] if ending != "held" else []
