@@ -146,21 +146,22 @@ public:
   }
 
   void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
+    const AddressSpace now = AddressSpace::on_demand(); // without shadows
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
       const bool was_swapped = pages_.contains(page);
-      std::optional<SwappedPage> known = still_swapped(page);
+      const std::optional<SwappedPage> known = still_swapped(now, page);
       SwappedPage next = known.value_or(SwappedPage{});
       for (const ByteWrite* write : writes)
         next.armed.set(offset_in_page(write->address));
-      const Status done =
-          known ? replace(page, next) : swap_in(was_swapped ? AddressSpace::on_demand() : space, page, next);
+      const Status done = known ? replace(page, next) : swap_in(was_swapped ? now : space, page, next);
       settle(page, std::move(next), writes, done);
     });
   }
 
   void disarm(std::span<ByteWrite> batch) override {
+    const AddressSpace now = AddressSpace::on_demand();
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
-      std::optional<SwappedPage> known = still_swapped(page);
+      const std::optional<SwappedPage> known = still_swapped(now, page);
       if (!known) {
         settle(page, {}, writes, std::unexpected(Error{ErrorKind::StaleSite, page, "the page was replaced"}));
         return;
@@ -197,11 +198,10 @@ private:
 
   // The page's state with the sites whose int3 is still there; nothing, and the page forgotten, if the copy
   // is not what is mapped there (H15). A stepper that writes the site (in-place) hides an int3 for a moment.
-  std::optional<SwappedPage> still_swapped(Address page) {
+  std::optional<SwappedPage> still_swapped(const AddressSpace& space, Address page) {
     const auto known = pages_.find(page);
     if (known == pages_.end())
       return {};
-    const AddressSpace space = AddressSpace::on_demand(); // without shadows
     const Mapping* const mapping = space.find(page);
     if (mapping == nullptr && space.mappings().empty()) // they cannot be looked at: no descriptor is left
       return known->second;

@@ -6,9 +6,15 @@
 #include "stress/properties/history.h"
 #include "stress/targets/body.h"
 
+#include <cstdlib>
 #include <gtest/gtest.h>
 
 namespace proberace {
+
+// `scripts/test --long`.
+inline bool long_run() {
+  return std::getenv("PROBERACE_LONG") != nullptr;
+}
 
 // Every covering strategy (registry.h) that promises all of these, so that a new one is tested without an
 // edit here.

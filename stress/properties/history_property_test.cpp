@@ -12,10 +12,6 @@ namespace {
 
 class RandomHistories : public testing::TestWithParam<std::string> {};
 
-bool long_run() {
-  return std::getenv("PROBERACE_LONG") != nullptr;
-}
-
 } // namespace
 
 TEST_P(RandomHistories, HoldWhatTheStrategyPromises) {

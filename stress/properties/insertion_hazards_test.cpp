@@ -2,8 +2,6 @@
 // shaped to make the hazard likely; the judge decides.
 #include "stress/properties/expect_cell.h"
 
-#include <cstdlib>
-
 namespace proberace {
 
 namespace {
@@ -21,7 +19,7 @@ protected:
   std::size_t rounds(std::size_t ours) const {
     if (removal_is_dear(GetParam()))
       return 3;
-    return std::getenv("PROBERACE_LONG") != nullptr ? 3 * ours : ours;
+    return long_run() ? 3 * ours : ours;
   }
 
   void expect_held(const History& h, std::uint64_t insertions) {

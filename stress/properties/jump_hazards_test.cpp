@@ -1,8 +1,8 @@
-// What a patch of several bytes may break: H03, H04, H17, H33, H66, and that a pun or a springboard was
-// really used. Counting is inline here (no hit handler), which histories do not try.
+// What a patch of several bytes may break: H03, H04, H17, H33, H66, and that a pun was really
+// used (springboards: jump_springboard_test.cpp). Counting is inline here (no hit handler), which histories
+// do not try.
 #include "harness/base/process_memory.h"
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
+#include "stress/properties/jump_code.h"
 
 #include <atomic>
 #include <csignal>
@@ -16,52 +16,11 @@ namespace proberace {
 
 namespace {
 
-using Code = std::vector<std::uint8_t>;
-
-// Code of one function (or several) in a text of its own, and an open jump prober.
-struct Opened {
-  std::optional<Text> text;
-  Target target;
-  std::unique_ptr<Prober> prober;
-
-  Address at(std::size_t offset) const { return text->start() + static_cast<std::ptrdiff_t>(offset); }
-  Site site(std::size_t offset) const { return *target.site_at(at(offset)); }
-  std::uint64_t call(std::size_t offset, std::uint64_t input) const {
-    return reinterpret_cast<std::uint64_t (*)(std::uint64_t)>(bytes_at(at(offset)))(input);
-  }
-  std::uint8_t byte(std::size_t offset) const {
-    std::uint8_t b = 0;
-    read_memory(at(offset), {&b, 1});
-    return b;
-  }
-};
-
-Status open(Opened& o, const Code& code,
-            std::initializer_list<std::pair<std::size_t, std::size_t>> functions) {
-  auto text = Text::of_bytes(code);
-  if (!text)
-    return std::unexpected(text.error());
-  o.text.emplace(std::move(*text));
-  for (const auto& [begin, bytes] : functions)
-    o.target.add_function(o.at(begin), bytes, "function");
-  o.prober = *make_prober("jump");
-  return o.prober->open(o.target);
-}
-
-Verdict count_is(const Opened& o, const Site& site, std::uint64_t expected) {
-  const std::uint64_t hits = o.prober->hits(site);
-  const std::uint64_t jumped = o.prober->paths()[Path::Trampoline];
-  return hits == expected && jumped >= hits
-             ? held()
-             : broken("wrong-count",
-                      fmt::format("{} hits, {} by trampoline, {} executions", hits, jumped, expected));
-}
-
 // mov %rdi,%rax; inc %rax; ret, and nothing behind the function but zeros: only a pun fits.
 const Code kMovIncRet{0x48, 0x89, 0xf8, 0x48, 0xff, 0xc0, 0xc3, 0, 0, 0, 0, 0};
 
 Verdict pun(const Json&, Arena&) {
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, kMovIncRet, {{0, 7}}); !opened)
     return verdict_of(opened.error());
   const Site site = o.site(0);
@@ -92,7 +51,7 @@ Verdict branch_into_pun(const Json&, Arena&) {
   //  0: mov $3,%ecx   5: inc %rdi   8: dec %rcx   11: jnz 8   13: mov %rdi,%rax   16: ret
   const Code code{0xb9, 3,    0,    0,    0,    0x48, 0xff, 0xc7, 0x48, 0xff, 0xc9,
                   0x75, 0xfb, 0x48, 0x89, 0xf8, 0xc3, 0,    0,    0,    0,    0};
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, code, {{0, 17}}); !opened)
     return verdict_of(opened.error());
   const Site site = o.site(5);
@@ -106,7 +65,7 @@ Verdict branch_into_pun(const Json&, Arena&) {
 
 // H66: both orders, and free again after removal.
 Verdict overlap(const Json&, Arena&) {
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, kMovIncRet, {{0, 7}}); !opened)
     return verdict_of(opened.error());
   const Site first = o.site(0);
@@ -128,46 +87,6 @@ Verdict overlap(const Json&, Arena&) {
   return held();
 }
 
-// je +2 before zeros beyond the function would be a pun out of reach; padding of int3 in reach takes it.
-Verdict springboard(const Json& parameters, Arena&) {
-  // 0: jmp 4 (2 bytes), ud2, then bytes that spell a landing in the kernel's half or nowhere: refused
-  const bool padded = parameters.at("padded");
-  Code code{0xeb, 0x02, 0x0f, 0x0b, 0x48, 0x8d, 0x47, 0x01, 0xc3};
-  code.resize(200, padded ? kInt3 : std::uint8_t{0x90});
-  Opened o;
-  if (const Status opened = open(o, code, {{0, 9}}); !opened)
-    return verdict_of(opened.error());
-  // Make every landing a pun could have somebody else's.
-  const Address next = o.at(5);
-  const Address window = page_of(next + 0x480b0f00);
-  for (int page = 0; page < 2; ++page)
-    (void)::mmap(bytes_at(window + page * static_cast<std::ptrdiff_t>(kPageBytes)), kPageBytes, PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  const Address padded_window = page_of(o.at(6) + 0x8d480b0f - (std::ptrdiff_t{1} << 32));
-  for (int page = 0; page < 2; ++page)
-    (void)::mmap(bytes_at(padded_window + page * static_cast<std::ptrdiff_t>(kPageBytes)), kPageBytes,
-                 PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-  const Site site = o.site(0);
-  const Status inserted = o.prober->insert({{site}})[0];
-  if (!padded)
-    return !inserted && inserted.error().kind == ErrorKind::InstructionUnsupported && o.byte(0) == 0xeb
-               ? held()
-               : broken("refusal", inserted ? "armed" : describe(inserted.error()));
-  if (!inserted)
-    return verdict_of(inserted.error());
-  if (o.byte(0) != 0xEB || o.byte(1) == code[1])
-    return broken("patch", "no short jump is there");
-  for (std::uint64_t i = 0; i < 100; ++i)
-    if (o.call(0, i) != i + 1)
-      return broken("wrong-result", "through the springboard");
-  if (const Status removed = first_error(o.prober->remove({{site}})); !removed)
-    return verdict_of(removed.error());
-  for (std::size_t i = 0; i < code.size(); ++i)
-    if (o.byte(i) != code[i])
-      return broken("bytes", fmt::format("byte {} is not back", i));
-  return count_is(o, site, 100);
-}
-
 // H17, H01: a five-byte instruction across a line or a page, patched and unpatched under another core's
 // fetch.
 Verdict straddling(const Json& parameters, Arena&) {
@@ -175,7 +94,7 @@ Verdict straddling(const Json& parameters, Arena&) {
   Code code(2 * kPageBytes, kInt3);
   const Code body{0x48, 0x8d, 0x47, 0x01, 0x48, 0x05, 1, 0, 0, 0, 0x48, 0xff, 0xc8, 0xc3};
   std::copy(body.begin(), body.end(), code.begin() + static_cast<std::ptrdiff_t>(at - 4));
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, code, {{at - 4, body.size()}}); !opened)
     return verdict_of(opened.error());
   const Site site = o.site(at);
@@ -232,7 +151,7 @@ Verdict batch(const Json&, Arena&) {
   Code code(kSites * kSpacing, kInt3);
   for (std::size_t i = 0; i < kSites; ++i)
     std::copy(body.begin(), body.end(), code.begin() + static_cast<std::ptrdiff_t>(i * kSpacing));
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, code, {}); !opened)
     return verdict_of(opened.error());
   const AddressSpace space = o.target.address_space();
@@ -272,7 +191,7 @@ Verdict red_zone_and_flags(const Json&, Arena&) {
   const Code code{0x48, 0x89, 0x7c, 0x24, 0xf8, 0xb8, 0xff, 0xff, 0xff, 0x7f, 0x83, 0xc0, 0x01,
                   0xf9, 0x0f, 0x1f, 0x44, 0x00, 0x00, 0x0f, 0x90, 0xc1, 0x80, 0xd1, 0x00, 0x0f,
                   0xb6, 0xc9, 0x48, 0x8b, 0x44, 0x24, 0xf8, 0x48, 0x8d, 0x44, 0x08, 0xff, 0xc3};
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, code, {{0, code.size()}}); !opened)
     return verdict_of(opened.error());
   if (const std::uint64_t unprobed = o.call(0, 5); unprobed != 6)
@@ -288,7 +207,7 @@ Verdict red_zone_and_flags(const Json&, Arena&) {
 
 // H39: what a handler writes is what the thread goes on with.
 Verdict changes(const Json&, Arena&) {
-  Opened o;
+  JumpedCode o;
   if (const Status opened = open(o, kMovIncRet, {{0, 7}}); !opened)
     return verdict_of(opened.error());
   static Address behind;
@@ -330,7 +249,7 @@ Verdict parked(const Json&, Arena&) {
   // 0: lea 1(%rdi),%rdi 4: mov %rdi,%rax (site) 7: dec %rax 10: inc %rax 13: ret
   const Code code{0x48, 0x8d, 0x7f, 0x01, 0x48, 0x89, 0xf8, 0x48, 0xff, 0xc8,
                   0x48, 0xff, 0xc0, 0xc3, 0,    0,    0,    0,    0};
-  Opened o;
+  JumpedCode o;
   struct sigaction action {};
   action.sa_sigaction = &arm_while_parked;
   action.sa_flags = SA_SIGINFO;
@@ -368,67 +287,48 @@ Verdict parked(const Json&, Arena&) {
 const bool registered = register_experiment("test/jump-pun", &pun) &&
                         register_experiment("test/jump-branch-into-pun", &branch_into_pun) &&
                         register_experiment("test/jump-overlap", &overlap) &&
-                        register_experiment("test/jump-springboard", &springboard) &&
                         register_experiment("test/jump-straddling", &straddling) &&
                         register_experiment("test/jump-batch", &batch) &&
                         register_experiment("test/jump-red-zone-and-flags", &red_zone_and_flags) &&
                         register_experiment("test/jump-changes", &changes) &&
                         register_experiment("test/jump-parked", &parked);
 
-Verdict expect_held(const char* experiment, Json parameters = Json::object()) {
-  CellSpec spec;
-  spec.experiment = experiment;
-  spec.parameters = std::move(parameters);
-  const Verdict v = run_cell(spec);
-  EXPECT_TRUE(v.is(Ending::Held)) << name(v.ending) << ": " << v.property << ": " << v.summary << "\n"
-                                  << v.evidence.dump(1);
-  return v;
-}
-
 } // namespace
 
 TEST(Jump, H03_AThreadThatStandsAnywhereAroundTheSiteGoesOnRight) {
-  expect_held("test/jump-parked");
+  expect_jump_held("test/jump-parked");
 }
 
 TEST(Jump, H04_APunWritesNoByteOfAnotherInstruction) {
-  expect_held("test/jump-pun");
+  expect_jump_held("test/jump-pun");
 }
 
 TEST(Jump, H04_ABranchIntoTheBytesOfAPunFindsThemWhole) {
-  expect_held("test/jump-branch-into-pun");
+  expect_jump_held("test/jump-branch-into-pun");
 }
 
 TEST(Jump, H17_APatchAcrossACacheLineIsNeverTorn) {
-  expect_held("test/jump-straddling", Json{{"offset", 126}});
+  expect_jump_held("test/jump-straddling", Json{{"offset", 126}});
 }
 
 TEST(Jump, H17_APatchAcrossAPageIsNeverTorn) {
-  expect_held("test/jump-straddling", Json{{"offset", kPageBytes - 2}});
+  expect_jump_held("test/jump-straddling", Json{{"offset", kPageBytes - 2}});
 }
 
 TEST(Jump, H33_H34_TheRedZoneAndTheFlagsPassThroughATrampoline) {
-  expect_held("test/jump-red-zone-and-flags");
+  expect_jump_held("test/jump-red-zone-and-flags");
 }
 
 TEST(Jump, H35_TenThousandSitesInOneBatchCountExactly) {
-  RecordProperty("cost", expect_held("test/jump-batch").summary);
+  RecordProperty("cost", expect_jump_held("test/jump-batch").summary);
 }
 
 TEST(Jump, H39_AHandlersChangesTakeEffect) {
-  expect_held("test/jump-changes");
+  expect_jump_held("test/jump-changes");
 }
 
 TEST(Jump, H66_OverlappingSitesAreRefusedInBothOrders) {
-  expect_held("test/jump-overlap");
-}
-
-TEST(Jump, ASpringboardIsUsedWherePunsFindNoPlace) {
-  expect_held("test/jump-springboard", Json{{"padded", true}});
-}
-
-TEST(Jump, RefusedWhereNeitherFits) {
-  expect_held("test/jump-springboard", Json{{"padded", false}});
+  expect_jump_held("test/jump-overlap");
 }
 
 } // namespace proberace

@@ -4,8 +4,6 @@
 
 #include "stress/properties/expect_cell.h"
 
-#include <cstdlib>
-
 namespace proberace {
 
 namespace {
@@ -15,7 +13,7 @@ class EveryPromise : public testing::TestWithParam<std::string> {};
 TEST_P(EveryPromise, IsKept) {
   const Promises promised = (*make_prober(GetParam()))->promises();
   for (const PromiseText& text : all_promises()) {
-    if (!promised.has(text.promise) && std::getenv("PROBERACE_LONG") == nullptr)
+    if (!promised.has(text.promise) && !long_run())
       continue;
     const PromiseRow row = try_promise(GetParam(), text.promise);
     EXPECT_NE(row.verdict, "broken") << text.name << ": " << row.observed << ": " << row.reason

@@ -65,6 +65,8 @@ Verdict unmapped(ProbedCode& code, void* page) {
   return closed ? held() : broken("munmap", "close: " + describe(closed.error()));
 }
 
+constexpr std::uint8_t kNop = 0x90;
+
 using Page = std::array<std::uint8_t, kPageBytes>;
 
 // nopl 0(%rax), of seven bytes; lea 1(%rdi),%rax; ret; and `filler` to the end of the page.
@@ -139,7 +141,6 @@ Verdict replaced_by(ProbedCode& code, void* page, const Page& other) {
 }
 
 Verdict replaced(ProbedCode& code, void* page) {
-  constexpr std::uint8_t kNop = 0x90;
   return replaced_by(code, page, other_page(kNop));
 }
 
@@ -150,7 +151,6 @@ Verdict replaced_by_int3(ProbedCode& code, void* page) {
 
 // Without a removal first.
 Verdict closed_over(ProbedCode& code, void* page) {
-  constexpr std::uint8_t kNop = 0x90;
   const Page other = other_page(kNop);
   if (!put_in_place(page, other))
     return broken("setup", "mremap over the probed page");
