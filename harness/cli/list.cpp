@@ -206,7 +206,7 @@ private:
   bool json_ = false;
 };
 
-const bool registered = register_command([] { return std::make_unique<List>(); });
+const bool list_registered = register_command([] { return std::make_unique<List>(); });
 
 } // namespace
 

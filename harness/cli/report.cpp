@@ -33,7 +33,7 @@ private:
   bool json_ = false;
 };
 
-const bool registered = register_command([] { return std::make_unique<Report>(); });
+const bool report_registered = register_command([] { return std::make_unique<Report>(); });
 
 } // namespace
 

@@ -4,6 +4,7 @@
 #include "harness/emulate/array_context.h"
 #include "harness/emulate/opcode_forms.h"
 #include "harness/emulate/semantics.h"
+#include "harness/emulate/test_abilities.h"
 #include "harness/probe/operand.h"
 
 #include <algorithm>
@@ -254,20 +255,20 @@ void aim(const Operand& o, Address target, RegisterFile& file) {
     slot(file, *o.index) = needed / o.scale;
 }
 
-struct Case {
+struct Compared {
   Instruction instruction;
   RegisterFile registers{};
 };
 
 // None if the bytes are no instruction, or its operand would lie in memory of someone else's.
-std::optional<Case> make_case(const Arena& arena, const OpcodeForm& form, const Background& b) {
+std::optional<Compared> make_case(const Arena& arena, const OpcodeForm& form, const Background& b) {
   constexpr std::uint64_t kReserved = 0x202, kDirection = 0x400, kAlignmentCheck = 0x40000;
   const Address at = arena.start() + ((b.entropy & 64) != 0 ? kPageBytes - 2 : 64); // H48: across a page
   Encoded encoded = encode(form, b);
   auto instruction = decode(at, encoded.bytes);
   if (!instruction || instruction->length != encoded.bytes.size())
     return std::nullopt;
-  Case c{*instruction};
+  Compared c{*instruction};
   std::copy(b.registers.begin(), b.registers.end(), c.registers.begin());
   if (b.canonical)
     for (std::uint64_t& r : c.registers)
@@ -315,7 +316,7 @@ std::optional<Case> make_case(const Arena& arena, const OpcodeForm& form, const 
 
 // ---- the model is the processor; the judge
 
-struct Tally {
+struct Outcomes {
   std::map<std::string, int, std::less<>> completed, completed_in_memory, faulted, refused;
 };
 
@@ -331,8 +332,8 @@ std::string describe_fault(const std::optional<HardwareFault>& f) {
 }
 
 // Empty if they agree.
-std::string disagreement(const Arena& arena, NativeStepper& processor, const Background& b, const Case& c,
-                         const MicroPlan& plan, Tally& tally) {
+std::string disagreement(const Arena& arena, NativeStepper& processor, const Background& b, const Compared& c,
+                         const MicroPlan& plan, Outcomes& tally) {
   const auto fill = [&] {
     for (std::size_t i = 0; i < Arena::kDataBytes / 8; ++i) {
       std::uint64_t word = b.memory[i % b.memory.size()] + (i & 1);
@@ -373,9 +374,6 @@ std::string disagreement(const Arena& arena, NativeStepper& processor, const Bac
   return wrong.empty() ? wrong : disassemble(c.instruction) + wrong;
 }
 
-constexpr Abilities kInProcess{.atomic_access = true, .on_the_thread = true};
-constexpr Abilities kSupervisor{};
-
 } // namespace
 
 // Fails if a flag, an upper half, an order of effects or a fault differs from this processor's.
@@ -385,7 +383,7 @@ TEST(Emulation, H32_H52_H53_H54_H58_H59_AgreesWithTheProcessor) {
     GTEST_SKIP() << "no memory below 2 GiB";
   NativeStepper processor;
   const std::vector<OpcodeForm> forms = opcode_forms();
-  Tally tally;
+  Outcomes tally;
   const bool agreed = rc::check("every form agrees with the processor", [&] {
     const Background b = *background().as("background");
     // A supervisor loads and stores: of an operand that lies across two pages, neither of which it may write,

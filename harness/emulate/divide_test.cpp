@@ -1,6 +1,7 @@
 // H53 where random values do not come: quotients at and beyond the ends of their range, for every size.
 #include "harness/emulate/array_context.h"
 #include "harness/emulate/micro_plan.h"
+#include "harness/emulate/test_abilities.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -13,8 +14,6 @@ namespace proberace {
 namespace {
 
 __extension__ using Wide = __int128;
-
-constexpr Abilities kInProcess{.atomic_access = true, .on_the_thread = true};
 
 struct Division {
   bool is_signed;

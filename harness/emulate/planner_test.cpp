@@ -1,15 +1,13 @@
 // What cannot be emulated is refused by name, never guessed: H44 to H47, H49, H51, H53, H54, H58.
 #include "harness/emulate/micro_plan.h"
 #include "harness/emulate/semantics.h"
+#include "harness/emulate/test_abilities.h"
 
 #include <gtest/gtest.h>
 
 namespace proberace {
 
 namespace {
-
-constexpr Abilities kInProcess{.atomic_access = true, .on_the_thread = true};
-constexpr Abilities kSupervisor{};
 
 struct Refused {
   std::vector<std::uint8_t> bytes;

@@ -17,7 +17,7 @@ template <typename Factory> struct Entry {
   Factory factory;
 };
 
-template <typename Factory> using Table = std::map<std::string, Entry<Factory>>;
+template <typename Factory> using Entries = std::map<std::string, Entry<Factory>>;
 
 struct Transport {
   TransportFactory make;
@@ -25,10 +25,10 @@ struct Transport {
 };
 
 struct Tables {
-  Table<ArmerFactory> armers;
-  Table<StepperFactory> steppers;
-  Table<Transport> transports;
-  Table<ChoosingFactory> wholes; // those that do not choose take no promises
+  Entries<ArmerFactory> armers;
+  Entries<StepperFactory> steppers;
+  Entries<Transport> transports;
+  Entries<ChoosingFactory> wholes; // those that do not choose take no promises
 };
 
 // A function's static: registrations run before main, in no known order.
@@ -64,7 +64,7 @@ std::string full_name(const std::string& given) {
 }
 
 template <typename Factory>
-bool add(Table<Factory>& table, std::string name, std::string summary, Factory factory) {
+bool add(Entries<Factory>& table, std::string name, std::string summary, Factory factory) {
   if (!table.emplace(name, Entry<Factory>{std::move(summary), std::move(factory)}).second) {
     std::fprintf(stderr, "proberace: two plug-ins are called '%s'\n", name.c_str());
     std::abort();
@@ -73,12 +73,12 @@ bool add(Table<Factory>& table, std::string name, std::string summary, Factory f
 }
 
 template <typename Factory>
-void list(const Table<Factory>& table, PlugInKind kind, std::vector<PlugIn>& into) {
+void list(const Entries<Factory>& table, PlugInKind kind, std::vector<PlugIn>& into) {
   for (const auto& [name, entry] : table)
     into.push_back({kind, name, entry.summary});
 }
 
-template <typename Factory> std::string names_of(const Table<Factory>& table) {
+template <typename Factory> std::string names_of(const Entries<Factory>& table) {
   std::vector<std::string> names;
   for (const auto& [name, entry] : table)
     names.push_back(name);

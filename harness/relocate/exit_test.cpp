@@ -58,7 +58,7 @@ std::uint64_t run_moved(const Bytes& code, std::size_t offset, std::uint8_t* her
   return result;
 }
 
-struct Case {
+struct Moved {
   const char* what;
   Bytes code;
   std::size_t offset; // of the instruction to move
@@ -67,7 +67,7 @@ struct Case {
 };
 
 // Each returns 42 if its instruction went where it should.
-const Case kCases[] = {
+const Moved kCases[] = {
     {"mov", {0x48, 0x89, 0xf8, 0xc3}, 0, 42, 42},
     {"jmp rel8", {0xeb, 0x01, 0xcc, 0x48, 0x89, 0xf8, 0xc3}, 0, 42, 42},
     {"jmp rel32", {0xe9, 1, 0, 0, 0, 0xcc, 0x48, 0x89, 0xf8, 0xc3}, 0, 42, 42},
@@ -113,7 +113,7 @@ const Case kCases[] = {
 
 TEST(RelocateWithExit, H42_EveryControlFlowGoesWhereItWentNearAndFar) {
   Places places;
-  for (const Case& c : kCases)
+  for (const Moved& c : kCases)
     for (std::uint8_t* there : {places.near_by, places.far_away})
       EXPECT_EQ(run_moved(c.code, c.offset, places.here, there, c.input), c.result)
           << c.what << (there == places.far_away ? ", far" : ", near");
@@ -138,7 +138,7 @@ RC_GTEST_PROP(RelocateWithExit, H40_RipRelativeOperandsNameTheSameAddress, (std:
 }
 
 TEST(RelocateWithExit, RefusesByNameWhatCannotBeMoved) {
-  const Case cases[] = {
+  const Moved cases[] = {
       {"call", {0xff, 0xd4}, 0, 0, 0},                  // call *%rsp
       {"call", {0xff, 0x54, 0x24, 0x7f}, 0, 0, 0},      // call *127(%rsp)
       {"syscall", {0x0f, 0x05}, 0, 0, 0},               //
@@ -146,7 +146,7 @@ TEST(RelocateWithExit, RefusesByNameWhatCannotBeMoved) {
       {"int3", {0xcc}, 0, 0, 0},                        //
       {"mov", {0x67, 0x8b, 0x05, 0, 0, 0, 0}, 0, 0, 0}, // mov 0(%eip),%eax
   };
-  for (const Case& c : cases) {
+  for (const Moved& c : cases) {
     const auto moved = relocate_with_exit(*decode(Address{0x7f0000400000}, c.code), Address{0x7f0000500000});
     ASSERT_FALSE(moved) << c.what;
     EXPECT_EQ(moved.error().kind, ErrorKind::InstructionUnsupported);

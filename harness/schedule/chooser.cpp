@@ -54,18 +54,19 @@ std::size_t RandomWalk::choose(std::size_t, std::size_t, TaskSet enabled) noexce
   return static_cast<std::size_t>(std::countr_zero(rest));
 }
 
-Pct::Pct(std::uint64_t seed, std::size_t depth, std::size_t steps) : changes_(depth - 1) {
+Pct::Pct(std::uint64_t seed, std::size_t depth, std::size_t choices) : changes_(depth - 1) {
   for (std::size_t i = 0; i < kMaxTasks; ++i)
     priority_[i] = static_cast<std::uint32_t>(kMaxDepth + i);
   for (std::size_t i = kMaxTasks - 1; i > 0; --i)
     std::swap(priority_[i], priority_[next_number(seed) % (i + 1)]);
   for (std::size_t i = 0; i < changes_; ++i)
-    change_at_[i] = 1 + next_number(seed) % (steps == 0 ? 1 : steps);
+    change_at_[i] = 1 + next_number(seed) % (choices == 0 ? 1 : choices);
 }
 
 std::size_t Pct::choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
-  for (std::size_t i = 0; i < changes_; ++i)
-    if (change_at_[i] == step)
+  choices_ += is_choice(step, enabled) ? 1 : 0;
+  for (std::size_t i = 0; i < changes_ && is_choice(step, enabled); ++i)
+    if (change_at_[i] == choices_)
       priority_[before] = static_cast<std::uint32_t>(changes_ - 1 - i);
   std::size_t best = kMaxTasks;
   for (std::size_t task = 0; task < kMaxTasks; ++task)

@@ -73,19 +73,22 @@ private:
 };
 
 // Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): the enabled
-// task of the highest random priority goes on; at depth - 1 random steps the running task falls below all. A
-// bug of that depth in n tasks and k steps is found with probability at least 1 / (n k^(depth - 1)).
+// task of the highest random priority goes on; at depth - 1 random steps the running task falls below all.
+// Only steps at which others can go on are counted and drawn: at any other a fall takes effect at the next of
+// these anyway. A bug of that depth in n tasks and k such steps is found with probability at least 1 / (n
+// k^(depth - 1)).
 class Pct final : public Chooser {
 public:
   static constexpr std::size_t kMaxDepth = 8;
-  // Precondition: 1 <= depth <= kMaxDepth; `steps` is how long runs of the program are, as far as known.
-  Pct(std::uint64_t seed, std::size_t depth, std::size_t steps);
+  // Precondition: 1 <= depth <= kMaxDepth; `choices` is how many runs of the program have, as far as known.
+  Pct(std::uint64_t seed, std::size_t depth, std::size_t choices);
   std::size_t choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept override;
 
 private:
   std::array<std::uint32_t, kMaxTasks> priority_{};
   std::array<std::size_t, kMaxDepth> change_at_{};
   std::size_t changes_ = 0;
+  std::size_t choices_ = 0; // so far
 };
 
 // A stream of numbers from a seed (splitmix64; Steele, Lea, Flood, OOPSLA 2014). signal-safe.

@@ -4,6 +4,7 @@
 
 #include "harness/schedule/trace.h"
 
+#include <bit>
 #include <vector>
 
 namespace proberace::schedule {
@@ -23,6 +24,18 @@ inline Schedule schedule_of(std::span<const Step> steps) {
     if (steps[i].task != default_choice(steps[i].before, steps[i].enabled))
       schedule.push_back({static_cast<std::uint32_t>(i), steps[i].task});
   return schedule;
+}
+
+// Whether it is a choice: others could go on too. Who goes on first is not counted.
+constexpr bool is_choice(std::size_t step, TaskSet enabled) noexcept {
+  return step != 0 && std::popcount(enabled) > 1;
+}
+
+inline std::size_t choices_in(std::span<const Step> steps) {
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    n += is_choice(i, steps[i].enabled) ? 1 : 0;
+  return n;
 }
 
 } // namespace proberace::schedule

@@ -263,7 +263,6 @@ void Scheduler::finish() noexcept {
   state_.runs.store(false, std::memory_order_relaxed); // all idle
   the_chooser = nullptr;
   me.doing = Doing::Ready; // it goes on by itself
-  longest_ = std::max<std::size_t>(longest_, steps());
 }
 
 bool Scheduler::idle(std::size_t task) noexcept {

@@ -63,12 +63,9 @@ public:
   void leave_child_alone() noexcept;
   // Of the schedule that runs, or ran last.
   std::uint32_t steps() const noexcept;
-  // How long the longest schedule was so far.
-  std::size_t longest() const noexcept { return longest_; }
 
 private:
   State& state_;
-  std::size_t longest_ = 0;
   Following by_default_{{}};
 };
 

@@ -123,7 +123,7 @@ Verdict run_floor(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("bench/floor", &run_floor);
+const bool floor_experiment_registered = register_experiment("bench/floor", &run_floor);
 
 } // namespace
 

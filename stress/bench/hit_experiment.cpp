@@ -121,7 +121,7 @@ Verdict run_hit(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("bench/hit", &run_hit);
+const bool hit_experiment_registered = register_experiment("bench/hit", &run_hit);
 
 } // namespace
 

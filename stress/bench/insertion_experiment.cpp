@@ -51,7 +51,7 @@ Verdict run_insertion(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("bench/insertion", &run_insertion);
+const bool insertion_experiment_registered = register_experiment("bench/insertion", &run_insertion);
 
 } // namespace
 

@@ -174,7 +174,7 @@ Verdict run_log(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("bench/log", &run_log);
+const bool log_experiment_registered = register_experiment("bench/log", &run_log);
 
 } // namespace
 

@@ -201,9 +201,9 @@ Verdict scaling(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("bench/many-sites", &many_sites) &&
-                        register_experiment("bench/batch", &batch) &&
-                        register_experiment("bench/scaling", &scaling);
+const bool scale_experiment_registered = register_experiment("bench/many-sites", &many_sites) &&
+                                         register_experiment("bench/batch", &batch) &&
+                                         register_experiment("bench/scaling", &scaling);
 
 } // namespace
 

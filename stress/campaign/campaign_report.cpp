@@ -6,9 +6,10 @@
 
 namespace proberace {
 
-double missed_at_most(std::size_t threads, std::uint64_t steps, std::size_t depth, std::uint64_t schedules) {
+double missed_at_most(std::size_t threads, std::uint64_t choices, std::size_t depth,
+                      std::uint64_t schedules) {
   const double found = 1 / (static_cast<double>(threads) *
-                            std::pow(static_cast<double>(steps), static_cast<double>(depth) - 1));
+                            std::pow(static_cast<double>(choices), static_cast<double>(depth) - 1));
   return found >= 1 ? 0 : std::exp(static_cast<double>(schedules) * std::log1p(-found));
 }
 
@@ -29,8 +30,8 @@ CampaignReport report_of(const CaseSet& set) {
       r.broken.push_back(line);
     else if (pct && !refused)
       missed.push_back(missed_at_most(
-          line.value("threads", std::size_t{1}), line.value("longest", std::uint64_t{1}),
-          set.campaign.value("depth", std::size_t{1}), line.value("at_full_length", std::uint64_t{0})));
+          line.value("threads", std::size_t{1}), line.value("most_choices", std::uint64_t{1}),
+          set.campaign.value("depth", std::size_t{1}), line.value("knowing", std::uint64_t{0})));
   }
   if (!set.done.empty()) {
     r.first_seed = set.done.begin()->first;

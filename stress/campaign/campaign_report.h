@@ -8,10 +8,10 @@
 
 namespace proberace {
 
-// An upper bound on the probability that a bug of depth d in n threads and k steps was missed by so many
+// An upper bound on the probability that a bug of depth d in n threads and k choices was missed by so many
 // schedules of PCT: each finds it with probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010,
-// theorem 6). Schedules that were chosen before the longest was known do not count.
-double missed_at_most(std::size_t threads, std::uint64_t steps, std::size_t depth, std::uint64_t schedules);
+// theorem 6). Schedules that were chosen before k was known do not count.
+double missed_at_most(std::size_t threads, std::uint64_t choices, std::size_t depth, std::uint64_t schedules);
 
 struct CampaignReport : HuntCounts {
   std::uint64_t cases = 0;

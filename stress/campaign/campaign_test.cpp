@@ -143,10 +143,10 @@ TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
     ::waitpid(hunt, nullptr, 0);
   }
   EXPECT_GE(finished_in(path("killed")), 30U) << "three each time";
-  const Outcome rest = run(hunt_line(path("killed"), "1-60", 2), "2>/dev/null");
-  const Outcome once = run(hunt_line(path("once"), "1-60", 1), "2>/dev/null");
-  const Outcome halves[] = {run(hunt_line(path("first"), "1-30", 1), "2>/dev/null"),
-                            run(hunt_line(path("second"), "31-60", 1), "2>/dev/null")};
+  const Outcome rest = run_proberace(hunt_line(path("killed"), "1-60", 2), "2>/dev/null");
+  const Outcome once = run_proberace(hunt_line(path("once"), "1-60", 1), "2>/dev/null");
+  const Outcome halves[] = {run_proberace(hunt_line(path("first"), "1-30", 1), "2>/dev/null"),
+                            run_proberace(hunt_line(path("second"), "31-60", 1), "2>/dev/null")};
   EXPECT_EQ(rest.status, 0) << rest.out;
   EXPECT_EQ(halves[0].status + halves[1].status, 0);
   const Json wanted = report_in(once.out);
@@ -156,14 +156,14 @@ TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
   EXPECT_LT(fewer / 38, 20);
   EXPECT_EQ(report_in(rest.out), wanted);
   const Outcome put_together =
-      run("merge " + path("first") + " " + path("second") + " --json", "2>/dev/null");
+      run_proberace("merge " + path("first") + " " + path("second") + " --json", "2>/dev/null");
   EXPECT_EQ(report_in(put_together.out), wanted);
 }
 
 TEST_F(Campaigns, SayWhatIsLeftToDo) {
-  const Outcome o = run("hunt --strategy poke+xol-boost --scheduler random --resume " + path("some") +
-                            " --seeds 1-1000000 --budget 300ms --json",
-                        "2>/dev/null");
+  const Outcome o = run_proberace("hunt --strategy poke+xol-boost --scheduler random --resume " +
+                                      path("some") + " --seeds 1-1000000 --budget 300ms --json",
+                                  "2>/dev/null");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out);
   EXPECT_GT(report["cases"].get<std::uint64_t>(), 0U);
@@ -171,30 +171,32 @@ TEST_F(Campaigns, SayWhatIsLeftToDo) {
 }
 
 TEST_F(Campaigns, SayWhatIsWrongWithTheirOptions) {
-  const Outcome alone = run("hunt --strategy poke+xol-boost --jobs 2");
+  const Outcome alone = run_proberace("hunt --strategy poke+xol-boost --jobs 2");
   EXPECT_EQ(alone.status, 2);
   EXPECT_NE(alone.out.find("--resume"), std::string::npos) << alone.out;
-  const Outcome range = run("hunt --strategy poke+xol-boost --resume " + path("x") + " --seeds 9-3");
+  const Outcome range =
+      run_proberace("hunt --strategy poke+xol-boost --resume " + path("x") + " --seeds 9-3");
   EXPECT_EQ(range.status, 2);
   EXPECT_NE(range.out.find("1-2000"), std::string::npos) << range.out;
-  EXPECT_EQ(run("merge " + path("nothing")).status, 2);
+  EXPECT_EQ(run_proberace("merge " + path("nothing")).status, 2);
 }
 
 // Histories too, and a strategy that breaks: its cases say so, and can be run again.
 TEST_F(Campaigns, KeepWhatBroke) {
-  const Outcome o = run("hunt --strategy poke+in-place --threads 3 --scheduler random --out " + path("") +
-                            " --resume " + path("broken") + " --seeds 1-12 --budget 120s --json",
-                        "2>/dev/null");
+  const Outcome o =
+      run_proberace("hunt --strategy poke+in-place --threads 3 --scheduler random --out " + path("") +
+                        " --resume " + path("broken") + " --seeds 1-12 --budget 120s --json",
+                    "2>/dev/null");
   ASSERT_EQ(o.status, 1) << o.out;
   const Json report = Json::parse(o.out);
   EXPECT_EQ(report["cases"], 12);
   ASSERT_FALSE(report["broken"].empty());
   const Json& first = report["broken"][0];
   ASSERT_TRUE(first.contains("file")) << first.dump();
-  EXPECT_EQ(run("replay " + first["file"].get<std::string>()).status, 1);
-  const Outcome histories = run("hunt --strategy poke+xol-vma --threads 2 --resume " + path("histories") +
-                                    " --seeds 1-3 --budget 60s --json",
-                                "2>/dev/null");
+  EXPECT_EQ(run_proberace("replay " + first["file"].get<std::string>()).status, 1);
+  const Outcome histories = run_proberace("hunt --strategy poke+xol-vma --threads 2 --resume " +
+                                              path("histories") + " --seeds 1-3 --budget 60s --json",
+                                          "2>/dev/null");
   EXPECT_EQ(histories.status, 0);
   EXPECT_EQ(Json::parse(histories.out).value("cases", 0), 3) << histories.out;
 }

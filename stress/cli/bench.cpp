@@ -143,7 +143,7 @@ private:
   Progress progress_;
 };
 
-const bool registered = register_command([] { return std::make_unique<Bench>(); });
+const bool bench_registered = register_command([] { return std::make_unique<Bench>(); });
 
 } // namespace
 

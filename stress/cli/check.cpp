@@ -194,7 +194,7 @@ private:
   Progress progress_;
 };
 
-const bool registered = register_command([] { return std::make_unique<Check>(); });
+const bool check_registered = register_command([] { return std::make_unique<Check>(); });
 
 } // namespace
 

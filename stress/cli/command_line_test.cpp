@@ -21,37 +21,41 @@ void expect_one_line(const Outcome& o, int status, const std::string& words) {
 } // namespace
 
 TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
-  expect_one_line(run("hunt --strategy no-such"), 2, "no strategy is called 'no-such'");
-  expect_one_line(run("check --strategy pte-swap+nothing"), 2, "no strategy is called");
-  expect_one_line(run("bench --strategy no-such"), 2, "no strategy is called");
-  expect_one_line(run("hunt"), 2, "--strategy");
-  expect_one_line(run("hunt --strategy poke+xol-vma --budget 20x"), 2, "--budget");
-  expect_one_line(run("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
-  expect_one_line(run("hunt --strategy poke+xol-vma --plan nowhere"), 2, "no pin plan is called 'nowhere'");
-  expect_one_line(run("hunt --cell nonsense"), 2, "--cell");
-  expect_one_line(run("check --target nothing --strategy poke+xol-vma"), 2, "--target");
-  expect_one_line(run("check --target zlib --strategy poke+xol-vma --symbol nosuch"), 2,
+  expect_one_line(run_proberace("hunt --strategy no-such"), 2, "no strategy is called 'no-such'");
+  expect_one_line(run_proberace("check --strategy pte-swap+nothing"), 2, "no strategy is called");
+  expect_one_line(run_proberace("bench --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run_proberace("hunt"), 2, "--strategy");
+  expect_one_line(run_proberace("hunt --strategy poke+xol-vma --budget 20x"), 2, "--budget");
+  expect_one_line(run_proberace("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
+  expect_one_line(run_proberace("hunt --strategy poke+xol-vma --plan nowhere"), 2,
+                  "no pin plan is called 'nowhere'");
+  expect_one_line(run_proberace("hunt --cell nonsense"), 2, "--cell");
+  expect_one_line(run_proberace("check --target nothing --strategy poke+xol-vma"), 2, "--target");
+  expect_one_line(run_proberace("check --target zlib --strategy poke+xol-vma --symbol nosuch"), 2,
                   "libz has no function 'nosuch'");
-  expect_one_line(run("check --elf /nonexistent"), 2, "/nonexistent: No such file");
-  expect_one_line(run("check --elf /proc/self/status --strategy jump"), 2, "is no x86-64 ELF file");
-  expect_one_line(run("report /nonexistent"), 2, "/nonexistent/summary.json");
-  expect_one_line(run("bench --out /proc/nowhere"), 2, "cannot write results to '/proc/nowhere'");
+  expect_one_line(run_proberace("check --elf /nonexistent"), 2, "/nonexistent: No such file");
+  expect_one_line(run_proberace("check --elf /proc/self/status --strategy jump"), 2, "is no x86-64 ELF file");
+  expect_one_line(run_proberace("report /nonexistent"), 2, "/nonexistent/summary.json");
+  expect_one_line(run_proberace("bench --out /proc/nowhere"), 2, "cannot write results to '/proc/nowhere'");
   expect_one_line(
-      run("run --strategy ptrace:poke+xol-vma --probe libc.so.6:exit --out /proc/nowhere -- /bin/true"), 2,
-      "cannot write '/proc/nowhere'");
-  expect_one_line(run("check --strategy auto:haste"), 2, "no promise is called 'haste'");
-  expect_one_line(run("check --strategy jump:exact-counts"), 2, "jump takes no promises");
-  expect_one_line(run("check --isa --strategy poke+xol-vma --case nonsense"), 2,
+      run_proberace(
+          "run --strategy ptrace:poke+xol-vma --probe libc.so.6:exit --out /proc/nowhere -- /bin/true"),
+      2, "cannot write '/proc/nowhere'");
+  expect_one_line(run_proberace("check --strategy auto:haste"), 2, "no promise is called 'haste'");
+  expect_one_line(run_proberace("check --strategy jump:exact-counts"), 2, "jump takes no promises");
+  expect_one_line(run_proberace("check --isa --strategy poke+xol-vma --case nonsense"), 2,
                   "--case nonsense: not SEED:NUMBER");
-  expect_one_line(run("check --isa --strategy poke+xol-vma --mnemonic frobnicate"), 2, "frobnicate");
-  expect_one_line(run("check --isa --strategy no-such"), 2, "no strategy is called");
-  expect_one_line(run("check --sequences 0 --strategy poke+xol-vma"), 2, "--sequences");
-  expect_one_line(run("check --workload /nonexistent.so --strategy poke+xol-vma"), 2, "/nonexistent.so");
-  expect_one_line(run("check --workload zlib --strategy no-such"), 2, "no strategy is called");
-  expect_one_line(run("check --workload /lib/x86_64-linux-gnu/libz.so.1 --strategy poke+xol-vma"), 2,
-                  "exports no `int proberace_workload(uint64_t seed)`");
-  expect_one_line(run("frobnicate"), 2, "--help");
-  expect_one_line(run(""), 2, "--help");
+  expect_one_line(run_proberace("check --isa --strategy poke+xol-vma --mnemonic frobnicate"), 2,
+                  "frobnicate");
+  expect_one_line(run_proberace("check --isa --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run_proberace("check --sequences 0 --strategy poke+xol-vma"), 2, "--sequences");
+  expect_one_line(run_proberace("check --workload /nonexistent.so --strategy poke+xol-vma"), 2,
+                  "/nonexistent.so");
+  expect_one_line(run_proberace("check --workload zlib --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run_proberace("check --workload /lib/x86_64-linux-gnu/libz.so.1 --strategy poke+xol-vma"),
+                  2, "exports no `int proberace_workload(uint64_t seed)`");
+  expect_one_line(run_proberace("frobnicate"), 2, "--help");
+  expect_one_line(run_proberace(""), 2, "--help");
 }
 
 TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
@@ -73,37 +77,37 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
 TEST(CommandLine, HelpHasAnExampleForEachSubcommand) {
   for (const char* command :
        {"list", "hunt", "merge", "replay", "stress", "mutants", "log", "check", "bench", "report", "run"}) {
-    const Outcome o = run(std::string(command) + " --help");
+    const Outcome o = run_proberace(std::string(command) + " --help");
     EXPECT_EQ(o.status, 0);
     EXPECT_NE(o.out.find(fmt::format("Example: proberace {}", command)), std::string::npos) << o.out;
   }
 }
 
 TEST(CommandLine, ListSaysTheSameInJson) {
-  const Outcome o = run("list --json", "");
+  const Outcome o = run_proberace("list --json", "");
   ASSERT_EQ(o.status, 0);
   const Json list = Json::parse(o.out);
   EXPECT_EQ(list["schema"], "proberace/list/1");
-  const std::string text = run("list").out;
+  const std::string text = run_proberace("list").out;
   for (const Json& plug_in : list["plug_ins"])
     EXPECT_NE(text.find(plug_in["name"].get<std::string>()), std::string::npos);
   EXPECT_NE(text.find(fmt::format("{} combinations", list["strategies"].size())), std::string::npos);
 }
 
 TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndACellThatRunsAgain) {
-  const Outcome o = run("hunt --strategy poke+in-place --threads 2 --budget 10s --json", "");
+  const Outcome o = run_proberace("hunt --strategy poke+in-place --threads 2 --budget 10s --json", "");
   ASSERT_EQ(o.status, 1) << o.out;
   const Json report = Json::parse(o.out);
   ASSERT_FALSE(report["counterexample"].is_null());
   const std::string cell = report["counterexample"]["cell"].dump();
   int bad = 0;
   for (int i = 0; i < 200 && bad == 0; ++i) // how often is the machine's to say
-    bad += run("hunt --cell '" + cell + "'").status == 1 ? 1 : 0;
+    bad += run_proberace("hunt --cell '" + cell + "'").status == 1 ? 1 : 0;
   EXPECT_GT(bad, 0) << cell;
 }
 
 TEST(CommandLine, AHuntInASoundStrategyHoldsAndSaysHowMuchItTested) {
-  const Outcome o = run("hunt --strategy poke+xol-vma --threads 2 --budget 2s --seed 7 --json", "");
+  const Outcome o = run_proberace("hunt --strategy poke+xol-vma --threads 2 --budget 2s --seed 7 --json", "");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out);
   EXPECT_EQ(report["seed"], 7);
@@ -114,13 +118,13 @@ TEST(CommandLine, AHuntInASoundStrategyHoldsAndSaysHowMuchItTested) {
 TEST(CommandLine, ABenchRunIsRecordedWholeAndReadBack) {
   const std::string out = fmt::format("/tmp/proberace-bench-{}", ::getpid());
   const Outcome o =
-      run(fmt::format("bench --strategy poke+xol-vma --repetitions 1 --json --out {}", out), "");
+      run_proberace(fmt::format("bench --strategy poke+xol-vma --repetitions 1 --json --out {}", out), "");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json printed = Json::parse(o.out);
   const std::filesystem::path directory = printed["directory"].get<std::string>();
   for (const char* file : {"summary.json", "provenance.json", "raw.jsonl"})
     EXPECT_GT(std::filesystem::file_size(directory / file), 0U) << file;
-  const Outcome report = run(fmt::format("report {} --json", directory.string()), "");
+  const Outcome report = run_proberace(fmt::format("report {} --json", directory.string()), "");
   EXPECT_EQ(report.status, 0);
   EXPECT_EQ(Json::parse(report.out), printed["summary"]);
   std::size_t entries = 0;

@@ -239,7 +239,7 @@ private:
   Progress progress_;
 };
 
-const bool registered = register_command([] { return std::make_unique<Hunt>(); });
+const bool hunt_registered = register_command([] { return std::make_unique<Hunt>(); });
 
 } // namespace
 

@@ -163,8 +163,8 @@ std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
             {"schedules", report.schedules},
             {"steps", report.steps},
             {"threads", report.threads},
-            {"longest", report.longest},
-            {"at_full_length", report.at_full_length},
+            {"most_choices", report.most_choices},
+            {"knowing", report.knowing},
             {"exhausted", report.exhausted != 0},
             {"refused", report.refusals != 0 && !report.found},
             {"broken", report.found.has_value()}};

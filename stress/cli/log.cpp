@@ -140,7 +140,7 @@ private:
   bool json_ = false;
 };
 
-const bool registered = register_command([] { return std::make_unique<Log>(); });
+const bool log_registered = register_command([] { return std::make_unique<Log>(); });
 
 } // namespace
 

@@ -61,7 +61,7 @@ private:
   bool json_ = false;
 };
 
-const bool registered = register_command([] { return std::make_unique<Merge>(); });
+const bool merge_registered = register_command([] { return std::make_unique<Merge>(); });
 
 } // namespace
 

@@ -186,7 +186,7 @@ private:
   Progress progress_;
 };
 
-const bool registered = register_command([] { return std::make_unique<Mutants>(); });
+const bool mutants_registered = register_command([] { return std::make_unique<Mutants>(); });
 
 } // namespace
 

@@ -139,7 +139,7 @@ private:
   bool json_ = false;
 };
 
-const bool registered = register_command([] { return std::make_unique<Replay>(); });
+const bool replay_registered = register_command([] { return std::make_unique<Replay>(); });
 
 } // namespace
 

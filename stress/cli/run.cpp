@@ -217,7 +217,7 @@ private:
   std::unique_ptr<ProgramProbes> way_;
 };
 
-const bool registered = register_command([] { return std::make_unique<Run>(); });
+const bool run_registered = register_command([] { return std::make_unique<Run>(); });
 
 } // namespace
 

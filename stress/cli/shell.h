@@ -30,7 +30,7 @@ inline Outcome run_shell(const std::string& command) {
 }
 
 #ifdef PROBERACE_PROGRAM
-inline Outcome run(const std::string& arguments, const char* errors = "2>&1") {
+inline Outcome run_proberace(const std::string& arguments, const char* errors = "2>&1") {
   return run_shell(fmt::format("{} {} {}", PROBERACE_PROGRAM, arguments, errors));
 }
 #endif

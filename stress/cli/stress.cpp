@@ -153,7 +153,7 @@ private:
   Progress progress_;
 };
 
-const bool registered = register_command([] { return std::make_unique<Stress>(); });
+const bool stress_registered = register_command([] { return std::make_unique<Stress>(); });
 
 } // namespace
 

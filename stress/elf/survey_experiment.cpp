@@ -155,7 +155,7 @@ Verdict run_survey(const Json& parameters, Arena& arena) {
   return v;
 }
 
-const bool registered = register_experiment("elf-survey", &run_survey);
+const bool survey_experiment_registered = register_experiment("elf-survey", &run_survey);
 
 } // namespace
 

@@ -16,7 +16,7 @@ namespace proberace {
 
 namespace {
 
-using Path = std::vector<std::size_t>;
+using Indices = std::vector<std::size_t>;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kCasesPerCell = 2048;
@@ -94,12 +94,12 @@ private:
       report_.failures.push_back({number, {}, v, false});
   }
 
-  Verdict replay(std::uint64_t number, const Path& path) const {
+  Verdict replay(std::uint64_t number, const Indices& path) const {
     return replay_isa(options_.strategy, {options_.seed, number, path}, options_.mnemonics);
   }
 
   void shrink(IsaFailure& failure) {
-    const auto fails = [&](const Path& path) {
+    const auto fails = [&](const Indices& path) {
       const Verdict v = replay(failure.number, path);
       if (v.is_counterexample())
         failure.verdict = v;
@@ -110,7 +110,7 @@ private:
     bool smaller = failure.alone;
     while (smaller && Clock::now() < until) {
       smaller = false;
-      Path next = failure.path;
+      Indices next = failure.path;
       next.push_back(0);
       for (; !smaller && Clock::now() < until && isa_case(options_.seed, failure.number, next); ++next.back())
         if (fails(next)) {
@@ -148,7 +148,7 @@ Verdict replay_isa(const std::string& strategy, const CaseName& which,
                    kOneCase});
 }
 
-std::string case_name(std::uint64_t seed, std::uint64_t number, const Path& path) {
+std::string case_name(std::uint64_t seed, std::uint64_t number, const Indices& path) {
   return fmt::format("{}:{}{}{}", seed, number, path.empty() ? "" : ":", fmt::join(path, "."));
 }
 

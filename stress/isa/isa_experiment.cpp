@@ -251,7 +251,7 @@ Verdict run_cases(const Json& parameters, Arena& arena) {
   return v;
 }
 
-const bool registered = register_experiment("isa", &run_cases);
+const bool isa_experiment_registered = register_experiment("isa", &run_cases);
 
 } // namespace
 

@@ -69,8 +69,9 @@ Verdict interrupted_gather(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/emulated-by-a-hypervisor", &emulated_by_a_hypervisor) &&
-                        register_experiment("test/interrupted-gather", &interrupted_gather);
+const bool isa_test_registered =
+    register_experiment("test/emulated-by-a-hypervisor", &emulated_by_a_hypervisor) &&
+    register_experiment("test/interrupted-gather", &interrupted_gather);
 
 class Isa : public testing::TestWithParam<std::string> {};
 class Emulated : public testing::TestWithParam<std::string> {};

@@ -50,16 +50,19 @@ public:
   Choosers(const Exploration& e, const schedule::State& state)
       : e_(e), state_(state), exhaustive_(e.preemptions) {}
 
-  schedule::Chooser& next(std::size_t longest) {
+  schedule::Chooser& next() {
     const std::uint64_t seed = e_.seed + tried_++;
     switch (e_.scheduler) {
     case SchedulerKind::Random: return now_.emplace<schedule::RandomWalk>(seed);
-    case SchedulerKind::Pct: return now_.emplace<schedule::Pct>(seed, e_.depth, longest);
+    case SchedulerKind::Pct:
+      if (most_choices_ == 0) // nothing to draw from yet
+        return now_.emplace<schedule::RandomWalk>(seed);
+      return now_.emplace<schedule::Pct>(seed, e_.depth, most_choices_);
     case SchedulerKind::Exhaustive: return now_.emplace<schedule::Following>(exhaustive_.next());
     case SchedulerKind::Mixed:
       if (tried_ % 2 == 0)
         return now_.emplace<schedule::RandomWalk>(seed);
-      return now_.emplace<schedule::Pct>(seed, 1 + tried_ / 2 % kMixedDepths, longest);
+      return now_.emplace<schedule::Pct>(seed, 1 + tried_ / 2 % kMixedDepths, most_choices_);
     case SchedulerKind::Guided: return now_.emplace<schedule::Guided>(e_.guide, state_);
     case SchedulerKind::Toward: return now_.emplace<schedule::Toward>(e_.guide, state_);
     case SchedulerKind::Given: break;
@@ -67,8 +70,11 @@ public:
     return now_.emplace<schedule::Following>(e_.given);
   }
 
-  // False once there is none left.
+  // What the schedule became. False once there is none left.
   bool after(std::span<const schedule::Step> steps) {
+    const std::size_t choices = schedule::choices_in(steps);
+    knowing_ = choices > most_choices_ ? 0 : knowing_ + 1;
+    most_choices_ = std::max(most_choices_, choices);
     if (e_.scheduler == SchedulerKind::Exhaustive && !exhaustive_.advance(steps)) {
       exhausted_ = true;
       return false;
@@ -76,6 +82,9 @@ public:
     return tried_ < e_.schedules;
   }
   bool exhausted() const noexcept { return exhausted_; }
+  // Of a schedule, so far; and how many were chosen when it was known.
+  std::size_t most_choices() const noexcept { return most_choices_; }
+  std::uint64_t knowing() const noexcept { return knowing_; }
 
 private:
   const Exploration& e_;
@@ -85,6 +94,8 @@ private:
                schedule::Toward>
       now_;
   std::uint64_t tried_ = 0;
+  std::size_t most_choices_ = 0;
+  std::uint64_t knowing_ = 0;
   bool exhausted_ = false;
 };
 
@@ -147,8 +158,8 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   const auto began = Clock::now();
   Choosers choosers(exploration, scratch.schedule);
   std::uint64_t steps = 0;
-  std::uint64_t at_full_length = 0; // schedules chosen when the longest was known: pct draws from its steps
   std::optional<Verdict> broke;
+  bool more = true;
   {
     run.enlist(0);
     const Threads threads(scheduler, run);
@@ -161,19 +172,17 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
       }
       if (!begun)
         return verdict_of(begun.error());
-      const std::size_t longest = scheduler.longest();
-      schedule::Chooser& chooser = choosers.next(longest);
+      schedule::Chooser& chooser = choosers.next();
       scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
       scheduler.begin(chooser);
       run.perform(0);
       scheduler.finish();
       steps += scheduler.steps();
       record.add(scratch.schedule.trace.taken());
-      at_full_length = scheduler.longest() > longest ? 0 : at_full_length + 1;
+      more = choosers.after(scratch.schedule.trace.taken());
       const schedule::Scheduler::Aside aside(scheduler);
       broke = run.judge();
-    } while (!broke && choosers.after(scratch.schedule.trace.taken()) &&
-             Clock::now() - began < exploration.budget);
+    } while (!broke && more && Clock::now() - began < exploration.budget);
   }
   const bool closes = !broke; // what broke may wait for ever for somebody to leave
   if (closes)
@@ -181,8 +190,8 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   Verdict verdict = broke.value_or(held());
   verdict.data = run.data();
   verdict.data["steps"] = steps;
-  verdict.data["longest"] = scheduler.longest();
-  verdict.data["at_full_length"] = at_full_length;
+  verdict.data["most_choices"] = choosers.most_choices();
+  verdict.data["knowing"] = choosers.knowing();
   verdict.data["exhausted"] = choosers.exhausted();
   verdict.data["seconds"] = std::chrono::duration<double>(Clock::now() - began).count();
   if (!closes)
@@ -223,7 +232,7 @@ Verdict run_controlled(const Json& parameters, Arena& arena) {
   return explore_here(*program, e, arena, std::move(*text), std::move(*prober));
 }
 
-const bool registered = register_experiment("controlled", &run_controlled);
+const bool controlled_experiment_registered = register_experiment("controlled", &run_controlled);
 
 } // namespace
 

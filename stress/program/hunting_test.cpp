@@ -21,7 +21,8 @@ protected:
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   Json hunt(const std::string& arguments, int status) {
-    const Outcome o = run(fmt::format("hunt {} --json --out {}", arguments, folder_.string()), "2>/dev/null");
+    const Outcome o =
+        run_proberace(fmt::format("hunt {} --json --out {}", arguments, folder_.string()), "2>/dev/null");
     EXPECT_EQ(o.status, status) << o.out;
     return Json::parse(o.out, nullptr, false);
   }
@@ -37,7 +38,8 @@ protected:
       return {};
     }
     const std::string file = report.at("counterexample").at("file");
-    const Outcome again = run(fmt::format("replay {} --times {} --json", file, times), "2>/dev/null");
+    const Outcome again =
+        run_proberace(fmt::format("replay {} --times {} --json", file, times), "2>/dev/null");
     EXPECT_EQ(again.status, 1) << again.out;
     const Json replay = Json::parse(again.out, nullptr, false);
     EXPECT_EQ(replay.value("reproduced", -1), times) << again.out;
@@ -45,7 +47,7 @@ protected:
     points_.clear();
     for (const Json& step : replay.at("steps"))
       points_.push_back(step.at("point"));
-    table_ = run("replay " + file, "2>/dev/null").out;
+    table_ = run_proberace("replay " + file, "2>/dev/null").out;
     EXPECT_NE(table_.find("<-- "), std::string::npos) << table_;
     return report;
   }
@@ -105,7 +107,7 @@ TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
   int before_it_began = 0;
   for (int seed = 1; seed <= 20; ++seed) {
     const std::string steps = (folder_ / fmt::format("steps-{}", seed)).string();
-    const Outcome o = run(fmt::format(
+    const Outcome o = run_proberace(fmt::format(
         R"(hunt --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"poke+emulate",)"
         R"("bodies":["mov@0"],"armed":[0],"threads":[["x0"],["!0:0"]]}},"scheduler":"random","seed":{},)"
         R"("schedules":1,"budget_ms":30000,"record":"{}"}}')",
@@ -123,7 +125,7 @@ TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
 
 // What a program of one thread says of itself, after 20 runs.
 Json run_program(const std::string& strategy, const std::string& bodies, const std::string& acts) {
-  const Outcome o = run(fmt::format(
+  const Outcome o = run_proberace(fmt::format(
       R"(hunt --json --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"{}",)"
       R"("bodies":[{}],"armed":[0,1],"threads":[[{}]]}},)"
       R"("scheduler":"random","seed":1,"schedules":20,"budget_ms":30000}}')",
@@ -175,14 +177,14 @@ TEST_F(Hunting, ExecutionsAreLeftAndThreadsEndInThem) {
 }
 
 TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
-  const Outcome o = run("hunt --strategy kernel-uprobe --scheduler random");
+  const Outcome o = run_proberace("hunt --strategy kernel-uprobe --scheduler random");
   EXPECT_EQ(o.status, 3) << o.out;
   EXPECT_NE(o.out.find("has no schedule points"), std::string::npos) << o.out;
-  EXPECT_EQ(run("hunt --strategy jump --scheduler fair").status, 2);
-  EXPECT_EQ(run("replay /nonexistent.race").status, 2);
-  EXPECT_EQ(run("replay").status, 2);
-  EXPECT_EQ(run("replay --trail /nonexistent.trail --model /nonexistent.pml").status, 2);
-  EXPECT_EQ(run("hunt --strategy jump --scheduler toward").status, 2);
+  EXPECT_EQ(run_proberace("hunt --strategy jump --scheduler fair").status, 2);
+  EXPECT_EQ(run_proberace("replay /nonexistent.race").status, 2);
+  EXPECT_EQ(run_proberace("replay").status, 2);
+  EXPECT_EQ(run_proberace("replay --trail /nonexistent.trail --model /nonexistent.pml").status, 2);
+  EXPECT_EQ(run_proberace("hunt --strategy jump --scheduler toward").status, 2);
 }
 
 // An ordinary build has no points: nothing of the scheduler is called from a hit.

@@ -8,8 +8,8 @@
 namespace proberace {
 
 TEST(Mutants, AreBuiltHuntedAndReported) {
-  const Outcome o =
-      run("mutants --only lock-taken-twice --only poke-not-serialised --budget 3s --json", "2>/dev/null");
+  const Outcome o = run_proberace(
+      "mutants --only lock-taken-twice --only poke-not-serialised --budget 3s --json", "2>/dev/null");
   EXPECT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out, nullptr, false);
   ASSERT_TRUE(report.is_object()) << o.out;
@@ -22,7 +22,7 @@ TEST(Mutants, AreBuiltHuntedAndReported) {
 }
 
 TEST(Mutants, OneThatIsNotThereIsRefused) {
-  const Outcome o = run("mutants --only nonsense");
+  const Outcome o = run_proberace("mutants --only nonsense");
   EXPECT_EQ(o.status, 2) << o.out;
   EXPECT_NE(o.out.find("no mutant is called 'nonsense'"), std::string::npos) << o.out;
 }

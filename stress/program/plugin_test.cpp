@@ -30,7 +30,7 @@ std::string example_with(const std::string& word) {
   return {};
 }
 
-class PlugIn : public testing::Test {
+class OutOfTree : public testing::Test {
 protected:
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() / fmt::format("proberace-plugin-{}", ::getpid());
@@ -63,7 +63,7 @@ protected:
 
 } // namespace
 
-TEST_F(PlugIn, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
+TEST_F(OutOfTree, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
   write("mine.cpp", example_with("OneSlot"));
   write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(mine LANGUAGES CXX)\n"
                           "find_package(proberace REQUIRED)\nadd_library(mine MODULE mine.cpp)\n"
@@ -90,7 +90,7 @@ TEST_F(PlugIn, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
 }
 
 // As harness/probe/prober.h begins, in a program of one's own.
-TEST_F(PlugIn, AProgramOutsideTheTreeProbesItselfWithTheLibrary) {
+TEST_F(OutOfTree, AProgramOutsideTheTreeProbesItselfWithTheLibrary) {
   write("app.cpp", R"(
 #include "harness/probe/registry.h"
 #include "harness/probe/target.h"
@@ -119,7 +119,7 @@ int main(int, char** arguments) {
   }
 }
 
-TEST_F(PlugIn, WhatCannotBeUsedIsRefusedInOneLine) {
+TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
   const auto refused = [&](const std::string& plugin, const std::string& words) {
     const Outcome o = installed_run(fmt::format("--plugin {} list", plugin));
     EXPECT_EQ(o.status, 2) << o.out;

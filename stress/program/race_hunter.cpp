@@ -185,8 +185,9 @@ private:
       report_.schedules += explored.schedules;
       report_.steps += verdict.data.value("steps", std::uint64_t{0});
       report_.threads = std::max<std::uint64_t>(report_.threads, thread_count(program));
-      report_.at_full_length += verdict.data.value("at_full_length", std::uint64_t{0});
-      report_.longest = std::max(report_.longest, verdict.data.value("longest", std::uint64_t{0}));
+      report_.knowing += verdict.data.value("knowing", std::uint64_t{0});
+      report_.most_choices =
+          std::max(report_.most_choices, verdict.data.value("most_choices", std::uint64_t{0}));
       report_.add(verdict.data);
     }
     if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) {

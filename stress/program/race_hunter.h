@@ -36,10 +36,10 @@ struct RaceReport : HuntCounts {
   std::uint64_t exhausted = 0; // of them, all schedules within the bound
   std::uint64_t schedules = 0; // run until the first failure, that one included
   std::uint64_t steps = 0;
-  std::uint64_t threads = 0;        // the most that a program had
-  std::uint64_t longest = 0;        // the most steps that a schedule had
-  std::uint64_t at_full_length = 0; // schedules chosen when their program's longest was known
-  std::uint64_t shrinks = 0;        // programs tried after it
+  std::uint64_t threads = 0;      // the most that a program had
+  std::uint64_t most_choices = 0; // the most steps of a schedule at which more than one thread could go on
+  std::uint64_t knowing = 0;      // schedules chosen when that was known of their program
+  std::uint64_t shrinks = 0;      // programs tried after it
   std::uint64_t refusals = 0;
   std::optional<Verdict> refused{}; // the first program that was
   bool shrunk = false;              // what was found was worth it

@@ -172,10 +172,10 @@ Verdict slow_handler(const Json& parameters, Arena&) {
   return (*code)->function<Increment>()(2) == 3 && (*code)->hits(0) == 2 ? held() : broken("wrong-count", "");
 }
 
-const bool registered = register_experiment("test/auto-slow-handler", &slow_handler) &&
-                        register_experiment("test/auto-chooses", &chooses) &&
-                        register_experiment("test/auto-nested", &nested) &&
-                        register_experiment("test/auto-neighbours", &neighbours);
+const bool auto_test_registered = register_experiment("test/auto-slow-handler", &slow_handler) &&
+                                  register_experiment("test/auto-chooses", &chooses) &&
+                                  register_experiment("test/auto-nested", &nested) &&
+                                  register_experiment("test/auto-neighbours", &neighbours);
 
 void expect_held(const char* experiment, Json parameters) {
   CellSpec spec;

@@ -16,7 +16,7 @@ namespace proberace {
 namespace {
 
 // All are `std::uint64_t(std::uint64_t* memory)` on 32 words of memory.
-using Code = std::uint64_t(std::uint64_t*);
+using Function = std::uint64_t(std::uint64_t*);
 using Memory = std::array<std::uint64_t, 32>;
 
 PROBERACE_SNIPPET(RepMovsb, R"(
@@ -195,7 +195,7 @@ struct End {
   friend bool operator==(const End&, const End&) = default;
 };
 
-End run_once(Code* run) {
+End run_once(Function* run) {
   thread_local Memory memory; // one address, which gs has too
   ::syscall(SYS_arch_prctl, ARCH_SET_GS, memory.data());
   memory = fresh_memory();
@@ -219,11 +219,11 @@ Verdict awkward(const Json& parameters, Arena&) {
     std::vector<std::jthread> threads;
     for (std::uint64_t t = 0; t < kThreads; ++t)
       threads.emplace_back([&] {
-        const End bare = run_once((*code)->function<Code>());
+        const End bare = run_once((*code)->function<Function>());
         unprobed.fetch_add(1);
         armed.wait(false);
         for (std::uint64_t i = 0; i < kTimes; ++i)
-          if (run_once((*code)->function<Code>()) != bare)
+          if (run_once((*code)->function<Function>()) != bare)
             differs = true;
       });
     while (unprobed.load() != kThreads)
@@ -248,7 +248,7 @@ Verdict awkward(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("test/awkward", &awkward);
+const bool awkward_instructions_test_registered = register_experiment("test/awkward", &awkward);
 
 class Awkward : public testing::TestWithParam<std::string> {};
 

@@ -312,11 +312,12 @@ Verdict both_paths(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/emulation-atomic", &atomic_sums) &&
-                        register_experiment("test/emulation-fault", &fault_mended) &&
-                        register_experiment("test/emulation-own-steps", &steps_itself) &&
-                        register_experiment("test/emulation-branch-to-itself", &branch_to_itself) &&
-                        register_experiment("test/emulation-both-paths", &both_paths);
+const bool emulation_test_registered =
+    register_experiment("test/emulation-atomic", &atomic_sums) &&
+    register_experiment("test/emulation-fault", &fault_mended) &&
+    register_experiment("test/emulation-own-steps", &steps_itself) &&
+    register_experiment("test/emulation-branch-to-itself", &branch_to_itself) &&
+    register_experiment("test/emulation-both-paths", &both_paths);
 
 // Those that emulate in the process itself.
 std::vector<std::string> emulating_strategies() {

@@ -40,6 +40,11 @@ inline std::string test_name(const testing::TestParamInfo<std::string>& info) {
 inline bool is_peer(const std::string& strategy) {
   return strategy == "kernel-uprobe";
 }
+inline std::vector<std::string> ours_promising(std::initializer_list<Promise> promises) {
+  auto names = strategies_promising(promises);
+  std::erase_if(names, is_peer);
+  return names;
+}
 
 // A test's own experiment, `test/<name>`, under a strategy.
 inline CellSpec test_cell(const std::string& experiment, const std::string& strategy) {

@@ -184,8 +184,9 @@ Verdict own_traps_delivered(const Json& parameters, Arena&) {
              : broken("setup", fmt::format("{} traps were expected unprobed", own));
 }
 
-const bool registered = register_experiment("promise/any-flags", &any_flags) &&
-                        register_experiment("promise/own-traps-delivered", &own_traps_delivered);
+const bool flags_promises_registered =
+    register_experiment("promise/any-flags", &any_flags) &&
+    register_experiment("promise/own-traps-delivered", &own_traps_delivered);
 
 } // namespace
 

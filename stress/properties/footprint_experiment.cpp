@@ -100,7 +100,7 @@ Verdict footprint(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("footprint", &footprint);
+const bool footprint_experiment_registered = register_experiment("footprint", &footprint);
 
 } // namespace
 

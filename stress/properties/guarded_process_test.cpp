@@ -17,7 +17,7 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTimes = 200;
+constexpr std::uint64_t kExecutions = 200;
 
 // Kills the process at any system call of this thread but a return from a signal handler and its own end.
 bool forbid_system_calls() {
@@ -47,7 +47,7 @@ Verdict under_seccomp(const Json& parameters, Arena&) {
       trouble = "no filter could be installed";
       return;
     }
-    for (std::uint64_t i = 1; i < kTimes; ++i)
+    for (std::uint64_t i = 1; i < kExecutions; ++i)
       if ((*code)->function<Increment>()(i) != i + 1)
         trouble = "the result was wrong";
     ::syscall(SYS_exit, 0); // what else ends a thread calls more than the filter knows
@@ -55,7 +55,9 @@ Verdict under_seccomp(const Json& parameters, Arena&) {
   if (!trouble.empty())
     return broken("transparent", trouble);
   const std::uint64_t hits = (*code)->hits(0);
-  return hits == kTimes ? held() : broken("wrong-count", fmt::format("{} executions, {} hits", kTimes, hits));
+  return hits == kExecutions
+             ? held()
+             : broken("wrong-count", fmt::format("{} executions, {} hits", kExecutions, hits));
 }
 
 // ---- user shadow stacks (Documentation/arch/x86/shstk.rst)
@@ -89,17 +91,19 @@ Verdict under_a_shadow_stack(const Json& parameters, Arena&) {
   if (shadow_stack(kEnable) != 0)
     return verdict_of(
         Error{ErrorKind::MachineLacks, {}, "this kernel or processor has no user shadow stacks"});
-  for (std::uint64_t i = 0; i < kTimes; ++i)
+  for (std::uint64_t i = 0; i < kExecutions; ++i)
     wrong += run(i) != i + 1;
   (void)shadow_stack(kDisable);
   if (wrong != 0)
     return broken("transparent", fmt::format("{} results were wrong", wrong));
-  return (*code)->hits(0) == kTimes && (*code)->hits(1) == kTimes ? held()
-                                                                  : broken("wrong-count", "hits were lost");
+  return (*code)->hits(0) == kExecutions && (*code)->hits(1) == kExecutions
+             ? held()
+             : broken("wrong-count", "hits were lost");
 }
 
-const bool registered = register_experiment("test/under-seccomp", &under_seccomp) &&
-                        register_experiment("test/under-a-shadow-stack", &under_a_shadow_stack);
+const bool guarded_process_test_registered =
+    register_experiment("test/under-seccomp", &under_seccomp) &&
+    register_experiment("test/under-a-shadow-stack", &under_a_shadow_stack);
 
 class Guarded : public testing::TestWithParam<std::string> {};
 class GuardedCalls : public testing::TestWithParam<std::string> {};

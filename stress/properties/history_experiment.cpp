@@ -405,7 +405,7 @@ Verdict run_history(const Json& parameters, Arena& arena) {
   return verdict;
 }
 
-const bool registered = register_experiment("history", &run_history);
+const bool history_experiment_registered = register_experiment("history", &run_history);
 
 } // namespace
 

@@ -20,7 +20,7 @@ protected:
   void TearDown() override { std::filesystem::remove(file_); }
 
   Json check() const {
-    const Outcome o = run("log check " + file_.string() + " --json", "2>/dev/null");
+    const Outcome o = run_proberace("log check " + file_.string() + " --json", "2>/dev/null");
     return Json::parse(o.out, nullptr, false);
   }
 
@@ -28,9 +28,9 @@ protected:
 };
 
 TEST_F(LoggedRuns, AgreeWithWhatTheProberCounted) {
-  const Outcome o =
-      run("log record " + file_.string() + " --strategy poke+xol-boost --threads 2 --rounds 20 --json",
-          "2>/dev/null");
+  const Outcome o = run_proberace("log record " + file_.string() +
+                                      " --strategy poke+xol-boost --threads 2 --rounds 20 --json",
+                                  "2>/dev/null");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json data = Json::parse(o.out)["verdict"]["data"];
   const Json checked = check();
@@ -42,13 +42,14 @@ TEST_F(LoggedRuns, AgreeWithWhatTheProberCounted) {
   EXPECT_GT(checked.value("must", 0), 0);
   EXPECT_EQ(checked["operations"], 20 * 2 * 3);
   EXPECT_EQ(checked["lost"], 0);
-  EXPECT_NE(run("log print " + file_.string() + " --thread 0 --count 3").out.find("begin"),
+  EXPECT_NE(run_proberace("log print " + file_.string() + " --thread 0 --count 3").out.find("begin"),
             std::string::npos);
 }
 
 // One hit taken out by hand, the bytes after it moved up.
 TEST_F(LoggedRuns, MissAHitThatWasTakenOut) {
-  ASSERT_EQ(run("log record " + file_.string() + " --strategy poke+emulate --threads 1 --rounds 5").status,
+  ASSERT_EQ(run_proberace("log record " + file_.string() + " --strategy poke+emulate --threads 1 --rounds 5")
+                .status,
             0);
   ASSERT_TRUE(check().value("held", false));
   std::ifstream in(file_, std::ios::binary);
@@ -61,15 +62,15 @@ TEST_F(LoggedRuns, MissAHitThatWasTakenOut) {
   const Json checked = check();
   EXPECT_FALSE(checked.value("held", true));
   EXPECT_NE(checked["faults"].dump().find("missing"), std::string::npos) << checked.dump();
-  EXPECT_EQ(run("log check " + file_.string()).status, 1);
+  EXPECT_EQ(run_proberace("log check " + file_.string()).status, 1);
 }
 
 TEST_F(LoggedRuns, AreRefusedWhereTheyCannotBe) {
-  EXPECT_EQ(run("log check " + file_.string()).status, 2) << "not there";
-  EXPECT_EQ(run("log record /proc/nowhere --strategy poke+emulate").status, 2);
-  EXPECT_EQ(run("hunt --strategy poke+emulate --log " + file_.string()).status, 2);
+  EXPECT_EQ(run_proberace("log check " + file_.string()).status, 2) << "not there";
+  EXPECT_EQ(run_proberace("log record /proc/nowhere --strategy poke+emulate").status, 2);
+  EXPECT_EQ(run_proberace("hunt --strategy poke+emulate --log " + file_.string()).status, 2);
   std::ofstream(file_) << "there already";
-  EXPECT_EQ(run("log record " + file_.string() + " --strategy poke+emulate").status, 2);
+  EXPECT_EQ(run_proberace("log record " + file_.string() + " --strategy poke+emulate").status, 2);
 }
 
 } // namespace

@@ -76,7 +76,7 @@ Verdict changes_take_effect(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered =
+const bool instruction_promises_registered =
     register_experiment("promise/rip-relative",
                         [](const Json& p, Arena&) { return instructions(p, BodyTrait::RipRelative); }) &&
     register_experiment("promise/all-control-flow",

@@ -54,15 +54,10 @@ Verdict armed_system_call(const Json& parameters, Arena&) {
   return hits == 1 ? held() : broken("wrong-count", fmt::format("restarted once, {} hits", hits));
 }
 
-const bool registered = register_experiment("test/armed-system-call", &armed_system_call);
+const bool interrupted_call_test_registered =
+    register_experiment("test/armed-system-call", &armed_system_call);
 
 // Not the kernel's uprobes: on Linux 6.18 the program dies of SIGSEGV at a PC it never had.
-std::vector<std::string> all_but_the_peer() {
-  auto names = strategies_promising({Promise::ExactCounts});
-  std::erase_if(names, is_peer);
-  return names;
-}
-
 class InterruptedCall : public testing::TestWithParam<std::string> {};
 
 } // namespace
@@ -71,6 +66,7 @@ TEST_P(InterruptedCall, H69_ARestartedSystemCallIsTheProgramsOwn) {
   PROBERACE_EXPECT_TEST_HELD("armed-system-call", GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, InterruptedCall, testing::ValuesIn(all_but_the_peer()), test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, InterruptedCall,
+                         testing::ValuesIn(ours_promising({Promise::ExactCounts})), test_name);
 
 } // namespace proberace

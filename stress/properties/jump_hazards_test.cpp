@@ -245,7 +245,7 @@ void arm_while_parked(int, siginfo_t*, void* raw) {
   static_cast<ucontext_t*>(raw)->uc_mcontext.gregs[REG_EFL] &= ~0x100;
 }
 
-Verdict parked(const Json&, Arena&) {
+Verdict armed_while_parked(const Json&, Arena&) {
   // 0: lea 1(%rdi),%rdi 4: mov %rdi,%rax (site) 7: dec %rax 10: inc %rax 13: ret
   const Code code{0x48, 0x8d, 0x7f, 0x01, 0x48, 0x89, 0xf8, 0x48, 0xff, 0xc8,
                   0x48, 0xff, 0xc0, 0xc3, 0,    0,    0,    0,    0};
@@ -284,14 +284,15 @@ Verdict parked(const Json&, Arena&) {
                                        : broken("wrong-count", fmt::format("{} of 9 counted", expected));
 }
 
-const bool registered = register_experiment("test/jump-pun", &pun) &&
-                        register_experiment("test/jump-branch-into-pun", &branch_into_pun) &&
-                        register_experiment("test/jump-overlap", &overlap) &&
-                        register_experiment("test/jump-straddling", &straddling) &&
-                        register_experiment("test/jump-batch", &batch) &&
-                        register_experiment("test/jump-red-zone-and-flags", &red_zone_and_flags) &&
-                        register_experiment("test/jump-changes", &changes) &&
-                        register_experiment("test/jump-parked", &parked);
+const bool jump_hazards_test_registered =
+    register_experiment("test/jump-pun", &pun) &&
+    register_experiment("test/jump-branch-into-pun", &branch_into_pun) &&
+    register_experiment("test/jump-overlap", &overlap) &&
+    register_experiment("test/jump-straddling", &straddling) &&
+    register_experiment("test/jump-batch", &batch) &&
+    register_experiment("test/jump-red-zone-and-flags", &red_zone_and_flags) &&
+    register_experiment("test/jump-changes", &changes) &&
+    register_experiment("test/jump-parked", &armed_while_parked);
 
 } // namespace
 

@@ -98,8 +98,9 @@ Verdict page_replaced(const Json& parameters, Arena&) {
   return closed ? held() : verdict_of(closed.error());
 }
 
-const bool registered = register_experiment("test/jump-springboard", &springboard) &&
-                        register_experiment("test/jump-springboard-page", &page_replaced);
+const bool jump_springboard_test_registered =
+    register_experiment("test/jump-springboard", &springboard) &&
+    register_experiment("test/jump-springboard-page", &page_replaced);
 
 } // namespace
 

@@ -49,7 +49,7 @@ Verdict chained(const Json& parameters, Arena&) {
   return firsts == 4 && seconds == 4 ? held() : broken("after-close", "the program's trap went astray");
 }
 
-const bool registered = register_experiment("test/jump-chained-handlers", &chained);
+const bool jump_traps_test_registered = register_experiment("test/jump-chained-handlers", &chained);
 
 } // namespace
 

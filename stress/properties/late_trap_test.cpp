@@ -2,6 +2,7 @@
 // is removed, or removed and inserted again.
 #include "stress/properties/expect_cell.h"
 #include "stress/properties/probed_text.h"
+#include "stress/properties/wait_for.h"
 
 #include <atomic>
 #include <csignal>
@@ -24,11 +25,6 @@ struct Handshake {
   std::atomic<int> held{0};    // the worker stands before the delivery of its SIGTRAP
   std::atomic<int> release{0}; // let it go
 };
-
-void wait_for(const std::atomic<int>& word) {
-  while (word.load(std::memory_order_acquire) == 0) // pairs with the store of whoever sets it
-    ::usleep(100);
-}
 
 [[noreturn]] void tracer(Handshake& shake) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -91,7 +87,7 @@ Verdict late_trap(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/late-trap", &late_trap);
+const bool late_trap_test_registered = register_experiment("test/late-trap", &late_trap);
 
 // stop-world and the ptrace transport trace the threads themselves, and a thread has one tracer.
 std::vector<std::string> traceable_strategies() {

@@ -185,8 +185,9 @@ Verdict threads_may_end(const Json& parameters, Arena&) {
   return gone_again(**code);
 }
 
-const bool registered = register_experiment("promise/handlers-may-longjmp", &handlers_may_longjmp) &&
-                        register_experiment("promise/threads-may-end", &threads_may_end);
+const bool leaving_promises_registered =
+    register_experiment("promise/handlers-may-longjmp", &handlers_may_longjmp) &&
+    register_experiment("promise/threads-may-end", &threads_may_end);
 
 } // namespace
 

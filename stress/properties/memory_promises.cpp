@@ -81,9 +81,10 @@ Verdict file_backed_text(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("promise/no-added-mapping", &no_added_mapping) &&
-                        register_experiment("promise/no-writable-executable", &no_writable_executable) &&
-                        register_experiment("promise/file-backed-text", &file_backed_text);
+const bool memory_promises_registered =
+    register_experiment("promise/no-added-mapping", &no_added_mapping) &&
+    register_experiment("promise/no-writable-executable", &no_writable_executable) &&
+    register_experiment("promise/file-backed-text", &file_backed_text);
 
 } // namespace
 

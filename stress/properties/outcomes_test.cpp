@@ -38,10 +38,10 @@ TEST(StressHistories, DifferFromRunToRunAndComeBackFromTheirLine) {
 }
 
 TEST(StressCommand, CountsOutcomesByPlanAndRate) {
-  const Outcome o =
-      run("stress --strategy poke+xol-boost --threads 2 --plan same-pu --plan oversubscribed --toggle 5 "
-          "--toggle 50 --runs 2 --budget 60s --json",
-          "2>/dev/null");
+  const Outcome o = run_proberace(
+      "stress --strategy poke+xol-boost --threads 2 --plan same-pu --plan oversubscribed --toggle 5 "
+      "--toggle 50 --runs 2 --budget 60s --json",
+      "2>/dev/null");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out);
   ASSERT_EQ(report["rows"].size(), 4U);
@@ -49,12 +49,12 @@ TEST(StressCommand, CountsOutcomesByPlanAndRate) {
     EXPECT_EQ(row["outcomes"].dump(), R"({"held":2})");
     EXPECT_GT(row["hits"].get<std::uint64_t>(), 0U);
   }
-  EXPECT_EQ(run("stress --strategy poke+xol-boost --plan nowhere").status, 2);
+  EXPECT_EQ(run_proberace("stress --strategy poke+xol-boost --plan nowhere").status, 2);
 }
 
 // The racy baseline, run free: seen, counted, and with a cell to run again.
 TEST(StressCommand, SeesTheRacyBaselineBreak) {
-  const Outcome o = run(
+  const Outcome o = run_proberace(
       "stress --strategy poke+in-place --threads 2 --plan across-cores --toggle 100 --runs 20 --budget 60s",
       "2>/dev/null");
   if (o.status == 3)

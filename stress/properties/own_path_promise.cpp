@@ -14,7 +14,7 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTimes = 100;
+constexpr std::uint64_t kExecutions = 100;
 
 struct LibcFunction {
   const char* name;
@@ -68,7 +68,7 @@ Verdict own_path(const Json& parameters, HitHandler handler) {
   for (int round = 0; round < (slow ? 1 : 4); ++round) {
     if (const Status inserted = first_error(prober.insert({{(*code)->site(0)}})); !inserted)
       return broken("operation", describe(inserted.error()));
-    for (std::uint64_t i = 0; i < kTimes; ++i, ++executions)
+    for (std::uint64_t i = 0; i < kExecutions; ++i, ++executions)
       if ((*code)->function<Increment>()(i) != i + 1)
         return broken("wrong-result", "wrong result with libc probed");
     if ((*code)->hits(0) != executions)
@@ -86,12 +86,12 @@ Verdict own_path(const Json& parameters, HitHandler handler) {
   const std::uint64_t empty_before = prober.hits(sites[0]);
   const std::uint64_t of_reading = prober.hits(sites[0]) - empty_before; // hits() itself locks
   const std::uint64_t before = prober.hits(sites[0]);
-  for (std::uint64_t i = 0; i < kTimes; ++i)
+  for (std::uint64_t i = 0; i < kExecutions; ++i)
     lock_once();
   const std::uint64_t counted = prober.hits(sites[0]) - before;
-  if (counted != kTimes + of_reading)
+  if (counted != kExecutions + of_reading)
     return broken("wrong-count", fmt::format("{} locks, {} hits of pthread_mutex_lock besides {} of reading",
-                                             kTimes, counted - of_reading, of_reading));
+                                             kExecutions, counted - of_reading, of_reading));
   for (const Status& removed : prober.remove(sites))
     if (!removed && removed.error().kind != ErrorKind::NotArmed)
       return broken("operation", describe(removed.error()));
@@ -117,7 +117,8 @@ Verdict probes_in_own_path(const Json& parameters, Arena&) {
   return plain.is(Ending::Held) ? own_path(parameters, &use_libc) : plain;
 }
 
-const bool registered = register_experiment("promise/probes-in-own-path", &probes_in_own_path);
+const bool own_path_promise_registered =
+    register_experiment("promise/probes-in-own-path", &probes_in_own_path);
 
 } // namespace
 

@@ -4,6 +4,7 @@
 #include "stress/properties/probed_code.h"
 
 #include "harness/base/raw_syscall.h"
+#include "stress/properties/wait_for.h"
 
 #include <atomic>
 #include <fcntl.h>
@@ -22,12 +23,6 @@ namespace proberace {
 namespace {
 
 constexpr std::uint64_t kWord = 0x600df00d;
-
-void wait_for(const std::atomic<int>& word) {
-  constexpr timespec kPoll{0, 100'000};
-  while (word.load(std::memory_order_acquire) == 0) // pairs with the store of whoever sets it
-    raw_syscall(SYS_nanosleep, &kPoll, nullptr);
-}
 
 // ---- H09: a page fault that user space resolves (userfaultfd) holds the thread at the load, none of which
 // is done; when it goes on it executes the load again, by then armed.
@@ -193,10 +188,11 @@ Verdict idle_threads(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/stands-on-the-site", &stands_on_the_site) &&
-                        register_experiment("test/parked-in-the-slot", &parked_in_the_slot) &&
-                        register_experiment("test/parked-in-a-hit", &parked_in_a_hit) &&
-                        register_experiment("test/idle-threads", &idle_threads);
+const bool parked_hazards_test_registered =
+    register_experiment("test/stands-on-the-site", &stands_on_the_site) &&
+    register_experiment("test/parked-in-the-slot", &parked_in_the_slot) &&
+    register_experiment("test/parked-in-a-hit", &parked_in_a_hit) &&
+    register_experiment("test/idle-threads", &idle_threads);
 
 // A thread in a hit holds signals back and would not come to a rendezvous: removal is refused, in words,
 // until the hit is over.

@@ -98,8 +98,9 @@ Verdict faults_see_original_pc(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("promise/signals-see-original-pc", &signals_see_original_pc) &&
-                        register_experiment("promise/faults-see-original-pc", &faults_see_original_pc);
+const bool pc_promises_registered =
+    register_experiment("promise/signals-see-original-pc", &signals_see_original_pc) &&
+    register_experiment("promise/faults-see-original-pc", &faults_see_original_pc);
 
 } // namespace
 

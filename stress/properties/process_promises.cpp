@@ -177,9 +177,9 @@ Verdict helper_may_die(const Json& parameters, Arena&) {
   return held(helpers == 0 ? "no helper was seen" : fmt::format("{} helpers killed", helpers));
 }
 
-const bool registered = register_experiment("promise/fork-safe", &fork_safe) &&
-                        register_experiment("promise/vfork-safe", &vfork_safe) &&
-                        register_experiment("promise/helper-may-die", &helper_may_die);
+const bool process_promises_registered = register_experiment("promise/fork-safe", &fork_safe) &&
+                                         register_experiment("promise/vfork-safe", &vfork_safe) &&
+                                         register_experiment("promise/helper-may-die", &helper_may_die);
 
 } // namespace
 

@@ -44,7 +44,7 @@ void call_stepping(const void* function) {
                : "memory", "cc");
 }
 
-constexpr std::uint8_t kCode[] = {
+constexpr std::uint8_t kTrapsItself[] = {
     0x90, 0x90, 0xc3,       // 0: nop (the site), nop, ret
     0xcc, 0xc3,             // 3: the program's own int3
     0xcd, 0x03, 0xc3,       // 5: its two-byte int 3
@@ -52,13 +52,13 @@ constexpr std::uint8_t kCode[] = {
 };
 
 Verdict own_traps(const Json& parameters, Arena&) {
-  auto text = Text::of_bytes(kCode);
+  auto text = Text::of_bytes(kTrapsItself);
   Target target; // outlives the prober
   auto prober = make_prober(parameters.at("strategy"));
   if (!text || !prober)
     return verdict_of(text ? prober.error() : text.error());
   const Address start = text->start();
-  target.add_function(start, sizeof kCode, "own-traps");
+  target.add_function(start, sizeof kTrapsItself, "own-traps");
   if (const Status opened = (*prober)->open(target); !opened)
     return verdict_of(opened.error());
   const Site stepped = *target.site_at(start);
@@ -118,8 +118,8 @@ Verdict own_path(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/ptrace-own-traps", &own_traps) &&
-                        register_experiment("test/ptrace-own-path", &own_path);
+const bool ptrace_own_traps_test_registered = register_experiment("test/ptrace-own-traps", &own_traps) &&
+                                              register_experiment("test/ptrace-own-path", &own_path);
 
 class TracedTraps : public testing::TestWithParam<std::string> {
 protected:

@@ -1,7 +1,7 @@
 // The supervisor as a process: H77 (no child, and what its death does), H71 (SIGTRAP blocked at a hit), what
 // is left after close.
+#include "stress/properties/armed_text.h"
 #include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
 
 #include "harness/base/signal_action.h"
 #include "harness/ptrace/proc_status.h"
@@ -16,24 +16,13 @@ namespace proberace {
 
 namespace {
 
-using Probed = std::unique_ptr<ProbedText>;
-
-std::expected<Probed, Error> armed(const Json& parameters) {
-  const Placement placement{body_named("mov"), 0};
-  auto probed = ProbedText::open(parameters.at("strategy"), {&placement, 1});
-  if (probed)
-    if (const Status inserted = (*probed)->insert_all(); !inserted)
-      return std::unexpected(inserted.error());
-  return probed;
-}
-
 bool sees_a_child() {
   return ::waitpid(-1, nullptr, WNOHANG) != -1 || errno != ECHILD ||
          ::waitpid(-1, nullptr, WNOHANG | __WALL) != -1 || errno != ECHILD;
 }
 
 Verdict no_child(const Json& parameters, Arena&) {
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov"});
   if (!probed)
     return verdict_of(probed.error());
   const pid_t supervisor = tracer_of(::getpid());
@@ -59,7 +48,7 @@ void kill_supervisor() {
 }
 
 Verdict killed_while_armed(const Json& parameters, Arena&) {
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov"});
   if (!probed)
     return verdict_of(probed.error());
   kill_supervisor();
@@ -69,7 +58,7 @@ Verdict killed_while_armed(const Json& parameters, Arena&) {
 }
 
 Verdict killed_while_clear(const Json& parameters, Arena&) {
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov"});
   if (!probed)
     return verdict_of(probed.error());
   if (const Status removed = (*probed)->remove_all(); !removed)
@@ -86,7 +75,7 @@ void ignore_trap(int, siginfo_t*, void*) {}
 
 Verdict sigtrap_blocked(const Json& parameters, Arena&) {
   constexpr std::uint64_t kTimes = 100;
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov"});
   if (!probed)
     return verdict_of(probed.error());
   (void)install_signal_action(SIGTRAP, &ignore_trap, 0, 0);
@@ -108,10 +97,11 @@ Verdict sigtrap_blocked(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("test/ptrace-no-child", &no_child) &&
-                        register_experiment("test/ptrace-killed-while-armed", &killed_while_armed) &&
-                        register_experiment("test/ptrace-killed-while-clear", &killed_while_clear) &&
-                        register_experiment("test/ptrace-sigtrap-blocked", &sigtrap_blocked);
+const bool ptrace_process_test_registered =
+    register_experiment("test/ptrace-no-child", &no_child) &&
+    register_experiment("test/ptrace-killed-while-armed", &killed_while_armed) &&
+    register_experiment("test/ptrace-killed-while-clear", &killed_while_clear) &&
+    register_experiment("test/ptrace-sigtrap-blocked", &sigtrap_blocked);
 
 class Supervised : public testing::TestWithParam<std::string> {
 protected:

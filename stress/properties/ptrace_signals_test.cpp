@@ -1,7 +1,7 @@
 // What a tracer must pass on: queued signals with their values, job control, children that share the memory;
 // and what its stops do to system calls (H19).
+#include "stress/properties/armed_text.h"
 #include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
 
 #include <atomic>
 #include <cerrno>
@@ -22,15 +22,6 @@ namespace proberace {
 
 namespace {
 
-std::expected<std::unique_ptr<ProbedText>, Error> armed(const Json& parameters) {
-  const Placement placements[] = {{body_named("mov"), 0}, {body_named("call"), 0}};
-  auto probed = ProbedText::open(parameters.at("strategy"), placements);
-  if (probed)
-    if (const Status inserted = (*probed)->insert_all(); !inserted)
-      return std::unexpected(inserted.error());
-  return probed;
-}
-
 // ---- Queued signals: each value once, in order, from the sender that sent it.
 
 constexpr int kSignals = 2000;
@@ -45,7 +36,7 @@ void take(int, siginfo_t* info, void*) {
 }
 
 Verdict signals_intact(const Json& parameters, Arena&) {
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov", "call"});
   if (!probed)
     return verdict_of(probed.error());
   struct sigaction action {};
@@ -121,7 +112,7 @@ Verdict job_control(const Json& parameters, Arena&) {
   const pid_t outside = ::fork();
   if (outside == 0)
     stop_and_continue(*shared, program);
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov", "call"});
   if (!probed)
     return verdict_of(probed.error());
   std::atomic<bool> right{true};
@@ -149,7 +140,7 @@ Verdict job_control(const Json& parameters, Arena&) {
 
 Verdict vfork_child(const Json& parameters, Arena&) {
   constexpr int kTimes = 50;
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov", "call"});
   if (!probed)
     return verdict_of(probed.error());
   const ProbedText& p = **probed;
@@ -217,7 +208,7 @@ const Call kCalls[] = {
 };
 
 Verdict system_calls(const Json& parameters, Arena&) {
-  auto probed = armed(parameters);
+  auto probed = armed_text(parameters, {"mov", "call"});
   if (!probed)
     return verdict_of(probed.error());
   long results[std::size(kCalls)] = {};
@@ -247,10 +238,11 @@ Verdict system_calls(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered = register_experiment("test/ptrace-signals-intact", &signals_intact) &&
-                        register_experiment("test/ptrace-job-control", &job_control) &&
-                        register_experiment("test/ptrace-vfork-child", &vfork_child) &&
-                        register_experiment("test/ptrace-system-calls", &system_calls);
+const bool ptrace_signals_test_registered =
+    register_experiment("test/ptrace-signals-intact", &signals_intact) &&
+    register_experiment("test/ptrace-job-control", &job_control) &&
+    register_experiment("test/ptrace-vfork-child", &vfork_child) &&
+    register_experiment("test/ptrace-system-calls", &system_calls);
 
 class TracerPassesOn : public testing::TestWithParam<std::string> {
 protected:

@@ -83,7 +83,7 @@ Verdict reentrant(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("promise/reentrant", &reentrant);
+const bool reentrant_promise_registered = register_experiment("promise/reentrant", &reentrant);
 
 } // namespace
 

@@ -2,6 +2,7 @@
 #include "harness/base/process_memory.h"
 #include "harness/probe/stepper.h"
 #include "harness/trap/signal_prober.h"
+#include "stress/properties/byte_at.h"
 #include "stress/properties/code_snapshot.h"
 #include "stress/properties/expect_cell.h"
 #include "stress/properties/probed_code.h"
@@ -32,12 +33,6 @@ CellSpec cell(const std::string& experiment, const std::string& strategy) {
 std::expected<std::unique_ptr<ProbedText>, Error> open_bodies(const Json& parameters,
                                                               std::initializer_list<Placement> placements) {
   return ProbedText::open(parameters.at("strategy"), placements);
-}
-
-std::uint8_t byte_at(Address a) {
-  std::uint8_t byte = 0;
-  read_memory(a, {&byte, 1});
-  return byte;
 }
 
 // ---- H13
@@ -162,13 +157,13 @@ Verdict mute_armer(const Json&, Arena&) {
 
 // ---- H64: text that is mapped shared, which no armer may write.
 
-volatile int own_traps = 0;
+volatile int traps_of_its_own = 0;
 
 // Refused means that nothing is claimed: an int3 that the program writes there later is the program's own.
 Verdict shared_text(const Json& parameters, Arena&) {
   const int file = ::memfd_create("shared", MFD_CLOEXEC);
   constexpr std::uint8_t kCode[] = {0x0f, 0x1f, 0x44, 0x00, 0x00, 0xc3}; // a nop that a jump fits into; ret
-  on_signal(SIGTRAP, [](int, siginfo_t*, void*) { own_traps = own_traps + 1; });
+  on_signal(SIGTRAP, [](int, siginfo_t*, void*) { traps_of_its_own = traps_of_its_own + 1; });
   if (::ftruncate(file, kPageBytes) != 0 || ::pwrite(file, kCode, sizeof kCode, 0) != sizeof kCode)
     return broken("setup", "memfd");
   void* memory = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_EXEC, MAP_SHARED, file, 0);
@@ -189,7 +184,7 @@ Verdict shared_text(const Json& parameters, Arena&) {
   if (::pwrite(file, kOwn, sizeof kOwn, 0) != sizeof kOwn)
     return broken("setup", "memfd");
   reinterpret_cast<void (*)()>(memory)();
-  if (own_traps != 1)
+  if (traps_of_its_own != 1)
     return broken("own-trap", "a trap of the program's own, where a probe was refused, never came");
   return held("refused: " + describe(inserted.error()));
 }
@@ -298,7 +293,7 @@ Verdict library_is_whole_again(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered =
+const bool refusal_test_registered =
     register_experiment("test/refuses", &refuses) &&
     register_experiment("test/armed-means-seen", &armed_means_seen) &&
     register_experiment("test/shared-text", &shared_text) &&

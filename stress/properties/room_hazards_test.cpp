@@ -1,5 +1,6 @@
 // Too little room, and memory that is not as the file has it: H14, H38, H63, H66.
 #include "harness/base/process_memory.h"
+#include "stress/properties/byte_at.h"
 #include "stress/properties/expect_cell.h"
 #include "stress/properties/probed_code.h"
 
@@ -15,12 +16,6 @@
 namespace proberace {
 
 namespace {
-
-std::uint8_t byte_at(Address a) {
-  std::uint8_t byte = 0;
-  read_memory(a, {&byte, 1});
-  return byte;
-}
 
 // What must be so of each site of a batch: armed, exact and removable, or refused in words and untouched.
 Verdict judge_batch(ProbedText& probed, const SiteResults& results, std::span<const std::uint8_t> originals) {
@@ -276,7 +271,7 @@ Verdict crowded(const Json& parameters, Arena&) {
                                                 : broken("wrong-result", "after removal");
 }
 
-const bool registered =
+const bool room_hazards_test_registered =
     register_experiment("test/batch-under-limit", &batch_under_limit) &&
     register_experiment("test/removal-without-descriptors", &removal_without_descriptors) &&
     register_experiment("test/no-room-in-reach", &no_room_in_reach) &&

@@ -10,12 +10,12 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTimes = 20;
+constexpr std::uint64_t kRounds = 20;
 
 bool run_times(const ProbedCode& code) {
   auto* const run = code.function<Increment>();
   bool right = true;
-  for (std::uint64_t i = 0; i < kTimes; ++i)
+  for (std::uint64_t i = 0; i < kRounds; ++i)
     right = run(i) == i + 1 && right;
   return right;
 }
@@ -72,7 +72,7 @@ Verdict altstack_kept(const Json& parameters, Arena&) {
       if (!kept())
         return broken("altstack", fmt::format("... after a hit on it{}", kind));
     }
-    return exact(code, 4 * kTimes);
+    return exact(code, 4 * kRounds);
   });
 }
 
@@ -103,11 +103,11 @@ Verdict small_stacks(const Json& parameters, Arena&) {
   ::mprotect(pages + kPageBytes, kPageBytes, PROT_READ | PROT_WRITE);
   auto* const run = (*code)->function<std::uint64_t(std::uint64_t, const std::uint8_t*)>();
   for (const std::size_t room : {std::size_t{2048}, kRedZone})
-    for (std::uint64_t i = 0; i < kTimes; ++i)
+    for (std::uint64_t i = 0; i < kRounds; ++i)
       if (run(i, pages + kPageBytes + room) != i + 1)
         return broken("wrong-result", fmt::format("wrong result with {} bytes of stack", room));
-  return (*code)->hits(1) == 2 * kTimes ? exact(**code, 2 * kTimes)
-                                        : broken("wrong-count", "the second site's count is wrong");
+  return (*code)->hits(1) == 2 * kRounds ? exact(**code, 2 * kRounds)
+                                         : broken("wrong-count", "the second site's count is wrong");
 }
 
 // ---- sigtrap-may-be-blocked: and the mask and the action are what they were (H71).
@@ -129,7 +129,7 @@ Verdict sigtrap_may_be_blocked(const Json& parameters, Arena&) {
     if (current_signal_action(SIGTRAP) != action)
       return broken("action", "SIGTRAP's action was reset");
     ::pthread_sigmask(SIG_UNBLOCK, &trap, nullptr);
-    return exact(code, kTimes);
+    return exact(code, kRounds);
   });
 }
 
@@ -148,14 +148,15 @@ Verdict sigtrap_may_be_taken(const Json& parameters, Arena&) {
       return broken("wrong-result", "wrong result after the program took SIGTRAP");
     if (strangers != 0)
       return broken("delivered", fmt::format("the program's handler saw {} traps of ours", strangers + 0));
-    return exact(code, kTimes);
+    return exact(code, kRounds);
   });
 }
 
-const bool registered = register_experiment("promise/altstack-kept", &altstack_kept) &&
-                        register_experiment("promise/small-stacks", &small_stacks) &&
-                        register_experiment("promise/sigtrap-may-be-blocked", &sigtrap_may_be_blocked) &&
-                        register_experiment("promise/sigtrap-may-be-taken", &sigtrap_may_be_taken);
+const bool stack_promises_registered =
+    register_experiment("promise/altstack-kept", &altstack_kept) &&
+    register_experiment("promise/small-stacks", &small_stacks) &&
+    register_experiment("promise/sigtrap-may-be-blocked", &sigtrap_may_be_blocked) &&
+    register_experiment("promise/sigtrap-may-be-taken", &sigtrap_may_be_taken);
 
 } // namespace
 

@@ -14,7 +14,7 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint8_t kCode[] = {0x31, 0xc0, 0x0f, 0x05, 0x90, 0xc3}; // xor eax,eax; syscall; nop; ret
+constexpr std::uint8_t kSystemCall[] = {0x31, 0xc0, 0x0f, 0x05, 0x90, 0xc3}; // xor eax,eax; syscall; nop; ret
 constexpr std::ptrdiff_t kSiteOffset = 4;
 using BlockingRead = long (*)(int descriptor, void* buffer, std::size_t bytes);
 
@@ -51,12 +51,12 @@ struct Sleeper {
 };
 
 Verdict standing_at_site(const Json& parameters, Arena&) {
-  auto text = Text::of_bytes(kCode);
+  auto text = Text::of_bytes(kSystemCall);
   Target target; // outlives the prober
   auto prober = make_prober(parameters.at("strategy"));
   if (!text || !prober)
     return verdict_of(text ? prober.error() : text.error());
-  target.add_function(text->start(), sizeof kCode, "blocked");
+  target.add_function(text->start(), sizeof kSystemCall, "blocked");
   const auto read_one = reinterpret_cast<BlockingRead>(bytes_at(text->start()));
   const Site site = *target.site_at(text->start() + kSiteOffset);
   if (const Status opened = (*prober)->open(target); !opened)
@@ -80,7 +80,7 @@ Verdict standing_at_site(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("test/standing-at-site", &standing_at_site);
+const bool standing_at_site_test_registered = register_experiment("test/standing-at-site", &standing_at_site);
 
 class StandingAtSite : public testing::TestWithParam<std::string> {};
 

@@ -116,7 +116,8 @@ Verdict syscalls_undisturbed(const Json& parameters, Arena&) {
   return held();
 }
 
-const bool registered = register_experiment("promise/syscalls-undisturbed", &syscalls_undisturbed);
+const bool syscall_promise_registered =
+    register_experiment("promise/syscalls-undisturbed", &syscalls_undisturbed);
 
 } // namespace
 

@@ -127,8 +127,9 @@ Verdict rseq_intact(const Json& parameters, Arena&) {
   return held(fmt::format("{} of {} committed", commits, kTries));
 }
 
-const bool registered = register_experiment("promise/any-thread-pointer", &any_thread_pointer) &&
-                        register_experiment("promise/rseq-intact", &rseq_intact);
+const bool thread_promises_registered =
+    register_experiment("promise/any-thread-pointer", &any_thread_pointer) &&
+    register_experiment("promise/rseq-intact", &rseq_intact);
 
 } // namespace
 

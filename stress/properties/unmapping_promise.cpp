@@ -13,12 +13,12 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTimes = 5;
+constexpr std::uint64_t kCalls = 5;
 
 bool run_times(Address entry) {
   auto* const run = reinterpret_cast<Increment*>(bytes_at(entry));
   bool right = true;
-  for (std::uint64_t i = 0; i < kTimes; ++i)
+  for (std::uint64_t i = 0; i < kCalls; ++i)
     right = run(i) == i + 1 && right;
   return right;
 }
@@ -30,7 +30,7 @@ Verdict armed_then(const Json& parameters, Verdict (*change)(ProbedCode& code, v
     return verdict_of(code.error());
   if (const Status inserted = (*code)->insert_all(); !inserted)
     return verdict_of(inserted.error());
-  if (!run_times((*code)->entry()) || (*code)->hits(0) != kTimes)
+  if (!run_times((*code)->entry()) || (*code)->hits(0) != kCalls)
     return broken("setup", "wrong before anything was changed");
   return change(**code, bytes_at((*code)->text().start()));
 }
@@ -38,7 +38,7 @@ Verdict armed_then(const Json& parameters, Verdict (*change)(ProbedCode& code, v
 Verdict protected_otherwise(ProbedCode& code, void* page) {
   ::mprotect(page, kPageBytes, PROT_READ);
   ::mprotect(page, kPageBytes, PROT_READ | PROT_EXEC);
-  if (!run_times(code.entry()) || code.hits(0) != 2 * kTimes)
+  if (!run_times(code.entry()) || code.hits(0) != 2 * kCalls)
     return broken("mprotect",
                   "wrong result or count after the page's protection was changed and changed back");
   const Status removed = code.remove_all();
@@ -52,7 +52,7 @@ Verdict made_unreadable(ProbedCode& code, void* page) {
   ::mprotect(page, kPageBytes, PROT_READ | PROT_EXEC);
   if (!removed)
     return broken("mprotect", "removal from an unreadable page: " + describe(removed.error()));
-  if (!run_times(code.entry()) || code.hits(0) != kTimes)
+  if (!run_times(code.entry()) || code.hits(0) != kCalls)
     return broken("mprotect", "a probe was left behind in a page that was unreadable for a moment");
   const Status closed = code.prober().close();
   return closed && run_times(code.entry()) ? held() : broken("mprotect", "close did not go well");
@@ -87,7 +87,7 @@ Verdict probed_anew(ProbedCode& code, const Page& other) {
   const Status inserted = first_error(code.prober().insert({{*site}}));
   const bool right = run_times(code.text().start());
   const std::uint64_t hits = code.prober().hits(*site) - before;
-  if (!right || hits != (inserted ? kTimes : 0))
+  if (!right || hits != (inserted ? kCalls : 0))
     return broken("replaced", fmt::format("the other code, {}: {}, {} hits",
                                           inserted ? "probed" : "refused (" + inserted.error().message + ")",
                                           right ? "right" : "wrong", hits));
@@ -131,7 +131,7 @@ Verdict replaced_by(ProbedCode& code, void* page, const Page& other) {
                               now[0], now[1], now[2], now[3]));
   if (!run_times(code.text().start()))
     return broken("replaced", "other code where the probed code was does not run right after removal");
-  if (code.hits(0) != kTimes)
+  if (code.hits(0) != kCalls)
     return broken("replaced", fmt::format("the stale site counted the other code: {} hits", code.hits(0)));
   const Verdict v = probed_anew(code, other);
   if (!v.is(Ending::Held))
@@ -209,8 +209,8 @@ Verdict text_changed(const Json& parameters, Arena&) {
   return armed_then(parameters, kChanges.at(parameters.at("change")));
 }
 
-const bool registered = register_experiment("promise/unmapping-safe", &unmapping_safe) &&
-                        register_experiment("text-changed", &text_changed);
+const bool unmapping_promise_registered = register_experiment("promise/unmapping-safe", &unmapping_safe) &&
+                                          register_experiment("text-changed", &text_changed);
 
 } // namespace
 

@@ -139,7 +139,8 @@ Verdict vector_state_intact(const Json& parameters, Arena&) {
   return try_it(&use_vector_units);
 }
 
-const bool registered = register_experiment("promise/vector-state-intact", &vector_state_intact);
+const bool vector_promise_registered =
+    register_experiment("promise/vector-state-intact", &vector_state_intact);
 
 } // namespace
 

@@ -132,7 +132,7 @@ Verdict run_zlib(const Json& parameters, Arena& arena) {
   return v;
 }
 
-const bool registered = register_experiment("zlib", &run_zlib);
+const bool zlib_experiment_registered = register_experiment("zlib", &run_zlib);
 
 } // namespace
 

@@ -53,8 +53,8 @@ protected:
   // Runs the script probed; its own output goes to `out`.
   Json run_script(const std::string& strategy, const std::string& script, std::string& out) const {
     const std::string report = directory_ + "/report.json";
-    const Outcome o = run(fmt::format("run --strategy {} {} --json --out {} -- {} {}", strategy, kProbe,
-                                      report, kPython, write("script.py", script)));
+    const Outcome o = run_proberace(fmt::format("run --strategy {} {} --json --out {} -- {} {}", strategy,
+                                                kProbe, report, kPython, write("script.py", script)));
     EXPECT_EQ(o.status, 0) << o.out;
     out = o.out;
     return o.status == 0 ? Json::parse(std::ifstream(report)) : Json{};
@@ -259,7 +259,7 @@ TEST_F(RunCommand, TheProgramsOwnEndIsReported) {
 
 TEST_F(RunCommand, WhatCannotBeProbedIsOneLineAndStatus2) {
   const auto expect = [](const std::string& arguments, const std::string& words) {
-    const Outcome o = run("run " + arguments);
+    const Outcome o = run_proberace("run " + arguments);
     EXPECT_EQ(o.status, 2) << arguments << "\n" << o.out;
     EXPECT_EQ(std::count(o.out.begin(), o.out.end(), '\n'), 1) << o.out;
     EXPECT_NE(o.out.find(words), std::string::npos) << o.out;

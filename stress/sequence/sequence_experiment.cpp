@@ -200,7 +200,7 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
   return outcome.first().empty() ? v : break_with("restored", outcome.first());
 }
 
-const bool registered = register_experiment("sequence", &run_experiment);
+const bool sequence_experiment_registered = register_experiment("sequence", &run_experiment);
 
 } // namespace
 

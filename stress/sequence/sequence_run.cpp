@@ -1,5 +1,7 @@
 #include "stress/sequence/sequence_run.h"
 
+#include "harness/probe/trap_context.h"
+
 #include <csignal>
 #include <cstddef>
 #include <random>
@@ -9,7 +11,6 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kTrapFlag = 1U << 8;
 constexpr std::uint64_t kStatusFlags = 0x8d5; // OF SF ZF AF PF CF
 constexpr std::uint64_t kCompared =
     kStatusFlags & ~std::uint64_t{1U << 4}; // without AF, left undefined by some

@@ -10,12 +10,6 @@ namespace {
 
 class Sequences : public testing::TestWithParam<std::string> {};
 
-std::vector<std::string> probers_under_test() {
-  std::vector<std::string> names = strategies_promising({Promise::ExactCounts});
-  std::erase_if(names, is_peer); // what it does wrong is a finding (results/findings/uprobe-instructions.md)
-  return names;
-}
-
 bool may_be_refused(const std::string& strategy, std::string_view mnemonic) {
   if (takes_no_trap(strategy))
     return true; // a neighbour lies in the way
@@ -49,7 +43,9 @@ TEST_P(Sequences, H04_H43_H55_H56_NeighbouringSitesCountAndChangeNothing) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, Sequences, testing::ValuesIn(probers_under_test()), test_name);
+// What the peer does wrong is a finding (results/findings/uprobe-instructions.md).
+INSTANTIATE_TEST_SUITE_P(Strategies, Sequences, testing::ValuesIn(ours_promising({Promise::ExactCounts})),
+                         test_name);
 
 // What the others rest on: every kind of step writes instructions, and only whole ones.
 TEST(SequenceCode, EachKindOfStepIsWrittenAndDecodesAsItWasWritten) {

@@ -324,7 +324,7 @@ Verdict describe_sites(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool registered =
+const bool workload_experiment_registered =
     register_experiment("workload", &run_workload) && register_experiment("workload-sites", &describe_sites);
 
 } // namespace

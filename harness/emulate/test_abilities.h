@@ -1,0 +1,10 @@
+// What the tests of emulation take a transport for.
+#pragma once
+#include "harness/probe/stepper.h"
+
+namespace proberace {
+
+inline constexpr Abilities kInProcess{.atomic_access = true, .on_the_thread = true};
+inline constexpr Abilities kSupervisor{};
+
+} // namespace proberace
