@@ -109,6 +109,24 @@ TEST(Schedule, PctFindsABugOfItsDepthAsOftenAsItPromises) {
   EXPECT_GE(found, kTries / 16 * 9 / 10); // nine tenths of the bound: it is a sample, of fixed seeds
 }
 
+// Of two choices either is the one, however many steps lie before them at which nobody else can go on.
+TEST(Schedule, PctDrawsFromStepsAtWhichOthersCanGoOn) {
+  constexpr TaskSet kBoth = only(0) | only(1);
+  int at_once = 0;
+  constexpr int kTries = 40;
+  for (std::uint64_t seed = 0; seed < kTries; ++seed) {
+    Pct pct(seed, 2, 2);
+    const std::size_t first = pct.choose(0, kNobody, kBoth);
+    std::size_t step = 1;
+    for (; step < 10; ++step)
+      ASSERT_EQ(pct.choose(step, first, only(first)), first);
+    at_once += pct.choose(step++, first, kBoth) != first ? 1 : 0;
+    EXPECT_NE(pct.choose(step, first, kBoth), first) << "at the second choice at the latest";
+  }
+  EXPECT_GT(at_once, 0);
+  EXPECT_LT(at_once, kTries);
+}
+
 TEST(Schedule, ASwitchToATaskThatCannotRunIsNone) {
   const Schedule schedule{{0, 7}, {1, 1}};
   Following following(schedule);

@@ -102,6 +102,34 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
   EXPECT_EQ(first, hunt(arguments, 0));
 }
 
+// Before pct knows how many choices there are it would change its priorities at none of them.
+TEST_F(Hunting, PctTakesItsFirstScheduleAtRandom) {
+  const auto steps_of = [&](const char* scheduler, int seed) {
+    const std::string file = (folder_ / fmt::format("{}-{}", scheduler, seed)).string();
+    const Outcome o = run_proberace(fmt::format(
+        R"(hunt --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"poke+emulate",)"
+        R"("bodies":["mov@0"],"armed":[0],"threads":[["x0","x0"],["x0","x0"]]}},"scheduler":"{}","seed":{},)"
+        R"("schedules":2,"budget_ms":30000,"record":"{}"}}')",
+        scheduler, seed, file));
+    EXPECT_EQ(o.status, 0) << o.out;
+    std::vector<std::string> lines;
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);)
+      lines.push_back(line);
+    return lines;
+  };
+  int later_alike = 0;
+  for (int seed = 1; seed <= 5; ++seed) {
+    const auto random = steps_of("random", seed);
+    const auto pct = steps_of("pct", seed);
+    ASSERT_EQ(random.size(), 2U);
+    ASSERT_EQ(pct.size(), 2U);
+    EXPECT_EQ(pct[0], random[0]);
+    later_alike += pct[1] == random[1] ? 1 : 0;
+  }
+  EXPECT_LT(later_alike, 5); // then it is pct's own
+}
+
 // The first schedule of a process is like any other: who is signalled there before it began takes the signal.
 TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
   int before_it_began = 0;
