@@ -1,7 +1,9 @@
 """Checks the protocols' models (stress/models) with Spin, each with every guard on, and with each guard off; compares
 them with the code in both directions. What comes out is a table and, in --out, models.json."""
 import argparse
+import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -255,6 +257,17 @@ def verdict(r):
     return "held"
 
 
+def judged(model, options):
+    r = {"name": model.name, "size": "large" if options.full else "small", "properties": model.properties}
+    r |= check(model, options)
+    r["guards"] = [without(model, guard, mutant, options) for guard, mutant in model.guards]
+    if options.traces:
+        r["traces"] = accept(model, options)
+    r["verdict"] = verdict(r)
+    print(f"{model.name}: {r['verdict']}", file=sys.stderr)
+    return r
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", default=[], help="this model; may be repeated")
@@ -271,18 +284,10 @@ def main():
     unknown = set(options.only) - {m.name for m in models}
     if unknown:
         fail(f"there is no model {', '.join(sorted(unknown))}; there are {', '.join(m.name for m in models)}")
-    results = []
-    for model in models:
-        if options.only and model.name not in options.only:
-            continue
-        r = {"name": model.name, "size": "large" if options.full else "small", "properties": model.properties}
-        r |= check(model, options)
-        r["guards"] = [without(model, guard, mutant, options) for guard, mutant in model.guards]
-        if options.traces:
-            r["traces"] = accept(model, options)
-        r["verdict"] = verdict(r)
-        print(f"{model.name}: {r['verdict']}", file=sys.stderr)
-        results.append(r)
+    wanted = [m for m in models if not options.only or m.name in options.only]
+    alone = options.full or options.replay or options.traces  # much memory, or the code's threads beside it
+    with concurrent.futures.ThreadPoolExecutor(1 if alone else os.cpu_count()) as pool:
+        results = list(pool.map(lambda model: judged(model, options), wanted))
     print(table(results), end="")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
