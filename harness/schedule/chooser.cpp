@@ -64,8 +64,8 @@ Pct::Pct(std::uint64_t seed, std::size_t depth, std::size_t choices) : changes_(
 }
 
 std::size_t Pct::choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
-  choices_ += is_choice(step, enabled) ? 1 : 0;
-  for (std::size_t i = 0; i < changes_ && is_choice(step, enabled); ++i)
+  choices_ += is_choice(step, before, enabled) ? 1 : 0;
+  for (std::size_t i = 0; i < changes_ && is_choice(step, before, enabled); ++i)
     if (change_at_[i] == choices_)
       priority_[before] = static_cast<std::uint32_t>(changes_ - 1 - i);
   std::size_t best = kMaxTasks;

@@ -4,7 +4,6 @@
 
 #include "harness/schedule/trace.h"
 
-#include <bit>
 #include <vector>
 
 namespace proberace::schedule {
@@ -26,15 +25,16 @@ inline Schedule schedule_of(std::span<const Step> steps) {
   return schedule;
 }
 
-// Whether it is a choice: others could go on too. Who goes on first is not counted.
-constexpr bool is_choice(std::size_t step, TaskSet enabled) noexcept {
-  return step != 0 && std::popcount(enabled) > 1;
+// Whether somebody else could go on than the task that ran until here, or must. Who goes on first is not
+// counted.
+constexpr bool is_choice(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
+  return step != 0 && (enabled & ~only(before)) != 0;
 }
 
 inline std::size_t choices_in(std::span<const Step> steps) {
   std::size_t n = 0;
   for (std::size_t i = 0; i < steps.size(); ++i)
-    n += is_choice(i, steps[i].enabled) ? 1 : 0;
+    n += is_choice(i, steps[i].before, steps[i].enabled) ? 1 : 0;
   return n;
 }
 

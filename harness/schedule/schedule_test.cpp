@@ -127,6 +127,23 @@ TEST(Schedule, PctDrawsFromStepsAtWhichOthersCanGoOn) {
   EXPECT_LT(at_once, kTries);
 }
 
+// A task that had to wait is lowered then, though nobody but the one it waits for can go on: else that one
+// could never be ahead of it afterwards.
+TEST(Schedule, PctLowersATaskThatMustWait) {
+  constexpr TaskSet kBoth = only(0) | only(1);
+  int stays_behind = 0;
+  constexpr int kTries = 40;
+  for (std::uint64_t seed = 0; seed < kTries; ++seed) {
+    Pct pct(seed, 2, 2);
+    const std::size_t first = pct.choose(0, kNobody, kBoth);
+    const std::size_t other = 1 - first;
+    EXPECT_EQ(pct.choose(1, first, only(other)), other);
+    stays_behind += pct.choose(2, other, kBoth) == other ? 1 : 0;
+  }
+  EXPECT_GT(stays_behind, 0);
+  EXPECT_LT(stays_behind, kTries);
+}
+
 TEST(Schedule, ASwitchToATaskThatCannotRunIsNone) {
   const Schedule schedule{{0, 7}, {1, 1}};
   Following following(schedule);

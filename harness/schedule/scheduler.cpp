@@ -6,7 +6,6 @@
 #include "harness/schedule/control.h"
 #include "harness/schedule/turns.h"
 
-#include <algorithm>
 #include <csignal>
 #include <linux/futex.h>
 #include <sys/syscall.h>

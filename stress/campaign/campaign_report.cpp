@@ -28,10 +28,11 @@ CampaignReport report_of(const CaseSet& set) {
     r.refused += refused ? 1 : 0;
     if (broken)
       r.broken.push_back(line);
-    else if (pct && !refused)
-      missed.push_back(missed_at_most(
-          line.value("threads", std::size_t{1}), line.value("most_choices", std::uint64_t{1}),
-          set.campaign.value("depth", std::size_t{1}), line.value("knowing", std::uint64_t{0})));
+    else if (pct && !refused) // "longest", "at_full_length": kept when pct drew from all steps
+      missed.push_back(missed_at_most(line.value("threads", std::size_t{1}),
+                                      line.value("most_choices", line.value("longest", std::uint64_t{1})),
+                                      set.campaign.value("depth", std::size_t{1}),
+                                      line.value("knowing", line.value("at_full_length", std::uint64_t{0}))));
   }
   if (!set.done.empty()) {
     r.first_seed = set.done.begin()->first;

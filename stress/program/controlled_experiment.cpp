@@ -192,7 +192,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   verdict.data["steps"] = steps;
   verdict.data["most_choices"] = choosers.most_choices();
   verdict.data["knowing"] = choosers.knowing();
-  verdict.data["exhausted"] = choosers.exhausted();
+  verdict.data["exhausted"] = closes && choosers.exhausted();
   verdict.data["seconds"] = std::chrono::duration<double>(Clock::now() - began).count();
   if (!closes)
     (void)owned.release(); // the process ends anyway

@@ -102,7 +102,7 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
   EXPECT_EQ(first, hunt(arguments, 0));
 }
 
-// Before pct knows how many choices there are it would change its priorities at none of them.
+// Before pct knows how many choices there are it would change all priorities at the first.
 TEST_F(Hunting, PctTakesItsFirstScheduleAtRandom) {
   const auto steps_of = [&](const char* scheduler, int seed) {
     const std::string file = (folder_ / fmt::format("{}-{}", scheduler, seed)).string();

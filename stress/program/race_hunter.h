@@ -37,7 +37,7 @@ struct RaceReport : HuntCounts {
   std::uint64_t schedules = 0; // run until the first failure, that one included
   std::uint64_t steps = 0;
   std::uint64_t threads = 0;      // the most that a program had
-  std::uint64_t most_choices = 0; // the most steps of a schedule at which more than one thread could go on
+  std::uint64_t most_choices = 0; // the most steps of a schedule at which others could go on
   std::uint64_t knowing = 0;      // schedules chosen when that was known of their program
   std::uint64_t shrinks = 0;      // programs tried after it
   std::uint64_t refusals = 0;

@@ -219,8 +219,6 @@ const bool bystander_hazards_test_registered =
     register_experiment("test/no-stranger", &no_stranger) &&
     register_experiment("test/x87-pointer", &x87_pointer);
 
-// As far as the PC itself is hidden: a slot that is left by a jump shows there (seen with stack-slot and
-// jump). Not the kernel's uprobes: on Linux 6.18 the pointer shows their out-of-line area.
 class X87 : public testing::TestWithParam<std::string> {};
 class Bystanders : public testing::TestWithParam<std::string> {};
 class ForkInside : public testing::TestWithParam<std::string> {};
@@ -249,6 +247,8 @@ TEST_P(ForkInside, H27_AHitHandlerForks) {
 
 INSTANTIATE_TEST_SUITE_P(Strategies, Bystanders,
                          testing::ValuesIn(strategies_promising({Promise::ExactCounts})), test_name);
+// As far as the PC itself is hidden: a slot that is left by a jump shows there (seen with stack-slot and
+// jump). Not the kernel's uprobes: on Linux 6.18 the pointer shows their out-of-line area.
 INSTANTIATE_TEST_SUITE_P(
     Strategies, X87, testing::ValuesIn(ours_promising({Promise::ExactCounts, Promise::SignalsSeeOriginalPc})),
     test_name);

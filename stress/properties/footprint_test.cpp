@@ -6,7 +6,6 @@ namespace proberace {
 
 namespace {
 
-// The kernel's [uprobes] mappings stay after the last uprobe is gone, which is a finding.
 class Footprints : public testing::TestWithParam<std::string> {};
 
 } // namespace
@@ -25,7 +24,8 @@ TEST_P(Footprints, H16_AfterCloseTheProcessIsWhatItWas) {
   EXPECT_EQ(v.data["armed"]["processes"], v.data["claimed"]["processes"]) << v.data.dump(1);
 }
 
-// Two threads hit the sites.
+// Two threads hit the sites. The kernel's [uprobes] mappings stay after the last uprobe is gone, which is a
+// finding.
 INSTANTIATE_TEST_SUITE_P(Strategies, Footprints, testing::ValuesIn(ours_promising({Promise::ExactCounts})),
                          test_name);
 
