@@ -101,7 +101,7 @@ TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndACellThatRunsAgain) {
   ASSERT_FALSE(report["counterexample"].is_null());
   const std::string cell = report["counterexample"]["cell"].dump();
   int bad = 0;
-  for (int i = 0; i < 200 && bad == 0; ++i) // how often is the machine's to say
+  for (int i = 0; i < 2000 && bad == 0; ++i) // how often is the machine's to say
     bad += run_proberace("hunt --cell '" + cell + "'").status == 1 ? 1 : 0;
   EXPECT_GT(bad, 0) << cell;
 }
