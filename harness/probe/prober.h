@@ -1,6 +1,7 @@
 // The one interface behind which every strategy stands.
 //
-//   auto prober = make_prober("pte-swap+xol-vma");           // registry.h
+//   Target target;                                            // this process: target.h
+//   auto prober = make_prober("pte-swap+xol-vma");            // registry.h
 //   (*prober)->open(target);
 //   auto site = target.site_at(Address{...});
 //   (*prober)->insert({{*site}});                             // one result per site
@@ -9,16 +10,15 @@
 //   (*prober)->close();
 //
 // Contracts:
-// - When insert returns, every execution of an armed site that starts later, on any thread, is counted
-// exactly once
-//   (as far as the strategy promises exact counts). When remove returns, no later execution is counted, the
-//   count does not move, and the bytes and page permissions are what they were.
-// - insert and remove are batches: a site that is refused leaves the others unaffected. They may be called
-// from any
-//   thread, also at once: one of two concurrent inserts of a site succeeds, the other gets AlreadyArmed. Not
-//   from a hit handler, and not from a signal handler.
-// - Counts belong to the life of the prober: removing and inserting a site again goes on where it was.
-// - After close the footprint is what it was before open.
+// - When insert returns, every execution of an armed site that starts later, on any thread, is counted exactly
+//   once (as far as the strategy promises exact counts). When remove returns, no later execution is counted,
+//   the count does not move, and the bytes and page permissions are what they were.
+// - insert and remove are batches: a site that is refused leaves the others unaffected. They may be called from
+//   any thread, also at once: one of two concurrent inserts of a site succeeds, the other gets AlreadyArmed.
+//   Not from a hit handler, and not from a signal handler.
+// - Counts last from open to close: removing and inserting a site again between the two goes on where it was.
+// - After close the footprint is what it was before open, but for text pages that were written and may stay
+//   private copies (of the armers that write in place; poke/drop gives clean ones back).
 #pragma once
 
 #include "harness/base/error.h"
@@ -69,7 +69,7 @@ public:
   virtual SiteResults insert(std::span<const Site> sites) = 0;
   virtual SiteResults remove(std::span<const Site> sites) = 0;
 
-  // Hits of a site so far, on all threads; 0 for a site never armed.
+  // Hits of a site so far, on all threads; 0 for a site never armed, and after close.
   virtual std::uint64_t hits(const Site& site) const = 0;
   // On one thread (a kernel thread id). Unsupported where the transport counts no threads. A thread that
   // ended may have been folded into the total.
@@ -79,7 +79,8 @@ public:
   // "pun", ...; "" where it has one, or where nothing of this prober is armed.
   virtual std::string_view way(const Site&) const { return {}; }
 
-  // Precondition: nothing is armed. Null for none. Unsupported where hits never reach user space.
+  // After open, each time: close forgets it. Null for none. NotOpen; AlreadyArmed while anything is armed;
+  // Unsupported where hits never reach user space.
   virtual Status set_handler(HitHandler handler, void* argument) = 0;
 
   virtual Footprint footprint() const = 0;

@@ -1,10 +1,9 @@
 // Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole
 // strategy's. A variant of a plug-in is called `name/variant`; the plain name stands for the variant that the
-// measurements favour. A plug-in registers itself by one line at the
-// end of its own file; nothing else is edited:
+// measurements favour. A plug-in registers itself by one line at the end of its own file; nothing else is edited:
 //
-//   const bool registered = register_armer("poke", "one-byte store in place", [] { return
-//   std::make_unique<Poke>(); });
+//   const bool registered =
+//       register_stepper("xol-vma", "...", [] { return std::make_unique<XolVma>(); });
 #pragma once
 
 #include "harness/probe/armer.h"

@@ -83,7 +83,8 @@ public:
   // meanwhile. Calls stop_single_step before it returns Done.
   virtual Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept = 0;
 
-  // What follows is for steppers that run threads in memory of the target's own (TLS, stacks).
+  // What follows is for steppers that run threads in memory of the target's own (TLS, stacks). But give_back is
+  // called by close on every stepper, before its slots are unmapped.
   // True while hits have left something to give back.
   virtual bool holds_target_memory() const noexcept { return false; }
   // Whether a thread at this PC runs the stepper's code there. Thread-safe.

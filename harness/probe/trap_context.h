@@ -1,5 +1,5 @@
 // One thread at a trap, whoever took it: the transport fills in how registers and memory are reached, so that
-// the same stepper source runs in a signal handler and, later, under ptrace. All members are signal-safe.
+// the same stepper source runs in a signal handler and under ptrace. All members are signal-safe.
 #pragma once
 
 #include "harness/base/address.h"

@@ -2,8 +2,9 @@
 // first. An ordinary build has none of it: every function here is empty, and the hit path's disassembly the
 // same as without.
 //
-// Only what is compiled twice (harness/trap, harness/ptrace, strategies, plug-ins) may include this file, and
-// only from .cpp files: a header's inline function would mean two things in one program.
+// Only what is compiled twice (harness/trap, harness/ptrace, strategies, compiled_in.cpp) may include this file, and
+// plug-ins, which always have their points; and only from .cpp files: a header's inline function would mean two
+// things in one program.
 #pragma once
 
 #include "harness/schedule/control.h"

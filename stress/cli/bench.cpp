@@ -24,7 +24,9 @@ public:
   std::string example() const override { return "proberace bench --out results --strategy pte-swap+xol-vma"; }
 
   void declare(CLI::App& app) override {
-    app.add_option("--strategy", size_.strategies, "A strategy to compare; repeat for more (default: all)");
+    app.add_option(
+        "--strategy", size_.strategies,
+        "A strategy to compare; repeat for more (default: few that have every plug-in among them)");
     app.add_option("--repetitions", size_.repetitions, "Of each measurement, interleaved at random")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();

@@ -25,6 +25,8 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
   expect_one_line(run_proberace("check --strategy pte-swap+nothing"), 2, "no strategy is called");
   expect_one_line(run_proberace("bench --strategy no-such"), 2, "no strategy is called");
   expect_one_line(run_proberace("hunt"), 2, "--strategy");
+  expect_one_line(run_proberace("hunt --strategy poke+xol-vma --scheduler random --property lost"), 2,
+                  "no property is called 'lost'");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --budget 20x"), 2, "--budget");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --plan nowhere"), 2,

@@ -5,10 +5,13 @@
 #include "harness/schedule/chooser.h"
 #include "stress/cli/controlled_build.h"
 #include "stress/program/interleaving.h"
+#include "stress/program/program_properties.h"
 #include "stress/program/race_file.h"
 #include "stress/properties/endings.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace proberace {
 
@@ -80,7 +83,7 @@ void HuntRaces::declare(CLI::App& app) {
       ->check(CLI::Range(1, 100'000'000))
       ->capture_default_str();
   app.add_option("--property", property_,
-                 "With --scheduler: look only for this (lost-hit, ..., crashed, hung)");
+                 "With --scheduler: look only for what breaks this (lost-hit, ..., crashed, hung)");
   app.add_option("--schedules", schedules_, "With --scheduler: end after this many, if the budget has not");
   app.add_option("--out", out_, "With --scheduler: the folder for the counterexample's file")
       ->capture_default_str();
@@ -95,6 +98,12 @@ std::expected<RaceHuntOptions, Error> HuntRaces::options(const std::string& stra
         Error{ErrorKind::BadInput,
               {},
               fmt::format("no scheduler is called '{}': one is random, pct, exhaustive", scheduler_)});
+  if (const auto known = program_properties();
+      !property_.empty() && std::ranges::find(known, property_) == known.end())
+    return std::unexpected(Error{
+        ErrorKind::BadInput,
+        {},
+        fmt::format("no property is called '{}': --property is {}", property_, fmt::join(known, ", "))});
   if (!has_points(strategy))
     return std::unexpected(
         Error{ErrorKind::MachineLacks,

@@ -1,5 +1,6 @@
 // A program of threads as a value: each executes bodies, inserts and removes probes, signals others. It is
-// generated, shrunk, printed as one line and run again, freely on real cores or one step at a time.
+// generated, shrunk, printed as one line and run again, one step at a time (controlled.h). What runs free is a
+// history (stress/properties/history.h).
 #pragma once
 
 #include "harness/base/error.h"

@@ -1,5 +1,5 @@
 // One process running a program again and again: opens the strategy, keeps the threads, judges each run.
-// Whether the threads run free or one step at a time is the caller's: the same code, the same judges.
+// Its caller says what becomes of each step (Conductor).
 #pragma once
 
 #include "harness/cell/arena.h"
@@ -35,7 +35,7 @@ struct ProgramScratch {
   std::uint32_t signals_sent[kMaxProgramThreads], signals_handled[kMaxProgramThreads];
 };
 
-// What the threads of a program tell whoever runs them. As it is, they run free. signal-safe.
+// What the threads of a program tell whoever runs them. As it is, nothing comes of it. signal-safe.
 class Conductor {
 public:
   virtual ~Conductor() = default;
