@@ -28,23 +28,35 @@ std::string id_among(const std::byte* at, const std::byte* end) {
   return {};
 }
 
+struct Wanted {
+  std::string library; // the program itself, if empty
+  std::string id = "unknown";
+};
+
 // dl_iterate_phdr(3): the program comes first.
-int look_at(dl_phdr_info* info, std::size_t, void* found) {
+int look_at(dl_phdr_info* info, std::size_t, void* argument) {
+  auto& wanted = *static_cast<Wanted*>(argument);
+  if (!wanted.library.empty() && wanted.library != info->dlpi_name)
+    return 0;
   for (const ElfW(Phdr) & segment : std::span(info->dlpi_phdr, info->dlpi_phnum))
     if (segment.p_type == PT_NOTE) {
       const auto* const notes = reinterpret_cast<const std::byte*>(info->dlpi_addr + segment.p_vaddr);
       if (const std::string id = id_among(notes, notes + segment.p_memsz); !id.empty())
-        *static_cast<std::string*>(found) = id;
+        wanted.id = id;
     }
-  return 1; // no further object
+  return 1; // no further one
 }
 
 } // namespace
 
 std::string build_id() {
-  std::string id = "unknown";
-  ::dl_iterate_phdr(&look_at, &id);
-  return id;
+  return build_id({});
+}
+
+std::string build_id(const std::string& library) {
+  Wanted wanted{library};
+  ::dl_iterate_phdr(&look_at, &wanted);
+  return wanted.id;
 }
 
 } // namespace proberace

@@ -4,16 +4,31 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <link.h>
 
 extern "C" constinit const int PROBERACE_INTERFACE_SYMBOL = 0;
 
 namespace proberace {
 
+namespace {
+
+std::vector<std::string>& loaded() {
+  static std::vector<std::string> names;
+  return names;
+}
+
+} // namespace
+
+const std::vector<std::string>& loaded_plugins() {
+  return loaded();
+}
+
 Status load_plugin(const std::string& path) {
   // A bare name would be looked for among the system's libraries.
   const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
   const std::size_t before = plug_ins().size();
-  if (::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) == nullptr) {
+  void* const handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (handle == nullptr) {
     const std::string why = ::dlerror();
     if (why.find("undefined symbol: proberace_interface_") != std::string::npos)
       return std::unexpected(
@@ -27,6 +42,8 @@ Status load_plugin(const std::string& path) {
   if (plug_ins().size() == before)
     return std::unexpected(Error{
         ErrorKind::BadInput, {}, fmt::format("{} registers no strategy (harness/probe/registry.h)", path)});
+  if (link_map* map = nullptr; ::dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
+    loaded().emplace_back(map->l_name);
   return {};
 }
 

@@ -9,8 +9,9 @@ namespace proberace {
 
 namespace {
 
+// One that no other process writes.
 std::string part_of(const std::string& path) {
-  return path + ".part";
+  return fmt::format("{}.{}.part", path, ::getpid());
 }
 
 } // namespace
@@ -18,7 +19,8 @@ std::string part_of(const std::string& path) {
 std::expected<WholeFile, Error> WholeFile::create(const std::string& path) {
   WholeFile file;
   file.path_ = path;
-  file.part_.reset(std::fopen(part_of(path).c_str(), "we"));
+  file.part_path_ = part_of(path);
+  file.part_.reset(std::fopen(file.part_path_.c_str(), "we"));
   if (file.part_ == nullptr)
     return std::unexpected(
         Error{ErrorKind::BadInput, {}, fmt::format("cannot write '{}': {}", path, std::strerror(errno))});
@@ -27,18 +29,39 @@ std::expected<WholeFile, Error> WholeFile::create(const std::string& path) {
 
 WholeFile::~WholeFile() {
   if (part_ != nullptr)
-    ::unlink(part_of(path_).c_str());
+    ::unlink(part_path_.c_str());
 }
 
-Status WholeFile::write(std::string_view text) {
+Status WholeFile::fill(std::string_view text) {
   std::FILE* const file = part_.release();
   const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
                        std::fflush(file) == 0 && ::fsync(::fileno(file)) == 0;
   int error = errno;
-  if (std::fclose(file) == 0 && written && ::rename(part_of(path_).c_str(), path_.c_str()) == 0)
+  if (std::fclose(file) == 0 && written)
     return {};
   error = written ? errno : error;
-  ::unlink(part_of(path_).c_str());
+  ::unlink(part_path_.c_str());
+  return std::unexpected(system_error(fmt::format("cannot write '{}'", path_), error));
+}
+
+Status WholeFile::write(std::string_view text) {
+  if (const Status filled = fill(text); !filled)
+    return filled;
+  if (::rename(part_path_.c_str(), path_.c_str()) == 0)
+    return {};
+  const int error = errno;
+  ::unlink(part_path_.c_str());
+  return std::unexpected(system_error(fmt::format("cannot write '{}'", path_), error));
+}
+
+std::expected<bool, Error> WholeFile::write_new(std::string_view text) {
+  if (const Status filled = fill(text); !filled)
+    return std::unexpected(filled.error());
+  const bool linked = ::link(part_path_.c_str(), path_.c_str()) == 0;
+  const int error = errno;
+  ::unlink(part_path_.c_str());
+  if (linked || error == EEXIST)
+    return linked;
   return std::unexpected(system_error(fmt::format("cannot write '{}'", path_), error));
 }
 

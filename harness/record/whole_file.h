@@ -18,14 +18,17 @@ public:
 
   // Puts the text in place. System, and nothing is there, if not all of it could be written.
   Status write(std::string_view text);
+  // The same where nothing stands yet. False, and nothing is done, if something does.
+  std::expected<bool, Error> write_new(std::string_view text);
 
 private:
   WholeFile() = default;
+  Status fill(std::string_view text);
 
   struct Close {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
-  std::string path_;
+  std::string path_, part_path_;
   std::unique_ptr<std::FILE, Close> part_;
 };
 

@@ -1,10 +1,28 @@
 #include "harness/schedule/exhaustive.h"
 
+#include <algorithm>
 #include <bit>
 
 namespace proberace::schedule {
 
+namespace {
+
+// Where the task was chosen here and has not run yet, the name of its point is not known.
+bool same(const Step& a, const Step& b) noexcept {
+  return (a.name == nullptr || a.name == b.name) && a.task == b.task && a.before == b.before &&
+         a.enabled == b.enabled;
+}
+
+} // namespace
+
 bool Exhaustive::advance(std::span<const Step> steps) {
+  std::size_t led = 0;
+  for (; led < std::min(path_.size(), steps.size()) && same(path_[led].step, steps[led]); ++led)
+    path_[led].step = steps[led];
+  if (led < path_.size()) {
+    led_all_ = false;
+    path_.resize(led);
+  }
   // Behind the path the run chose by default: everything else there is still to be tried, if the bound allows
   // it.
   std::size_t preemptions =
@@ -22,6 +40,7 @@ bool Exhaustive::advance(std::span<const Step> steps) {
     return false;
   Branch& last = path_.back();
   last.step.task = static_cast<std::uint8_t>(std::countr_zero(last.untried));
+  last.step.name = nullptr;
   last.untried = static_cast<TaskSet>(last.untried & (last.untried - 1));
   schedule_.clear();
   for (std::size_t i = 0; i < path_.size(); ++i)

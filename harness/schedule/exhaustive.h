@@ -13,8 +13,11 @@ public:
 
   // The schedule to run next.
   const Schedule& next() const noexcept { return schedule_; }
-  // Takes what the run of next() did, and makes next() the one after it. False once all were run.
+  // Takes what the run of next() did, and makes next() the one after it. False once there is none. A run that did not
+  // go where next() led is taken for the program from there on: it has other steps than when it was run before.
   bool advance(std::span<const Step> steps);
+  // Whether every run went where it was led. Else "there is none" does not mean that all were run.
+  bool led_all() const noexcept { return led_all_; }
 
 private:
   // A choice on the path: the tasks not tried there yet, after the one that was.
@@ -27,6 +30,7 @@ private:
   std::size_t bound_;
   std::vector<Branch> path_;
   Schedule schedule_;
+  bool led_all_ = true;
 };
 
 } // namespace proberace::schedule

@@ -8,9 +8,11 @@
 
 namespace proberace {
 
+inline constexpr std::uint64_t kLastSeed = UINT64_MAX - 4096; // processes count beyond the end of their range
+
 struct SeedRange {
   std::uint64_t first = 1;
-  std::uint64_t last = UINT64_MAX - 1; // inclusive
+  std::uint64_t last = kLastSeed; // inclusive
 };
 
 struct CampaignOptions {

@@ -76,10 +76,13 @@ std::expected<CaseSet, Error> CaseDirectory::read(const std::string& path) {
   if (!set.campaign.is_object() || set.campaign.value("schema", "") != kSchema)
     return bad(fmt::format("{}: not {}", description(path), kSchema));
   set.campaign.erase("schema");
-  for (const auto& entry : std::filesystem::directory_iterator(path))
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path, error))
     if (entry.path().extension() == ".cases")
       if (const Status lines = read_lines(entry.path(), set); !lines)
         return std::unexpected(lines.error());
+  if (error)
+    return bad(fmt::format("{} cannot be listed: {}", path, error.message()));
   return set;
 }
 
@@ -101,9 +104,10 @@ std::expected<CaseDirectory, Error> CaseDirectory::open(const std::string& path,
   auto file = WholeFile::create(description(path));
   if (!file)
     return std::unexpected(file.error());
-  if (const Status written = file->write(described.dump(2) + "\n"); !written)
+  const auto written = file->write_new(described.dump(2) + "\n");
+  if (!written)
     return std::unexpected(written.error());
-  return CaseDirectory(path);
+  return *written ? CaseDirectory(path) : open(path, campaign); // another process was sooner
 }
 
 CaseDirectory::Writer CaseDirectory::writer() const {

@@ -154,7 +154,7 @@ private:
     o.seed = seed;
     o.stop_after = 1;
     const HuntReport report = hunt(o);
-    if (report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
+    if (!report.found && report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
       return std::unexpected(why_not_run(*report.refused));
     Json line{
         {"seed", seed}, {"refused", report.refused && !report.found}, {"broken", report.found.has_value()}};

@@ -10,8 +10,10 @@
 #include "stress/properties/endings.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -20,6 +22,15 @@ namespace {
 // What a controlled run could not control.
 bool has_points(const std::string& strategy) {
   return strategy != "kernel-uprobe";
+}
+
+// A folder that is there, or that can be made.
+bool can_be_written(std::filesystem::path folder) {
+  folder = std::filesystem::absolute(folder);
+  std::error_code none;
+  while (folder.has_relative_path() && !std::filesystem::exists(folder, none))
+    folder = folder.parent_path();
+  return std::filesystem::is_directory(folder, none) && ::access(folder.c_str(), W_OK) == 0;
 }
 
 Json to_json(const RaceReport& r, const std::string& strategy, const Exploration& e,
@@ -41,6 +52,7 @@ Json to_json(const RaceReport& r, const std::string& strategy, const Exploration
                                {"program", to_json(r.found->program)},
                                {"schedule", text_of(r.found->explored.schedule)},
                                {"runs", r.found->runs},
+                               {"recurs", r.found->recurs},
                                {"steps", r.found->explored.steps.size()},
                                {"verdict", proberace::to_json(r.found->explored.verdict)}};
   return j;
@@ -61,6 +73,8 @@ void print(const RaceReport& r, const std::string& strategy, const Exploration& 
   const Explored& explored = r.found->explored;
   fmt::print("\n{}: {}\n{}", name(explored.verdict.ending), explored.verdict.summary,
              text_of(r.found->program, explored));
+  if (!r.found->recurs)
+    fmt::print("it did not recur in a process of its own\n");
   if (r.found->runs > 1)
     fmt::print("this was run {} in one process, each under this schedule\n", r.found->runs);
   fmt::print("again: proberace replay {}\n", file);
@@ -125,11 +139,14 @@ std::expected<RaceHuntOptions, Error> HuntRaces::options(const std::string& stra
 
 std::expected<std::string, Error> HuntRaces::save(const Race& race, std::uint64_t seed) const {
   return save_race(out_, RaceFile{race.program, race.explored.schedule, race.runs, scheduler_, seed,
-                                  proberace::to_json(race.explored.verdict), race.series});
+                                  proberace::to_json(race.explored.verdict), race.series, race.recurs});
 }
 
 Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) const {
   const std::string& strategy = options.bounds.strategy;
+  if (!can_be_written(out_))
+    return fail(
+        Error{ErrorKind::BadInput, {}, fmt::format("cannot write to '{}': give --out another folder", out_)});
   start_nursery();
   options.progress = [&](const RaceReport& r) {
     progress.show(fmt::format("{}: {} programs, {} schedules{}", strategy, r.programs, r.schedules,
@@ -138,17 +155,13 @@ Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) cons
   const RaceReport report = hunt_races(options);
   if (!report.found && report.hits == 0 && report.refused)
     return fail(why_not_run(*report.refused));
-  std::string file;
-  if (report.found) {
-    const auto saved = save(*report.found, options.seed);
-    if (!saved)
-      return fail(saved.error());
-    file = *saved;
-  }
+  const auto saved = report.found ? save(*report.found, options.seed) : std::string();
   if (json)
-    fmt::print("{}\n", to_json(report, strategy, options.exploration, file).dump(2));
+    fmt::print("{}\n", to_json(report, strategy, options.exploration, saved.value_or("")).dump(2));
   else
-    print(report, strategy, options.exploration, file);
+    print(report, strategy, options.exploration, saved.value_or("(no file)"));
+  if (!saved)
+    return fail(saved.error());
   return report.found ? Exit::Counterexample : Exit::Held;
 }
 
@@ -166,7 +179,7 @@ Json HuntRaces::campaign(const RaceHuntOptions& options) const {
 std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
   options.programs = 1;
   const RaceReport report = hunt_races(options);
-  if (report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
+  if (!report.found && report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
     return std::unexpected(why_not_run(*report.refused));
   Json line{{"seed", options.seed},
             {"schedules", report.schedules},
@@ -185,7 +198,8 @@ std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
   const Verdict& verdict = report.found->explored.verdict;
   line["property"] = what_broke(verdict);
   line["summary"] = verdict.summary;
-  if (!report.shrunk)
+  line["recurs"] = report.found->recurs;
+  if (!report.shrunk && report.found->recurs) // of a kind that was found before, or --as-found
     return line;
   const auto saved = save(*report.found, options.seed);
   if (!saved)

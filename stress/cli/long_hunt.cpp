@@ -1,6 +1,7 @@
 #include "stress/cli/long_hunt.h"
 
 #include "harness/machine/build_id.h"
+#include "harness/probe/plugin.h"
 #include "stress/campaign/campaign_report.h"
 
 #include <charconv>
@@ -23,8 +24,8 @@ std::optional<SeedRange> range_from(std::string_view text) {
       return std::nullopt;
     read = std::from_chars(read.ptr + 1, end, range.last);
   }
-  return read.ec == std::errc{} && read.ptr == end && range.first <= range.last ? std::optional(range)
-                                                                                : std::nullopt;
+  const bool whole = read.ec == std::errc{} && read.ptr == end;
+  return whole && range.first <= range.last && range.last <= kLastSeed ? std::optional(range) : std::nullopt;
 }
 
 } // namespace
@@ -49,11 +50,11 @@ Status LongHunt::check(std::optional<std::uint64_t> seed) {
     return bad("--seed and --seeds: give one of them");
   if (range_.empty()) {
     seeds_.first = seed.value_or(seeds_.first);
-    return {};
+    return seeds_.first <= seeds_.last ? Status{} : bad(fmt::format("--seed: at most {}", seeds_.last));
   }
   const auto range = range_from(range_);
   if (!range)
-    return bad(fmt::format("--seeds: '{}' is no range; one is 1-2000", range_));
+    return bad(fmt::format("--seeds: '{}' is no range; one is 1-2000, up to {}", range_, kLastSeed));
   seeds_ = *range;
   return {};
 }
@@ -61,6 +62,8 @@ Status LongHunt::check(std::optional<std::uint64_t> seed) {
 Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool json,
                    Progress& progress) const {
   campaign["build"] = build_id(); // another build invents other programs from the same seeds
+  for (const std::string& plugin : loaded_plugins())
+    campaign["plugins"].push_back(build_id(plugin));
   const auto directory = CaseDirectory::open(directory_, campaign);
   if (!directory)
     return fail(directory.error());

@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <fmt/ranges.h>
 #include <fstream>
+#include <functional>
+#include <sstream>
 
 namespace proberace {
 
@@ -20,7 +22,10 @@ std::vector<Mutant> all_mutants() {
     if (entry.path().extension() != ".patch")
       continue;
     Mutant m{entry.path().stem().string(), {}, {}, {}};
-    std::ifstream in(entry.path());
+    std::ifstream file(entry.path());
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    m.patch = std::hash<std::string>{}(text);
+    std::istringstream in(text);
     for (std::string line; std::getline(in, line) && !line.starts_with("--- ");)
       for (const auto& [key, value] :
            {std::pair{"Hazards: ", &m.hazards}, std::pair{"Strategy: ", &m.strategy},
@@ -37,8 +42,15 @@ void build(const std::vector<Mutant>& mutants) {
   std::vector<std::string> targets;
   for (const Mutant& m : mutants)
     targets.push_back("mutant-" + m.name);
-  run_shell(
-      fmt::format("cmake --build {} --target {} -- -k 0 2>&1", PROBERACE_BUILD, fmt::join(targets, " ")));
+  const auto build = [](const std::string& names) {
+    return run_shell(fmt::format("cmake --build {} --target {} -- -k 0 2>&1", PROBERACE_BUILD, names))
+               .status == 0;
+  };
+  if (build(fmt::format("{}", fmt::join(targets, " "))))
+    return;
+  for (const Mutant& m : mutants)
+    if (!build("mutant-" + m.name)) // one that was built of something else before is not it
+      std::filesystem::remove(m.program());
 }
 
 } // namespace proberace

@@ -9,6 +9,7 @@ namespace proberace {
 struct Mutant {
   std::string name;
   std::string hazards, strategy, expected; // of the patch's head
+  std::size_t patch = 0;                   // a hash of all of it: comparable in one build
 
   static constexpr std::string_view kNotObservable = "not-observable";
   bool observable() const { return expected != kNotObservable; }

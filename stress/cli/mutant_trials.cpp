@@ -43,9 +43,6 @@ std::string command_line(const Trial& t, std::chrono::milliseconds budget) {
 }
 
 std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::chrono::milliseconds budget) {
-  if (!std::filesystem::exists(t.mutant.program()))
-    return Json{
-        {"seed", number}, {"mutant", t.mutant.name}, {"way", t.way}, {"caught", false}, {"built", false}};
   const auto began = std::chrono::steady_clock::now();
   const Outcome o = run_shell(command_line(t, budget));
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -66,10 +63,13 @@ std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::
   return line;
 }
 
-// The value below which the given share lies; infinity where that is a trial that found nothing.
+// The value below which the given share lies, between two by their distance; infinity where one of them is a trial that
+// found nothing.
 double quantile(const std::vector<double>& sorted, double share) {
-  const auto last = static_cast<double>(sorted.size() - 1);
-  return sorted[static_cast<std::size_t>(std::lround(share * last))];
+  const double at = share * static_cast<double>(sorted.size() - 1);
+  const double below = sorted[static_cast<std::size_t>(at)];
+  const double above = sorted[static_cast<std::size_t>(std::ceil(at))];
+  return below == above ? below : below + (at - std::floor(at)) * (above - below);
 }
 
 struct Spread {
@@ -147,7 +147,7 @@ void report(const CaseSet& set, const std::vector<Mutant>& mutants, bool json) {
     table.add(cells);
     const double random = by_way[0].tries.median;
     const double pct = by_way[1].tries.median;
-    if (!std::isfinite(random) && !std::isfinite(pct)) // neither finds it in half of its trials
+    if (!std::isfinite(random) && !std::isfinite(pct)) // neither finds it in more than half of its trials
       continue;
     ++compared;
     no_more += pct <= random ? 1 : 0;
@@ -167,7 +167,7 @@ void report(const CaseSet& set, const std::vector<Mutant>& mutants, bool json) {
       "- where "
       "it was not caught within the budget\npct needs no more schedules than random on {} of {} mutants that "
       "one of them "
-      "finds in half of its trials\n",
+      "finds in more than half of its trials\n",
       table.text(), no_more, compared);
 }
 
@@ -176,12 +176,21 @@ void report(const CaseSet& set, const std::vector<Mutant>& mutants, bool json) {
 Exit run_trials(const std::vector<Mutant>& mutants, const MutantTrials& trials, bool json,
                 Progress& progress) {
   Json names = Json::array();
-  for (const Mutant& m : mutants)
+  Json patches = Json::array(); // as they are now: one that was changed has trials of its own
+  for (const Mutant& m : mutants) {
     names.push_back(m.name);
+    patches.push_back(m.patch);
+    if (!std::filesystem::exists(m.program()))
+      return fail(Error{ErrorKind::BadInput,
+                        {},
+                        fmt::format("{} does not build: cmake --build {} --target mutant-{} says why", m.name,
+                                    PROBERACE_BUILD, m.name)});
+  }
   const auto directory = CaseDirectory::open(trials.directory, Json{{"strategy", "mutants"},
                                                                     {"mutants", std::move(names)},
                                                                     {"seeds", trials.seeds},
                                                                     {"budget_ms", trials.budget.count()},
+                                                                    {"patches", std::move(patches)},
                                                                     {"build", build_id()}});
   if (!directory)
     return fail(directory.error());

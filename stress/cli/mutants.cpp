@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <mutex>
+#include <sched.h>
 #include <thread>
 
 namespace proberace {
@@ -30,6 +31,17 @@ struct Hunted {
   int replayed = 0;
   double seconds = 0;
 };
+
+// Those that this process may run on, sched_getaffinity(2).
+std::vector<unsigned> allowed_processors() {
+  cpu_set_t set;
+  std::vector<unsigned> all;
+  if (::sched_getaffinity(0, sizeof set, &set) == 0)
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set))
+        all.push_back(cpu);
+  return all.empty() ? std::vector<unsigned>{0} : all;
+}
 
 class Mutants final : public Command {
 public:
@@ -94,9 +106,10 @@ private:
         progress_.show(fmt::format("{} of {} mutants", ++done, mutants.size()));
       }
     };
+    const std::vector<unsigned> processors = allowed_processors();
     std::vector<std::thread> threads;
     for (unsigned j = 0; j < jobs(); ++j)
-      threads.emplace_back(work, j % std::max(1U, std::thread::hardware_concurrency()));
+      threads.emplace_back(work, processors[j % processors.size()]);
     for (std::thread& t : threads)
       t.join();
     return hunted;
@@ -117,7 +130,7 @@ private:
         "2>/dev/null",
         on, mutant.strategy, scheduler_, seed_, budget_ms_, kSchedulesPerProgram, folder_of(mutant)));
     const Json hunt = Json::parse(o.out, nullptr, false);
-    Hunted h{"missed"};
+    Hunted h{hunt.is_object() ? "missed" : "not hunted"};
     if (hunt.is_object()) {
       h.schedules = hunt.value("schedules", std::uint64_t{0});
       if (const Json found = hunt.value("counterexample", Json()); found.is_object()) {
@@ -129,7 +142,8 @@ private:
         h.steps = found.at("steps");
         const Outcome again =
             run_shell(fmt::format("{} replay '{}' --times {} --json 2>/dev/null", on, h.file, kReplays));
-        h.replayed = Json::parse(again.out, nullptr, false).value("reproduced", 0);
+        if (const Json replay = Json::parse(again.out, nullptr, false); replay.is_object())
+          h.replayed = replay.value("reproduced", 0);
       }
     }
     if (h.verdict == "missed" && !mutant.observable())

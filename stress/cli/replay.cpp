@@ -80,19 +80,25 @@ private:
   }
 
   template <typename Seen> Exit run_again(const RaceFile& race, const Exploration& e, Seen&& seen) {
-    Explored last;
+    Explored last; // what is shown: one that reproduced it, else one that broke otherwise
     std::size_t reproduced = 0;
+    std::size_t otherwise = 0;
     for (std::size_t i = 0; i < times_; ++i) {
-      last = explore(race.program, e);
-      if (last.verdict.is(Ending::Refused) || last.verdict.is(Ending::Skipped))
-        return fail(why_not_run(last.verdict));
-      reproduced += seen(last.verdict) ? 1 : 0;
+      Explored now = explore(race.program, e);
+      if (now.verdict.is(Ending::Refused) || now.verdict.is(Ending::Skipped))
+        return fail(why_not_run(now.verdict));
+      const bool same = seen(now.verdict);
+      const bool broke = now.verdict.is_counterexample();
+      if (i == 0 || same || (broke && reproduced == 0))
+        last = std::move(now);
+      reproduced += same ? 1 : 0;
+      otherwise += broke && !same ? 1 : 0;
     }
     if (trace_)
       if (const Status written = write_trace(race.program, last); !written)
         return fail(written.error());
-    print(race, last, reproduced);
-    return reproduced != 0 ? Exit::Counterexample : Exit::Held;
+    print(race, last, reproduced, otherwise);
+    return reproduced + otherwise != 0 ? Exit::Counterexample : Exit::Held;
   }
 
   static bool is_what_was_seen(const RaceFile& race, const Verdict& now) {
@@ -105,7 +111,8 @@ private:
     return file ? file->write(chrome_trace(program, explored).dump() + "\n") : std::unexpected(file.error());
   }
 
-  void print(const RaceFile& race, const Explored& last, std::size_t reproduced) const {
+  void print(const RaceFile& race, const Explored& last, std::size_t reproduced,
+             std::size_t otherwise) const {
     if (json_) {
       Json steps = Json::array();
       for (std::size_t i = 0; i < last.steps.size(); ++i)
@@ -114,6 +121,7 @@ private:
                {"file", file_},
                {"times", times_},
                {"reproduced", reproduced},
+               {"broke_otherwise", otherwise},
                {"violated", last.violated ? Json(*last.violated) : Json(nullptr)},
                {"verdict", to_json(last.verdict)},
                {"steps", std::move(steps)}};
@@ -126,6 +134,8 @@ private:
     fmt::print("{}", text_of(race.program, last));
     fmt::print("{}: {}\nreproduced {} of {} times\n", proberace::name(last.verdict.ending),
                last.verdict.summary, reproduced, times_);
+    if (otherwise != 0)
+      fmt::print("broke in another way {} times\n", otherwise);
     if (of_model_)
       fmt::print("{} of the trail's {} steps were taken\n", steps_taken(*of_model_, last.steps),
                  of_model_->steps.size());

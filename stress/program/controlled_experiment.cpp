@@ -76,7 +76,7 @@ public:
     knowing_ = choices > most_choices_ ? 0 : knowing_ + 1;
     most_choices_ = std::max(most_choices_, choices);
     if (e_.scheduler == SchedulerKind::Exhaustive && !exhaustive_.advance(steps)) {
-      exhausted_ = true;
+      exhausted_ = exhaustive_.led_all();
       return false;
     }
     return tried_ < e_.schedules;
@@ -160,6 +160,7 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   std::uint64_t steps = 0;
   std::optional<Verdict> broke;
   bool more = true;
+  std::uint64_t ran = 0;
   {
     run.enlist(0);
     const Threads threads(scheduler, run);
@@ -170,8 +171,13 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
         const schedule::Scheduler::Aside aside(scheduler);
         begun = run.begin();
       }
-      if (!begun)
+      if (!begun && ran == 0)
         return verdict_of(begun.error());
+      if (!begun) { // what it took before, it takes: the runs since have left something behind
+        broke = broken("refused", describe(begun.error()));
+        break;
+      }
+      ++ran;
       schedule::Chooser& chooser = choosers.next();
       scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
       scheduler.begin(chooser);

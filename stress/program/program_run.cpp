@@ -39,6 +39,20 @@ Status ProgramRun::open() {
   return {};
 }
 
+// Whether it can be refused so whatever the threads do meanwhile.
+static bool is_of_the_site(ErrorKind kind) {
+  switch (kind) {
+  case ErrorKind::StaleSite:
+  case ErrorKind::NotTakingEffect:
+  case ErrorKind::ThreadWouldNotStop:
+  case ErrorKind::NotQuiescent:
+  case ErrorKind::AlreadyOpen:
+  case ErrorKind::NotOpen:
+  case ErrorKind::System: return false;
+  default: return true;
+  }
+}
+
 void ProgramRun::take_handler() {
   tickets_ = prober_->set_handler(&ProgramRun::on_hit, this).has_value();
 }
@@ -128,8 +142,12 @@ void ProgramRun::operate(std::size_t thread, ActKind kind, std::span<const std::
     if (results[k])
       ++(inserting ? operations.inserted : operations.removed);
     else if (results[k].error().kind != ErrorKind::AlreadyArmed &&
-             results[k].error().kind != ErrorKind::NotArmed && !operations.refusal)
-      operations.refusal = results[k].error();
+             results[k].error().kind != ErrorKind::NotArmed) {
+      if (!operations.refusal)
+        operations.refusal = results[k].error();
+      if (!is_of_the_site(results[k].error().kind))
+        note(thread, "refused", describe(results[k].error()));
+    }
     const std::uint64_t after = scratch_.states[sites[k]].read();
     const bool was_armed = SiteState::armed(before[k]);
     const bool told_so =

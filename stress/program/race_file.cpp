@@ -38,7 +38,9 @@ std::optional<Exploration> series_from(const Json& json) {
   for (const char* key : {"seed", "schedules", "depth", "preemptions"})
     if (!json.is_object() || !json.contains(key) || !json[key].is_number_unsigned())
       return std::nullopt;
-  const auto scheduler = scheduler_named(json.value("scheduler", std::string()));
+  if (!json.contains("scheduler") || !json["scheduler"].is_string())
+    return std::nullopt;
+  const auto scheduler = scheduler_named(json["scheduler"].get<std::string>());
   if (!scheduler || json["schedules"] == 0 || json["depth"] == 0 || json["depth"] > schedule::Pct::kMaxDepth)
     return std::nullopt;
   series.scheduler = *scheduler;
@@ -60,19 +62,24 @@ std::expected<std::string, Error> save_race(const std::string& directory, const 
       {"schema", kSchema},       {"program", to_json(race.program)}, {"schedule", text_of(race.schedule)},
       {"runs", race.runs},       {"scheduler", race.scheduler},      {"seed", race.seed},
       {"verdict", race.verdict}, {"provenance", provenance()}};
+  if (!race.recurs)
+    json["recurs"] = false;
   if (race.series)
     json["series"] = to_json(*race.series);
   std::error_code ignored; // the file cannot be created then, and that is said
   std::filesystem::create_directories(directory, ignored);
   std::string path = fmt::format("{}/{}.race", directory, file_name(race));
-  for (int n = 2; std::filesystem::exists(path, ignored); ++n) // nothing is overwritten
+  for (int n = 2;; ++n) { // nothing is overwritten
+    auto file = WholeFile::create(path);
+    if (!file)
+      return std::unexpected(file.error());
+    const auto written = file->write_new(json.dump(2) + "\n");
+    if (!written)
+      return std::unexpected(written.error());
+    if (*written)
+      return path;
     path = fmt::format("{}/{}-{}.race", directory, file_name(race), n);
-  auto file = WholeFile::create(path);
-  if (!file)
-    return std::unexpected(file.error());
-  if (const Status written = file->write(json.dump(2) + "\n"); !written)
-    return std::unexpected(written.error());
-  return path;
+  }
 }
 
 std::expected<RaceFile, Error> load_race(const std::string& path) {
@@ -91,6 +98,10 @@ std::expected<RaceFile, Error> load_race(const std::string& path) {
   if (!schedule)
     return bad(path, schedule.error().message);
   RaceFile race{*program, *schedule, 1, {}, 0, json.value("verdict", Json::object()), {}};
+  if (!race.verdict.is_object())
+    return bad(path, "its \"verdict\" is none");
+  if (json.contains("recurs"))
+    race.recurs = json["recurs"] != false;
   if (json.contains("runs")) {
     if (!json["runs"].is_number_unsigned() || json["runs"] == 0)
       return bad(path, "\"runs\" is no number above 0");

@@ -13,7 +13,8 @@ struct RaceFile {
   std::uint64_t seed = 0; // of the hunt
   Json verdict;
   std::optional<Exploration>
-      series{}; // instead of the schedule: all of these, in one process (race_hunter.h)
+      series{};       // instead of the schedule: all of these, in one process (race_hunter.h)
+  bool recurs = true; // in a process of its own, when it was found
 };
 
 // Writes it whole, as a new file in `directory`, and returns its path.

@@ -1,5 +1,7 @@
 #include "stress/program/race_hunter.h"
 
+#include "stress/properties/batch_seed.h"
+#include "stress/properties/endings.h"
 #include "stress/properties/quiet_listener.h"
 
 #include <algorithm>
@@ -80,14 +82,14 @@ std::size_t thread_count(const Program& program) {
 class RaceHunter {
 public:
   explicit RaceHunter(const RaceHuntOptions& options)
-      : options_(options), until_(Clock::now() + options.budget) {
+      : options_(options), until_(Clock::now() + options.budget), property_(options.property) {
     report_.seed = options.seed;
   }
 
   RaceReport run() {
     for (std::uint64_t batch = 0; !over(); ++batch) {
       rc::detail::TestParams params;
-      params.seed = options_.seed + batch;
+      params.seed = seed_of_batch(options_.seed, batch);
       params.maxSuccess = kProgramsPerBatch;
       QuietListener listener;
       rc::detail::checkTestable([this] { holds(*program_generator(options_.bounds)); },
@@ -103,8 +105,7 @@ public:
 private:
   bool wanted(const Verdict& verdict) const {
     return verdict.is_counterexample() &&
-           (options_.property.empty() || verdict.property == options_.property ||
-            name(verdict.ending) == options_.property);
+           (property_.empty() || verdict.property == property_ || name(verdict.ending) == property_);
   }
 
   bool over() const {
@@ -123,23 +124,40 @@ private:
     const Exploration tried = shrinking ? anew() : exploration_of(program);
     Explored explored = shrinking ? try_smaller(program) : explore(program, tried);
     note(program, explored, shrinking);
+    if (!shrinking)
+      go_on_after_unwanted(program, tried, explored);
     if (!wanted(explored.verdict))
       return;
     // Earlier schedules of the same process may have left something behind that it took (a slot filled
     // already). What counts is what a process of its own does; but what does not recur there is better than
     // nothing.
     Race race{program, std::move(explored)};
-    if (!recurs(race, race.explored.schedule) && !breaks_afresh(race) && !recurs_as_series(race, tried) &&
-        shrinking)
+    if (!shrinking)
+      property_ = what_broke(race.explored.verdict); // nothing else takes its place
+    race.recurs =
+        recurs(race, race.explored.schedule) || breaks_afresh(race) || recurs_as_series(race, tried);
+    if (shrinking && !race.recurs)
       return;
     if (!shrinking) {
-      report_.shrunk = !options_.worth_shrinking || options_.worth_shrinking(race.explored.verdict);
+      report_.shrunk =
+          race.recurs && (!options_.worth_shrinking || options_.worth_shrinking(race.explored.verdict));
       shrink_until_ = Clock::now();
       if (report_.shrunk)
         shrink_until_ += std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
     }
     report_.found = std::move(race);
     RC_FAIL("broken");
+  }
+
+  // Where something else than what is looked for broke: the schedules that were left, in new processes.
+  void go_on_after_unwanted(const Program& program, Exploration rest, Explored& explored) {
+    while (explored.verdict.is_counterexample() && !wanted(explored.verdict) && !over() &&
+           rest.scheduler != SchedulerKind::Exhaustive && explored.schedules < rest.schedules) {
+      rest.seed += explored.schedules;
+      rest.schedules -= explored.schedules;
+      explored = explore(program, rest);
+      report_.schedules += explored.schedules;
+    }
   }
 
   Exploration exploration_of(const Program& next) const {
@@ -203,6 +221,8 @@ private:
     for (bool better = true; better && Clock::now() < shrink_until_;) {
       better = false;
       for (Program& program : plainer(report_.found->program)) {
+        if (Clock::now() >= shrink_until_)
+          return;
         Explored explored = try_smaller(program);
         note(program, explored, true);
         Race race{std::move(program), std::move(explored)};
@@ -221,7 +241,8 @@ private:
     Exploration e;
     e.scheduler = SchedulerKind::Exhaustive;
     e.schedules = kSchedulesPerBound;
-    for (e.preemptions = 0; e.preemptions <= kMostPreemptions; ++e.preemptions) {
+    for (e.preemptions = 0; e.preemptions <= kMostPreemptions && Clock::now() < shrink_until_;
+         ++e.preemptions) {
       const Explored explored = explore(race.program, e);
       if (wanted(explored.verdict) && recurs(race, explored.schedule))
         return;
@@ -271,7 +292,7 @@ private:
   }
 
   void without_switches(Race& race) const {
-    for (std::size_t i = race.explored.schedule.size(); i-- > 0;) {
+    for (std::size_t i = race.explored.schedule.size(); i-- > 0 && Clock::now() < shrink_until_;) {
       if (i >= race.explored.schedule.size())
         continue;
       schedule::Schedule fewer = race.explored.schedule;
@@ -282,6 +303,7 @@ private:
 
   const RaceHuntOptions& options_;
   const Clock::time_point until_;
+  std::string property_; // what is looked for; empty for any. When something was found, what it broke
   Clock::time_point shrink_until_{};
   RaceReport report_;
 };

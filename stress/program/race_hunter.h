@@ -28,6 +28,7 @@ struct Race {
   std::size_t runs = 1; // of it in one process, each under the schedule, until it breaks
   // Where no schedule alone does it: those of one process, the last of which breaks.
   std::optional<Exploration> series{};
+  bool recurs = true; // in a process of its own; what does not may be the machine's doing
 };
 
 struct RaceReport : HuntCounts {

@@ -1,5 +1,6 @@
 #include "stress/properties/hunter.h"
 
+#include "stress/properties/batch_seed.h"
 #include "stress/properties/quiet_listener.h"
 
 #include <algorithm>
@@ -25,7 +26,7 @@ public:
   HuntReport run() {
     for (std::uint64_t batch = 0; !over(); ++batch) {
       rc::detail::TestParams params;
-      params.seed = options_.seed + batch;
+      params.seed = seed_of_batch(options_.seed, batch);
       params.maxSuccess = kHistoriesPerBatch;
       QuietListener listener;
       rc::detail::checkTestable([this] { holds(*history_generator(options_.bounds)); },
