@@ -95,6 +95,9 @@ public:
 
   // Whether it writes the site's own byte during a hit (TrapContext::write_code_byte).
   virtual bool writes_the_site() const noexcept { return false; }
+  // Whether begin writes to where the frame of a signal may come that arrives before the thread has got there: below
+  // the frames in use. Then nothing is re-entrant where the transport does not hold signals back until then.
+  virtual bool writes_below_the_frames() const noexcept { return false; }
   // Whether it needs Abilities::on_the_thread.
   virtual bool needs_the_thread() const noexcept { return false; }
 };

@@ -81,6 +81,25 @@ TEST(Schedule, ExhaustiveKeepsItsBound) {
   EXPECT_EQ(explore({3, 3, 2}, 1), within);
 }
 
+// The first run has a step that the others have not: something is done on first use.
+TEST(Schedule, ExhaustiveSaysWhenARunDidNotGoWhereItWasLed) {
+  for (const bool once : {false, true}) {
+    Exhaustive exhaustive(2);
+    std::set<std::vector<int>> orders;
+    std::vector<Step> steps;
+    bool first = once;
+    do {
+      Following following(exhaustive.next());
+      steps = run({first ? 3 : 2, 1}, following);
+      if (!first)
+        orders.insert(order_of(steps));
+      first = false;
+    } while (exhaustive.advance(steps));
+    EXPECT_EQ(exhaustive.led_all(), !once);
+    EXPECT_EQ(orders, (std::set<std::vector<int>>{{0, 0, 1}, {0, 1, 0}, {1, 0, 0}}));
+  }
+}
+
 RC_GTEST_PROP(Schedule, WhatARunDidIsTakenAgainByItsSchedule, (std::uint64_t seed)) {
   const auto program = *rc::gen::container<std::vector<int>>(4, rc::gen::inRange(1, 8));
   RandomWalk random(seed);

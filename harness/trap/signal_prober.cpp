@@ -68,8 +68,11 @@ std::string SignalProber::name() const {
 }
 
 Promises SignalProber::promises() const {
-  return armer_->promises() & stepper_->promises() & kTransport &
-         (way_out_ == WayOut::Iretq ? kByIretq : Promises::all());
+  const Promises both = armer_->promises() & stepper_->promises() & kTransport;
+  if (way_out_ != WayOut::Iretq)
+    return both;
+  return both & kByIretq &
+         (stepper_->writes_below_the_frames() ? Promises::all_but({Promise::Reentrant}) : Promises::all());
 }
 
 Status SignalProber::open(const Target& target) {

@@ -3,18 +3,19 @@
 // Idea: what most hooking libraries do, because every system has it: the store itself needs no /proc and no
 // kernel that writes past permissions. Trade-off: all of a library's text is writable and executable for some
 // microseconds, which PR_SET_MDWE, mseal or a security module forbids, and a child forked just then keeps it
-// so; two more system calls per mapping. It is the whole mapping, not the page: what was writable once is
+// so; two more system calls per mapping, and one for each byte. It is the whole mapping, not the page: what was writable once is
 // accounted for ever (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge with its neighbours
 // again. That accounting is left behind, besides the private pages.
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "strategies/arm/page_state.h"
 
-#include <atomic>
 #include <cerrno>
 #include <map>
 #include <set>
 #include <sys/mman.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -43,8 +44,8 @@ const char* why_not_writable(int error) {
 class PokeMprotect final : public Armer {
 public:
   std::string_view name() const noexcept override { return "poke/mprotect"; }
-  // UnmappingSafe, ProbesInOwnPath: no mechanism; a store to a page that is gone is a fault, and a program
-  // that changes the mapping's protection at that very moment loses its change.
+  // UnmappingSafe, ProbesInOwnPath: no mechanism; a program that changes the mapping's protection at that very
+  // moment loses its change.
   Promises promises() const noexcept override {
     return Promises::all_but(
         {Promise::NoWritableExecutable, Promise::UnmappingSafe, Promise::ProbesInOwnPath});
@@ -97,14 +98,29 @@ private:
       for (ByteWrite* write : writes)
         if (refused != nullptr) {
           write->error = Error{ErrorKind::MemoryUnsupported, write->address, refused};
+        } else if (!stored(mapping, write->address, byte_of(*write))) {
+          write->error = Error{ErrorKind::MemoryUnsupported, write->address,
+                               "it does not stay writable: the program changes its protection"};
         } else {
-          std::atomic_ref(*bytes_at(write->address))
-              .store(byte_of(*write), std::memory_order_release); // the site's record before its trap
           pages_.insert(page_of(write->address));
         }
       protect(mapping, protection(mapping)); // also after a refusal half-way
     }
     code_->serialise();
+  }
+
+  // By process_vm_writev(2), which keeps to protections, and answers where a store would be a fault: the program may
+  // have taken the permission back meanwhile. One byte is copied whole; a call is a release.
+  static bool stored(const Mapping& mapping, Address to, std::uint8_t byte) {
+    const iovec local{&byte, 1};
+    const iovec remote{bytes_at(to), 1};
+    for (int tries = 0; tries < kTries; ++tries) {
+      if (::process_vm_writev(::getpid(), &local, 1, &remote, 1, 0) == 1)
+        return true;
+      if (make_writable(mapping) != nullptr)
+        return false;
+    }
+    return false;
   }
 
   // Null, or why not.
@@ -113,6 +129,7 @@ private:
     return error != 0 ? why_not_writable(error) : nullptr;
   }
 
+  static constexpr int kTries = 100;
   TargetCode* code_ = nullptr;
   std::set<Address> pages_; // that hold a store of ours, armed or not
 };

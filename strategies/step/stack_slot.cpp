@@ -8,7 +8,8 @@
 //
 // `stack-slot-nested` lowers the stack pointer below the copy meanwhile, so that frames of signals lie below
 // it too, and puts it back with a lea behind the copy. Trade-off: no instruction that uses the stack pointer,
-// and none that leaves by a branch, before the lea.
+// and none that leaves by a branch, before the lea. Under signal/iretq it is no more re-entrant than the other:
+// signals land in the handler there, and their frames come over the copy before the thread has left for it.
 //
 // Both make the stack's pages executable at the depths where hits happen (lent_memory.h). As with tls-slot,
 // RIP-relative operands are refused.
@@ -74,6 +75,7 @@ public:
                                             Promise::AnyFlags /* AC: its word is not aligned */}));
   }
   bool needs_the_thread() const noexcept override { return true; }
+  bool writes_below_the_frames() const noexcept override { return true; }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
                                                              const Abilities&) override {

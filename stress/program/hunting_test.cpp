@@ -102,6 +102,18 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
   EXPECT_EQ(first, hunt(arguments, 0));
 }
 
+// The program makes the page what it was between the armer's making it writable and its store.
+TEST_F(Hunting, H06_H15_AProtectionChangedMeanwhileIsNoFault) {
+  const Outcome o = run_proberace(
+      R"(hunt --json --cell '{"experiment":"controlled","deadline_ms":60000,"program":{)"
+      R"("strategy":"poke/mprotect+xol-vma","bodies":["mov@0"],"armed":[0],"threads":[["m0"],["-0"]]},)"
+      R"("scheduler":"exhaustive","preemptions":2,"seed":1,"schedules":5000,"budget_ms":50000}')");
+  EXPECT_EQ(o.status, 0) << o.out;
+  const Json report = Json::parse(o.out, nullptr, false);
+  ASSERT_TRUE(report.is_object());
+  EXPECT_TRUE(report["data"].value("exhausted", false)) << o.out;
+}
+
 // Before pct knows how many choices there are it would change all priorities at the first.
 TEST_F(Hunting, PctTakesItsFirstScheduleAtRandom) {
   const auto steps_of = [&](const char* scheduler, int seed) {

@@ -10,6 +10,16 @@ namespace {
 class EveryPromise : public testing::TestWithParam<std::string> {};
 } // namespace
 
+// Signals land in the handler there, and their frames come over a copy that lies below it.
+TEST(Promises, H24_H25_NoCopyOnTheStackIsReentrantWhereSignalsLandInTheHandler) {
+  const auto reentrant = [](const char* strategy) {
+    return (*make_prober(strategy))->promises().has(Promise::Reentrant);
+  };
+  EXPECT_FALSE(reentrant("signal/iretq:poke+stack-slot-nested"));
+  EXPECT_TRUE(reentrant("poke+stack-slot-nested"));
+  EXPECT_TRUE(reentrant("signal/iretq:poke+tls-slot-nested"));
+}
+
 TEST_P(EveryPromise, IsKept) {
   const Promises promised = (*make_prober(GetParam()))->promises();
   for (const PromiseText& text : all_promises()) {
