@@ -63,6 +63,16 @@ TEST_F(Hunting, H20_InPlaceLosesAHitWhileAnotherThreadSteps) {
   const Json report = find_and_replay("poke+in-place", "lost-hit", 20);
   EXPECT_NE(table_.find("in-place.restore"), std::string::npos) << table_;
   EXPECT_LE(report["counterexample"]["steps"], 25) << table_;
+  // What breaks in another way than the file says is said, and is no "held".
+  Json race = Json::parse(std::ifstream(report["counterexample"]["file"].get<std::string>()));
+  race["verdict"]["property"] = "double-hit";
+  const std::string other = (folder_ / "other.race").string();
+  std::ofstream(other) << race;
+  const Outcome o = run_proberace(fmt::format("replay {} --times 3 --json", other), "2>/dev/null");
+  EXPECT_EQ(o.status, 1) << o.out;
+  const Json replay = Json::parse(o.out, nullptr, false);
+  EXPECT_EQ(replay.value("reproduced", -1), 0) << o.out;
+  EXPECT_EQ(replay.value("broke_otherwise", -1), 3) << o.out;
 }
 
 TEST_F(Hunting, H21_InPlaceTrapsAgainOnItsOwnSite) {
