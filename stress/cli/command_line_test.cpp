@@ -26,7 +26,7 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
   expect_one_line(run_proberace("bench --strategy no-such"), 2, "no strategy is called");
   expect_one_line(run_proberace("hunt"), 2, "--strategy");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --scheduler random --out /proc/nowhere"), 2,
-                  "cannot write to '/proc/nowhere'");
+                  "cannot write '/proc/nowhere/");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --scheduler random --resume /tmp/none "
                                 "--seeds 1-18446744073709551615"),
                   2, "is no range");

@@ -2,6 +2,7 @@
 
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
+#include "harness/record/whole_file.h"
 #include "harness/schedule/chooser.h"
 #include "stress/cli/controlled_build.h"
 #include "stress/program/interleaving.h"
@@ -13,7 +14,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 namespace proberace {
 
@@ -22,15 +22,6 @@ namespace {
 // What a controlled run could not control.
 bool has_points(const std::string& strategy) {
   return strategy != "kernel-uprobe";
-}
-
-// A folder that is there, or that can be made.
-bool can_be_written(std::filesystem::path folder) {
-  folder = std::filesystem::absolute(folder);
-  std::error_code none;
-  while (folder.has_relative_path() && !std::filesystem::exists(folder, none))
-    folder = folder.parent_path();
-  return std::filesystem::is_directory(folder, none) && ::access(folder.c_str(), W_OK) == 0;
 }
 
 Json to_json(const RaceReport& r, const std::string& strategy, const Exploration& e,
@@ -144,9 +135,10 @@ std::expected<std::string, Error> HuntRaces::save(const Race& race, std::uint64_
 
 Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) const {
   const std::string& strategy = options.bounds.strategy;
-  if (!can_be_written(out_))
-    return fail(
-        Error{ErrorKind::BadInput, {}, fmt::format("cannot write to '{}': give --out another folder", out_)});
+  std::error_code none; // what cannot be made cannot be written to
+  std::filesystem::create_directories(out_, none);
+  if (const auto file = WholeFile::create(out_ + "/.race"); !file) // before the work, not after it
+    return fail(file.error());
   start_nursery();
   options.progress = [&](const RaceReport& r) {
     progress.show(fmt::format("{}: {} programs, {} schedules{}", strategy, r.programs, r.schedules,
