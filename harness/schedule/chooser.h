@@ -73,11 +73,10 @@ private:
 };
 
 // Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): the enabled
-// task of the highest random priority goes on; at depth - 1 random steps the running task falls below all.
-// Only
-// steps at which others can go on are counted and drawn: at any other the running task is the only one, and
-// is still the running one at the next of these, where a fall is as good. A bug of that depth in n tasks and
-// k such steps is found with probability at least 1 / (n k^(depth - 1)).
+// task of the highest random priority goes on; at depth - 1 random steps the running task falls below all. Only
+// steps at which others can go on are counted and drawn: at any other the running task is the only one, and is
+// still the running one at the next of these, where a fall is as good. A bug of that depth in n tasks and k such
+// steps is found with probability at least 1 / (n k^(depth - 1)).
 class Pct final : public Chooser {
 public:
   static constexpr std::size_t kMaxDepth = 8;

@@ -16,7 +16,9 @@ public:
   // Takes what the run of next() did, and makes next() the one after it. False once there is none. A run that did not
   // go where next() led is taken for the program from there on: it has other steps than when it was run before.
   bool advance(std::span<const Step> steps);
-  // Whether every run went where it was led. Else "there is none" does not mean that all were run.
+  // Whether every run went where it was led. Else "there is none" does not mean that all were run. Where it is true it
+  // means so of programs whose runs have the same steps: what the first run alone lacks (first use) may lie behind a
+  // choice that no later run comes to, and is missed unseen.
   bool led_all() const noexcept { return led_all_; }
 
 private:

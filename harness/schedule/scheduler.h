@@ -2,10 +2,10 @@
 // sleeps until it is chosen itself; so handing over costs one futex wake and one wait.
 //
 // Threads are kept from one schedule to the next; a thread that a task starts can be one until it ends. The
-// conductor (the thread of task 0, in a program its thread 0) begins each and is back when all tasks idle. A thread that waits has every signal
-// blocked: what is sent to it meanwhile arrives when it goes on, at the point where it stood, whichever way
-// the machine runs it. A schedule that cannot proceed ends the process with kStuckStatus, and its outcome and
-// trace stay in State.
+// conductor (the thread of task 0, in a program its thread 0) begins each and is back when all tasks idle. A
+// thread that waits has every signal blocked: what is sent to it meanwhile arrives when it goes on, at the
+// point where it stood, whichever way the machine runs it. A schedule that cannot proceed ends the process
+// with kStuckStatus, and its outcome and trace stay in State.
 #pragma once
 
 #include "harness/schedule/chooser.h"

@@ -121,7 +121,7 @@ private:
     const bool shrinking = report_.found.has_value();
     if (shrinking ? Clock::now() >= shrink_until_ : over())
       return;
-    const Exploration tried = shrinking ? anew() : exploration_of(program);
+    Exploration tried = shrinking ? anew() : exploration_of(program);
     Explored explored = shrinking ? try_smaller(program) : explore(program, tried);
     note(program, explored, shrinking);
     if (!shrinking)
@@ -149,8 +149,9 @@ private:
     RC_FAIL("broken");
   }
 
-  // Where something else than what is looked for broke: the schedules that were left, in new processes.
-  void go_on_after_unwanted(const Program& program, Exploration rest, Explored& explored) {
+  // Where something else than what is looked for broke: the schedules that were left, in new processes, each of
+  // which `rest` is then the series of.
+  void go_on_after_unwanted(const Program& program, Exploration& rest, Explored& explored) {
     while (explored.verdict.is_counterexample() && !wanted(explored.verdict) && !over() &&
            rest.scheduler != SchedulerKind::Exhaustive && explored.schedules < rest.schedules) {
       rest.seed += explored.schedules;
