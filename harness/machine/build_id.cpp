@@ -30,7 +30,7 @@ std::string id_among(const std::byte* at, const std::byte* end) {
 
 struct Wanted {
   std::string library; // the program itself, if empty
-  std::string id = "unknown";
+  std::string id = kNoBuildId;
 };
 
 // dl_iterate_phdr(3): the program comes first.

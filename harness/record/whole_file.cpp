@@ -36,10 +36,13 @@ Status WholeFile::fill(std::string_view text) {
   std::FILE* const file = part_.release();
   const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size() &&
                        std::fflush(file) == 0 && ::fsync(::fileno(file)) == 0;
-  int error = errno;
+  const int error = errno;
   if (std::fclose(file) == 0 && written)
     return {};
-  error = written ? errno : error;
+  return given_up(written ? errno : error);
+}
+
+std::unexpected<Error> WholeFile::given_up(int error) const {
   ::unlink(part_path_.c_str());
   return std::unexpected(system_error(fmt::format("cannot write '{}'", path_), error));
 }
@@ -47,22 +50,19 @@ Status WholeFile::fill(std::string_view text) {
 Status WholeFile::write(std::string_view text) {
   if (const Status filled = fill(text); !filled)
     return filled;
-  if (::rename(part_path_.c_str(), path_.c_str()) == 0)
-    return {};
-  const int error = errno;
-  ::unlink(part_path_.c_str());
-  return std::unexpected(system_error(fmt::format("cannot write '{}'", path_), error));
+  if (::rename(part_path_.c_str(), path_.c_str()) != 0)
+    return given_up(errno);
+  return {};
 }
 
 std::expected<bool, Error> WholeFile::write_new(std::string_view text) {
   if (const Status filled = fill(text); !filled)
     return std::unexpected(filled.error());
   const bool linked = ::link(part_path_.c_str(), path_.c_str()) == 0;
-  const int error = errno;
+  if (!linked && errno != EEXIST)
+    return given_up(errno);
   ::unlink(part_path_.c_str());
-  if (linked || error == EEXIST)
-    return linked;
-  return std::unexpected(system_error(fmt::format("cannot write '{}'", path_), error));
+  return linked;
 }
 
 } // namespace proberace

@@ -24,6 +24,7 @@ public:
 private:
   WholeFile() = default;
   Status fill(std::string_view text);
+  std::unexpected<Error> given_up(int error) const; // leaves nothing
 
   struct Close {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }

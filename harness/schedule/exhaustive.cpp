@@ -16,15 +16,47 @@ bool same(const Step& a, const Step& b) noexcept {
 } // namespace
 
 bool Exhaustive::advance(std::span<const Step> steps) {
-  std::size_t led = 0;
-  for (; led < std::min(path_.size(), steps.size()) && same(path_[led].step, steps[led]); ++led)
-    path_[led].step = steps[led];
-  if (led < path_.size()) {
-    led_all_ = false;
-    path_.resize(led);
+  if (phase_ != Phase::Searching) {
+    if (!std::ranges::equal(default_, steps, same)) {
+      default_.assign(steps.begin(), steps.end());
+      return begin_again();
+    }
+    exhausted_ = phase_ == Phase::Confirming;
+    if (exhausted_)
+      return false;
+    phase_ = Phase::Searching;
   }
-  // Behind the path the run chose by default: everything else there is still to be tried, if the bound allows
-  // it.
+  if (!went_along_path(steps))
+    return begin_again();
+  extend_path(steps);
+  if (take_next_branch())
+    return true;
+  phase_ = Phase::Confirming;
+  schedule_.clear();
+  return true;
+}
+
+bool Exhaustive::begin_again() {
+  phase_ = Phase::Settling;
+  path_.clear();
+  schedule_.clear();
+  return ++changes_ <= kMostChanges;
+}
+
+// Learns the name of the last point on the path, too.
+bool Exhaustive::went_along_path(std::span<const Step> steps) {
+  if (steps.size() < path_.size())
+    return false;
+  for (std::size_t i = 0; i < path_.size(); ++i) {
+    if (!same(path_[i].step, steps[i]))
+      return false;
+    path_[i].step = steps[i];
+  }
+  return true;
+}
+
+// Behind the path the run chose by default: everything else there is still to be tried, if the bound allows it.
+void Exhaustive::extend_path(std::span<const Step> steps) {
   std::size_t preemptions =
       path_.empty() ? 0 : path_.back().preemptions_before + (path_.back().step.preempted() ? 1 : 0);
   for (std::size_t i = path_.size(); i < steps.size(); ++i) {
@@ -34,6 +66,10 @@ bool Exhaustive::advance(std::span<const Step> steps) {
     path_.push_back({step, would_preempt && preemptions == bound_ ? TaskSet{0} : others, preemptions});
     preemptions += step.preempted() ? 1 : 0;
   }
+}
+
+// Leads the next run to the last choice that is left. False where none is.
+bool Exhaustive::take_next_branch() {
   while (!path_.empty() && path_.back().untried == 0)
     path_.pop_back();
   if (path_.empty())

@@ -2,6 +2,8 @@
 #include "harness/schedule/chooser.h"
 #include "harness/schedule/exhaustive.h"
 
+#include <algorithm>
+#include <functional>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <set>
@@ -41,18 +43,34 @@ std::size_t preemptions_of(const std::vector<Step>& steps) {
       std::count_if(steps.begin(), steps.end(), [](const Step& s) { return s.preempted(); }));
 }
 
-// Every order the exploration ran.
-std::set<std::vector<int>> explore(const std::vector<int>& program, std::size_t preemptions) {
+struct Explored {
   std::set<std::vector<int>> orders;
+  int runs = 0;
+  int misled = 0; // runs that did not go where they were led
+  bool exhausted = false;
+};
+
+// Every order the exploration ran, of a program that may be another from one run (counted from 0) to the next.
+Explored explore(const std::function<std::vector<int>(int)>& program, std::size_t preemptions) {
   Exhaustive exhaustive(preemptions);
-  for (;;) {
+  Explored explored;
+  std::vector<Step> steps;
+  do {
     Following following(exhaustive.next());
-    const std::vector<Step> steps = run(program, following);
+    steps = run(program(explored.runs++), following);
     EXPECT_LE(preemptions_of(steps), preemptions);
-    EXPECT_TRUE(orders.insert(order_of(steps)).second) << "a schedule was run twice";
-    if (!exhaustive.advance(steps))
-      return orders;
-  }
+    explored.orders.insert(order_of(steps));
+    explored.misled += schedule_of(steps) == exhaustive.next() ? 0 : 1;
+  } while (exhaustive.advance(steps) && explored.runs < 10'000);
+  explored.exhausted = exhaustive.exhausted();
+  return explored;
+}
+
+std::set<std::vector<int>> explore(const std::vector<int>& program, std::size_t preemptions) {
+  const Explored explored = explore([&](int) { return program; }, preemptions);
+  EXPECT_TRUE(explored.exhausted);
+  EXPECT_EQ(explored.runs, explored.orders.size() + 2) << "the first is run three times, each other once";
+  return explored.orders;
 }
 
 } // namespace
@@ -81,23 +99,37 @@ TEST(Schedule, ExhaustiveKeepsItsBound) {
   EXPECT_EQ(explore({3, 3, 2}, 1), within);
 }
 
-// The first run has a step that the others have not: something is done on first use.
-TEST(Schedule, ExhaustiveSaysWhenARunDidNotGoWhereItWasLed) {
-  for (const bool once : {false, true}) {
-    Exhaustive exhaustive(2);
-    std::set<std::vector<int>> orders;
-    std::vector<Step> steps;
-    bool first = once;
-    do {
-      Following following(exhaustive.next());
-      steps = run({first ? 3 : 2, 1}, following);
-      if (!first)
-        orders.insert(order_of(steps));
-      first = false;
-    } while (exhaustive.advance(steps));
-    EXPECT_EQ(exhaustive.led_all(), !once);
-    EXPECT_EQ(orders, (std::set<std::vector<int>>{{0, 0, 1}, {0, 1, 0}, {1, 0, 0}}));
-  }
+// Something is done on first use: the first runs have other steps than those behind them.
+TEST(Schedule, ExhaustiveSearchesTheProgramThatRunsSettleTo) {
+  const std::vector<int> then{3, 2};
+  const auto orders = explore(then, 2);
+  for (const std::vector<int>& at_first : {std::vector{2, 2}, {4, 2}, {3, 1}, {3, 3}, {1, 1, 1}})
+    for (const int of_these : {1, 2, 4, 5}) { // the shortest, {3, 1}, would be through after 6
+      const Explored explored = explore([&](int run) { return run < of_these ? at_first : then; }, 2);
+      EXPECT_TRUE(explored.exhausted);
+      EXPECT_TRUE(std::includes(explored.orders.begin(), explored.orders.end(), orders.begin(), orders.end()))
+          << at_first.size() << " tasks, the first of " << at_first[0] << ", in " << of_these << " runs";
+    }
+}
+
+TEST(Schedule, ExhaustiveIsMisledByOneRunOnlyOnce) {
+  for (const std::vector<int>& once : {std::vector{2, 2, 2}, {5, 3}, {2, 2, 1}, {2, 4}})
+    for (const int when : {2, 3, 4, 7}) {
+      const Explored explored = explore(
+          [&](int run) {
+            return run == when ? once : std::vector{3, 2, 2};
+          },
+          100);
+      EXPECT_TRUE(explored.exhausted);
+      EXPECT_LE(explored.misled, 1) << once.size() << " tasks, the first of " << once[0] << ", in run "
+                                    << when;
+    }
+}
+
+TEST(Schedule, ExhaustiveDoesNotClaimAProgramThatNeverRepeatsItself) {
+  const Explored explored = explore([](int run) { return std::vector{2 + run % 2, 2}; }, 2);
+  EXPECT_FALSE(explored.exhausted);
+  EXPECT_LE(explored.runs, 2 * Exhaustive::kMostChanges);
 }
 
 RC_GTEST_PROP(Schedule, WhatARunDidIsTakenAgainByItsSchedule, (std::uint64_t seed)) {

@@ -62,8 +62,16 @@ Status LongHunt::check(std::optional<std::uint64_t> seed) {
 Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool json,
                    Progress& progress) const {
   campaign["build"] = build_id(); // another build invents other programs from the same seeds
-  for (const std::string& plugin : loaded_plugins())
+  for (const std::string& plugin : loaded_plugins()) {
     campaign["plugins"].push_back(build_id(plugin));
+    if (campaign["plugins"].back() == kNoBuildId)
+      return fail(
+          Error{ErrorKind::BadInput,
+                {},
+                fmt::format("'{}' has no build id, by which --resume would know it again: link it with "
+                            "-Wl,--build-id",
+                            plugin)});
+  }
   const auto directory = CaseDirectory::open(directory_, campaign);
   if (!directory)
     return fail(directory.error());

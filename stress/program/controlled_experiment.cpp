@@ -76,7 +76,7 @@ public:
     knowing_ = choices > most_choices_ ? 0 : knowing_ + 1;
     most_choices_ = std::max(most_choices_, choices);
     if (e_.scheduler == SchedulerKind::Exhaustive && !exhaustive_.advance(steps)) {
-      exhausted_ = exhaustive_.led_all();
+      exhausted_ = exhaustive_.exhausted();
       return false;
     }
     return tried_ < e_.schedules;

@@ -120,23 +120,31 @@ int main(int, char** arguments) {
 }
 
 TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
-  const auto refused = [&](const std::string& plugin, const std::string& words) {
-    const Outcome o = installed_run(fmt::format("--plugin {} list", plugin));
+  const auto refused = [&](const std::string& plugin, const std::string& words,
+                           const std::string& command = "list") {
+    const Outcome o = installed_run(fmt::format("--plugin {} {}", plugin, command));
     EXPECT_EQ(o.status, 2) << o.out;
     EXPECT_EQ(std::count(o.out.begin(), o.out.end(), '\n'), 1) << o.out;
     EXPECT_NE(o.out.find(words), std::string::npos) << o.out;
   };
-  const auto compile = [&](const std::string& name) {
-    const Outcome o =
-        run_shell(fmt::format("cd {0} && c++ -std=c++23 -shared -fPIC -I{1}/include/proberace -o lib{2}.so "
-                              "{2}.cpp 2>&1",
-                              folder_.string(), installed_, name));
+  const auto compile = [&](const std::string& name, const std::string& flags = {}) {
+    const Outcome o = run_shell(
+        fmt::format("cd {0} && c++ -std=c++23 -shared -fPIC {3} -I{1}/include/proberace -o lib{2}.so "
+                    "{2}.cpp 2>&1",
+                    folder_.string(), installed_, name, flags));
     ASSERT_EQ(o.status, 0) << o.out;
   };
   refused("nowhere.so", "cannot load the plug-in");
   write("empty.cpp", "int nothing;\n");
   compile("empty");
   refused("libempty.so", "registers no strategy");
+  const std::string long_hunt =
+      "hunt --strategy poke+one-slot --scheduler random --resume long --seeds 1-2 --per-program 5";
+  write("nameless.cpp", example_with("OneSlot"));
+  compile("nameless", "-Wl,--build-id=none");
+  refused("libnameless.so", "has no build id", long_hunt);
+  compile("nameless");
+  EXPECT_LE(installed_run("--plugin libnameless.so " + long_hunt).status, 1);
   const std::string header = installed_ + "/include/proberace/harness/probe/registry.h";
   std::string text = text_of(header);
   const std::size_t version = text.find("proberace_interface_1");

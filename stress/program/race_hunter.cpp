@@ -157,7 +157,7 @@ private:
       rest.seed += explored.schedules;
       rest.schedules -= explored.schedules;
       explored = explore(program, rest);
-      report_.schedules += explored.schedules;
+      add(explored);
     }
   }
 
@@ -201,13 +201,8 @@ private:
     } else {
       ++report_.programs;
       report_.exhausted += explored.exhausted ? 1 : 0;
-      report_.schedules += explored.schedules;
-      report_.steps += verdict.data.value("steps", std::uint64_t{0});
       report_.threads = std::max<std::uint64_t>(report_.threads, thread_count(program));
-      report_.knowing += verdict.data.value("knowing", std::uint64_t{0});
-      report_.most_choices =
-          std::max(report_.most_choices, verdict.data.value("most_choices", std::uint64_t{0}));
-      report_.add(verdict.data);
+      add(explored);
     }
     if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) {
       report_.refusals += shrinking ? 0 : 1;
@@ -216,6 +211,15 @@ private:
     }
     if (options_.progress)
       options_.progress(report_);
+  }
+
+  void add(const Explored& explored) {
+    const Json& data = explored.verdict.data;
+    report_.schedules += explored.schedules;
+    report_.steps += data.value("steps", std::uint64_t{0});
+    report_.knowing += data.value("knowing", std::uint64_t{0});
+    report_.most_choices = std::max(report_.most_choices, data.value("most_choices", std::uint64_t{0}));
+    report_.add(data);
   }
 
   void make_plainer() {
