@@ -7,6 +7,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 
+DECLINED = ("refused", "skipped") # a strategy that cannot take these bodies, a machine that lacks something
+
+
 def smallest(strategy):
     """A cell: two threads, one site, one execution each."""
     return {"experiment": "controlled", "deadline_ms": 300_000, "scheduler": "random", "seed": 1, "budget_ms": 280_000,
@@ -49,12 +52,15 @@ def table(directory):
                 outcomes[outcome] += count
         broken = Counter(b["property"] for hunt in hunts for b in hunt["broken"])
         wrong = [f"{property} in {count} programs" for property, count in broken.items()]
-        wrong += [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != "held"]
+        declined = sum(count for outcome, count in outcomes.items() if outcome in DECLINED)
+        wrong += [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != "held" and outcome not in DECLINED]
         ending, a_second = rate(directory, strategy)
         wrong += [f"{ending} in the smallest program"] if ending != "held" else []
         total = lambda name, of: f"{sum(row[name] for row in of):,}" if of else ""
         name = strategy.replace("|", "\\|")
-        yield (f"| `{name}` | {'BROKEN: ' + ', '.join(wrong) if wrong else 'held'} | {total('cases', hunts)} | "
+        said = "BROKEN: " + ", ".join(wrong) if wrong else "held"
+        said += f" ({declined} runs under stress declined)" if declined else ""
+        yield (f"| `{name}` | {said} | {total('cases', hunts)} | "
                + " | ".join(total("schedules", [kinds[k]] if k in kinds else []) for k in ("random", "pct"))
                + f" | {total('hits', hunts)} | {sum(outcomes.values()) or ''} | {total('executions', runs)} | "
                f"{total('hits', runs)} | {a_second} |")

@@ -153,6 +153,13 @@ std::expected<PinPlan, Error> make_pin_plan(std::string_view name, std::size_t t
             fmt::format("no pin plan is called '{}'; there are: {}", name, fmt::join(names, ", "))});
 }
 
+std::vector<int> allowed_cpus() {
+  std::vector<int> cpus;
+  for (const Unit& u : units())
+    cpus.push_back(u.cpu);
+  return cpus;
+}
+
 Status pin_this_thread(int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);

@@ -78,10 +78,10 @@ bool Exhaustive::take_next_branch() {
   last.step.task = static_cast<std::uint8_t>(std::countr_zero(last.untried));
   last.step.name = nullptr;
   last.untried = static_cast<TaskSet>(last.untried & (last.untried - 1));
-  schedule_.clear();
-  for (std::size_t i = 0; i < path_.size(); ++i)
-    if (path_[i].step.task != default_choice(path_[i].step.before, path_[i].step.enabled))
-      schedule_.push_back({static_cast<std::uint32_t>(i), path_[i].step.task});
+  std::vector<Step> steps;
+  for (const Branch& branch : path_)
+    steps.push_back(branch.step);
+  schedule_ = schedule_of(steps);
   return true;
 }
 

@@ -22,8 +22,8 @@ public:
   const Schedule& next() const noexcept { return schedule_; }
   // Takes what the run of next() did, and makes next() the one after it. False once there is none.
   bool advance(std::span<const Step> steps);
-  // Whether, there being none, all were run. What changed in between and has no part in the run that chooses nothing is
-  // not noticed where steps came to it that nothing was left to lead to.
+  // Whether, there being none, all were run. Of a program whose runs repeat themselves, that is: where one run alone
+  // lacked a step, what it could have chosen there was not tried, and nothing shows it.
   bool exhausted() const noexcept { return exhausted_; }
 
 private:

@@ -18,6 +18,8 @@ namespace {
 using Task = State::Task;
 using Doing = Task::Doing;
 
+constexpr const char* kJoin = "join"; // where who started a task waits until it has gone
+
 State* state_of_all = nullptr;
 Chooser* the_chooser = nullptr; // of the schedule that runs; null between schedules
 bool recording = false;         // steps are noted
@@ -291,7 +293,7 @@ void Scheduler::await(std::size_t task) const noexcept {
 
 void Scheduler::wait_until_gone(std::size_t task) noexcept {
   while (state_.tasks[task].doing != Doing::Nothing) // one task runs at a time
-    detail::wait("join", {});
+    detail::wait(kJoin, {});
 }
 
 void Scheduler::go(std::size_t starter) noexcept {
@@ -301,8 +303,11 @@ void Scheduler::go(std::size_t starter) noexcept {
   me.signal_sent.store(false, std::memory_order_relaxed); // one task runs at a time
   me.thread.store(0, std::memory_order_relaxed);          // nobody is awaited under this number any more
   ++state_.progress;
-  state_.running = starter;
-  wake(state_, state_.tasks[starter]);
+  Task& joins = state_.tasks[starter];
+  Task& next =
+      joins.at == kJoin ? joins : choose(state_, me, enabled_tasks(state_)); // else it can still do otherwise
+  state_.running = index_of(next);
+  wake(state_, next);
 }
 
 void Scheduler::stop() noexcept {

@@ -192,35 +192,44 @@ TEST(Scheduler, BetweenSchedulesATaskTakesWhatIsSentToIt) {
 TEST(Scheduler, AThreadThatComesAndGoesIsATaskMeanwhile) {
   int shared = 0;
   std::set<int> results;
-  const auto twice = [&] {
+  std::string order; // in which they end their part
+  std::set<std::string> orders;
+  const auto add_one = [&](char who) {
     const int read = shared;
     point("store");
     shared = read + 1;
+    order += who;
   };
   Scheduler* scheduler = nullptr;
   Runs runs({[&] {
                std::thread other([&] {
                  scheduler->come(2);
-                 twice();
+                 add_one('2');
                  scheduler->go(0);
                });
                scheduler->await(2);
-               twice();
+               add_one('0');
                scheduler->wait_until_gone(2);
                other.join();
              },
-             [] { point("meanwhile"); }});
+             [&] {
+               point("meanwhile");
+               order += '1';
+             }});
   scheduler = &runs.scheduler();
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     shared = 0;
+    order.clear();
     RandomWalk random(seed);
     bool came = false;
     for (const Step& step : runs.run(random))
       came = came || step.task == 2;
     EXPECT_TRUE(came) << seed;
     results.insert(shared);
+    orders.insert(order);
   }
   EXPECT_EQ(results, (std::set<int>{1, 2})); // 1: a lost update
+  EXPECT_EQ(orders.size(), 6U);              // also another between its end and its starter's next step
 }
 
 TEST(Scheduler, AModelsStepsAreTakenThoughItLeavesSomeOut) {

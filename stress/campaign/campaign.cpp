@@ -1,6 +1,7 @@
 #include "stress/campaign/campaign.h"
 
 #include "harness/cell/cell.h"
+#include "harness/machine/pin_plan.h"
 
 #include <atomic>
 #include <cerrno>
@@ -62,9 +63,12 @@ struct Work {
   const std::map<std::uint64_t, Json>& done;
   Clock::time_point until;
   Shared& shared;
+  std::vector<int> cpus = allowed_cpus();
 
   // In a process of its own.
-  void run() const {
+  void run(std::size_t job) const {
+    if (options.pinned && options.jobs > 1 && !cpus.empty())
+      (void)pin_this_thread(cpus[job % cpus.size()]); // only slower, where it cannot
     start_nursery();
     CaseDirectory::Writer writer = directory.writer();
     while (!shared.failed.load(std::memory_order_relaxed) && Clock::now() < until) {
@@ -84,7 +88,7 @@ struct Work {
   }
 };
 
-pid_t start(const Work& work) {
+pid_t start(const Work& work, std::size_t job) {
   const pid_t parent = ::getpid();
   const pid_t process = ::fork();
   if (process != 0)
@@ -92,7 +96,7 @@ pid_t start(const Work& work) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL); // whoever kills the hunt kills all of it
   if (::getppid() != parent)
     ::_exit(1);
-  work.run();
+  work.run(job);
   std::exit(0); // as the program ends: the nursery is told
 }
 
@@ -112,7 +116,7 @@ Status run_campaign(const CaseDirectory& directory, const CampaignOptions& optio
 
   std::size_t running = 0;
   for (; running < options.jobs; ++running)
-    if (start(work) < 0) {
+    if (start(work, running) < 0) {
       shared.fail(system_error("cannot fork a process for the hunt", errno));
       break;
     }

@@ -179,6 +179,10 @@ TEST_F(Campaigns, SayWhatIsWrongWithTheirOptions) {
   EXPECT_EQ(range.status, 2);
   EXPECT_NE(range.out.find("1-2000"), std::string::npos) << range.out;
   EXPECT_EQ(run_proberace("merge " + path("nothing")).status, 2);
+  const Outcome nowhere =
+      run_proberace("hunt --strategy poke+xol-boost --scheduler random --out /proc/nowhere --resume " +
+                    path("y") + " --seeds 1-2");
+  EXPECT_EQ(nowhere.status, 2) << "held, but what breaks could not be kept: " << nowhere.out;
 }
 
 // Histories too, and a strategy that breaks: its cases say so, and can be run again.
@@ -194,6 +198,15 @@ TEST_F(Campaigns, KeepWhatBroke) {
   const Json& first = report["broken"][0];
   ASSERT_TRUE(first.contains("file")) << first.dump();
   EXPECT_EQ(run_proberace("replay " + first["file"].get<std::string>()).status, 1);
+  const Outcome as_found =
+      run_proberace("hunt --strategy poke+in-place --threads 3 --scheduler random --as-found --out " +
+                        path("all") + " --resume " + path("as-found") + " --seeds 1-6 --budget 120s --json",
+                    "2>/dev/null");
+  ASSERT_EQ(as_found.status, 1) << as_found.out;
+  const Json all = Json::parse(as_found.out)["broken"];
+  EXPECT_GT(all.size(), 1U) << "or the next line says little";
+  for (const Json& broken : all)
+    EXPECT_TRUE(broken.contains("file")) << broken.dump();
   const Outcome histories = run_proberace("hunt --strategy poke+xol-vma --threads 2 --resume " +
                                               path("histories") + " --seeds 1-3 --budget 60s --json",
                                           "2>/dev/null");

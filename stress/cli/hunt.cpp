@@ -3,6 +3,7 @@
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
+#include "stress/cli/controlled_build.h"
 #include "stress/cli/hunt_races.h"
 #include "stress/cli/long_hunt.h"
 #include "stress/properties/endings.h"
@@ -83,7 +84,8 @@ public:
     app.add_option("--cell", cell_, "Run one cell again from its line, instead of hunting");
     app.add_option("--log", log_,
                    "With --cell: also log every hit and execution to this new file (proberace log)");
-    app.add_flag("--as-found", as_found_, "Do not shrink what breaks");
+    app.add_flag("--as-found", as_found_,
+                 "Do not shrink what breaks (with --resume and --scheduler: and keep a file of each)");
     app.add_flag("--json", json_, "Print JSON");
     long_.declare(app);
     races_.declare(app);
@@ -108,7 +110,7 @@ public:
     if (long_.asked())
       return long_.run(
           Json{{"strategy", bounds_.strategy}, {"plan", bounds_.plan}, {"threads", bounds_.max_threads}},
-          [this](std::uint64_t seed) { return run_case(seed); }, budget(), json_, progress_);
+          [this](std::uint64_t seed) { return run_case(seed); }, budget(), false, json_, progress_);
     start_nursery();
     const HuntReport report = hunt(options());
     if (!report.found && report.hits == 0 && report.refused) // nothing was tested
@@ -131,20 +133,20 @@ private:
     if (!options)
       return fail(options.error());
     options->worth_shrinking = worth_shrinking();
+    options->budget = options->exploration.budget = long_.asked() ? kLongestCase : budget();
     if (!long_.asked()) {
-      options->budget = budget();
       options->seed = seed_.value_or(std::random_device{}());
       return races_.run(std::move(*options), json_, progress_);
     }
-    options->budget = kLongestCase;
-    options->exploration.budget = kLongestCase; // so that a slow machine runs the same schedules
+    if (const Status usable = races_.try_out(); !usable)
+      return fail(usable.error());
     return long_.run(
         races_.campaign(*options),
         [this, &options](std::uint64_t seed) {
           options->seed = seed;
-          return races_.run_case(*options);
+          return races_.run_case(*options, as_found_);
         },
-        budget(), json_, progress_);
+        budget(), true, json_, progress_);
   }
 
   std::expected<Json, Error> run_case(std::uint64_t seed) {
@@ -213,6 +215,9 @@ private:
       return fail(Error{ErrorKind::BadInput, {}, "--log: only cells of the experiment 'history' are logged"});
     if (log_)
       spec->parameters["log"] = *log_;
+    if (spec->experiment == "controlled")
+      if (const Status controlled = become_controlled(); !controlled)
+        return fail(controlled.error());
     start_nursery();
     const Verdict verdict = run_cell(*spec);
     fmt::print("{}\n", json_ ? proberace::to_json(verdict).dump(2)

@@ -89,8 +89,13 @@ void HuntRaces::declare(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--property", property_,
                  "With --scheduler: look only for what breaks this (lost-hit, ..., crashed, hung)");
-  app.add_option("--schedules", schedules_, "With --scheduler: end after this many, if the budget has not");
-  app.add_option("--out", out_, "With --scheduler: the folder for the counterexample's file")
+  app.add_option(
+      "--schedules", schedules_,
+      "With --scheduler: end after this many, if the budget has not (with --resume: of each case)");
+  app.add_option("--out", out_,
+                 "With --scheduler: the folder for the counterexample's file (with --resume: for that of the "
+                 "first of "
+                 "each kind, in each job)")
       ->capture_default_str();
 }
 
@@ -133,12 +138,18 @@ std::expected<std::string, Error> HuntRaces::save(const Race& race, std::uint64_
                                   proberace::to_json(race.explored.verdict), race.series, race.recurs});
 }
 
-Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) const {
-  const std::string& strategy = options.bounds.strategy;
+Status HuntRaces::try_out() const {
   std::error_code none; // what cannot be made cannot be written to
   std::filesystem::create_directories(out_, none);
-  if (const auto file = WholeFile::create(out_ + "/.race"); !file) // before the work, not after it
-    return fail(file.error());
+  if (const auto file = WholeFile::create(out_ + "/.race"); !file)
+    return std::unexpected(file.error());
+  return {};
+}
+
+Exit HuntRaces::run(RaceHuntOptions options, bool json, Progress& progress) const {
+  const std::string& strategy = options.bounds.strategy;
+  if (const Status usable = try_out(); !usable)
+    return fail(usable.error());
   start_nursery();
   options.progress = [&](const RaceReport& r) {
     progress.show(fmt::format("{}: {} programs, {} schedules{}", strategy, r.programs, r.schedules,
@@ -168,7 +179,7 @@ Json HuntRaces::campaign(const RaceHuntOptions& options) const {
               {"property", property_}};
 }
 
-std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
+std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options, bool keep_all) const {
   options.programs = 1;
   const RaceReport report = hunt_races(options);
   if (!report.found && report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
@@ -191,7 +202,7 @@ std::expected<Json, Error> HuntRaces::run_case(RaceHuntOptions options) const {
   line["property"] = what_broke(verdict);
   line["summary"] = verdict.summary;
   line["recurs"] = report.found->recurs;
-  if (!report.shrunk && report.found->recurs) // of a kind that was found before, or --as-found
+  if (!keep_all && !report.shrunk && report.found->recurs) // of a kind that was found before
     return line;
   const auto saved = save(*report.found, options.seed);
   if (!saved)

@@ -59,8 +59,8 @@ Status LongHunt::check(std::optional<std::uint64_t> seed) {
   return {};
 }
 
-Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool json,
-                   Progress& progress) const {
+Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool pinned,
+                   bool json, Progress& progress) const {
   campaign["build"] = build_id(); // another build invents other programs from the same seeds
   for (const std::string& plugin : loaded_plugins()) {
     campaign["plugins"].push_back(build_id(plugin));
@@ -76,7 +76,7 @@ Exit LongHunt::run(Json campaign, const RunCase& run_case, std::chrono::millisec
   if (!directory)
     return fail(directory.error());
   const Status ran =
-      run_campaign(*directory, {seeds_, jobs_, budget}, run_case, [&](const CampaignProgress& p) {
+      run_campaign(*directory, {seeds_, jobs_, budget, pinned}, run_case, [&](const CampaignProgress& p) {
         progress.show(fmt::format("{}: {} cases{}", campaign.value("strategy", ""), p.finished,
                                   p.broken != 0 ? fmt::format(", {} broken", p.broken) : ""));
       });

@@ -14,8 +14,9 @@ public:
   // BadInput if its options were given without --resume, or make no sense. `seed`: where to begin without
   // --seeds.
   Status check(std::optional<std::uint64_t> seed);
-  // Precondition: no nursery was started, and check(). `campaign` says what is hunted and how.
-  Exit run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool json,
+  // Precondition: no nursery was started, and check(). `campaign` says what is hunted and how; `pinned` is as
+  // CampaignOptions has it.
+  Exit run(Json campaign, const RunCase& run_case, std::chrono::milliseconds budget, bool pinned, bool json,
            Progress& progress) const;
 
 private:

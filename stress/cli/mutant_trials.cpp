@@ -32,7 +32,6 @@ Trial trial_of(std::uint64_t number, const std::vector<Mutant>& mutants, std::si
   return {mutants[i / seeds % mutants.size()], kWays[i / seeds / mutants.size()], i % seeds + 1};
 }
 
-// What a trial counts in: schedules, or histories under stress.
 std::string command_line(const Trial& t, std::chrono::milliseconds budget) {
   std::string line = fmt::format("{} hunt --strategy '{}' --seed {} --budget {}ms --as-found --json",
                                  t.mutant.program(), t.mutant.strategy, t.seed, budget.count());
@@ -56,6 +55,7 @@ std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::
             {"way", t.way},
             {"hunt_seed", t.seed},
             {"caught", found.is_object()},
+            // Schedules; under stress, histories.
             {"tries", hunt.contains("schedules") ? hunt["schedules"] : hunt.value("cells", Json(0))},
             {"seconds", seconds}};
   if (found.is_object())
@@ -198,7 +198,8 @@ Exit run_trials(const std::vector<Mutant>& mutants, const MutantTrials& trials, 
   const RunCase run_case = [&](std::uint64_t number) {
     return run_trial(number, trial_of(number, mutants, trials.seeds), trials.budget);
   };
-  const CampaignOptions controlled{{1, kControlled * per_way}, trials.jobs, std::chrono::hours(24 * 365)};
+  const CampaignOptions controlled{
+      {1, kControlled * per_way}, trials.jobs, std::chrono::hours(24 * 365), true};
   const CampaignOptions stress{{controlled.seeds.last + 1, kWays.size() * per_way}, 1, controlled.budget};
   for (const CampaignOptions& options : {controlled, stress}) {
     const Status ran = run_campaign(*directory, options, run_case, [&](const CampaignProgress& p) {

@@ -2,6 +2,7 @@
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
+#include "harness/machine/pin_plan.h"
 #include "harness/result/table.h"
 #include "stress/cli/mutant_set.h"
 #include "stress/cli/mutant_trials.h"
@@ -14,7 +15,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <mutex>
-#include <sched.h>
 #include <thread>
 
 namespace proberace {
@@ -32,17 +32,6 @@ struct Hunted {
   double seconds = 0;
 };
 
-// Those that this process may run on, sched_getaffinity(2).
-std::vector<unsigned> allowed_processors() {
-  cpu_set_t set;
-  std::vector<unsigned> all;
-  if (::sched_getaffinity(0, sizeof set, &set) == 0)
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-      if (CPU_ISSET(cpu, &set))
-        all.push_back(cpu);
-  return all.empty() ? std::vector<unsigned>{0} : all;
-}
-
 class Mutants final : public Command {
 public:
   std::string name() const override { return "mutants"; }
@@ -51,13 +40,17 @@ public:
 
   void declare(CLI::App& app) override {
     app.add_option("--only", only_, "Only this one; may be repeated");
-    app.add_option("--scheduler", scheduler_, "random, pct, exhaustive")->capture_default_str();
+    auto* const scheduler =
+        app.add_option("--scheduler", scheduler_, "random, pct, exhaustive")->capture_default_str();
     app.add_option("--budget", budget_ms_, "How long to hunt each")->transform(duration_in_milliseconds());
-    app.add_option("--jobs", jobs_, "Hunts at once, each on a processor of its own")
+    app.add_option("--jobs", jobs_,
+                   "Hunts at once, each on a CPU of its own (with --long: those under control)")
         ->check(CLI::Range(1, 1024));
-    app.add_option("--seed", seed_, "Of the hunts")->capture_default_str();
-    app.add_option("--out", out_, "The folder for the counterexamples' files")->capture_default_str();
-    app.add_flag("--long", long_, "Compare stress, random, pct and exhaustive, each with many seeds");
+    auto* const seed = app.add_option("--seed", seed_, "Of the hunts")->capture_default_str();
+    auto* const out =
+        app.add_option("--out", out_, "The folder for the counterexamples' files")->capture_default_str();
+    app.add_flag("--long", long_, "Compare stress, random, pct and exhaustive, each with many seeds")
+        ->excludes(scheduler, seed, out);
     app.add_option("--seeds", seeds_, "With --long: hunts of each mutant in each way")
         ->check(CLI::Range(1, 10'000))
         ->capture_default_str();
@@ -99,17 +92,17 @@ private:
     std::atomic<std::size_t> next{0};
     std::size_t done = 0;
     std::mutex mutex; // guards done and the progress line
-    const auto work = [&](unsigned processor) {
+    const auto work = [&](const std::string& on) {
       for (std::size_t i = next.fetch_add(1); i < mutants.size(); i = next.fetch_add(1)) {
-        hunted[i] = hunt_one(mutants[i], processor);
+        hunted[i] = hunt_one(mutants[i], on);
         const std::lock_guard lock(mutex);
         progress_.show(fmt::format("{} of {} mutants", ++done, mutants.size()));
       }
     };
-    const std::vector<unsigned> processors = allowed_processors();
+    const std::vector<int> cpus = allowed_cpus();
     std::vector<std::thread> threads;
     for (unsigned j = 0; j < jobs(); ++j)
-      threads.emplace_back(work, processors[j % processors.size()]);
+      threads.emplace_back(work, cpus.empty() ? "" : fmt::format("taskset -c {} ", cpus[j % cpus.size()]));
     for (std::thread& t : threads)
       t.join();
     return hunted;
@@ -117,18 +110,18 @@ private:
 
   unsigned jobs() const { return jobs_ != 0 ? jobs_ : std::max(1U, std::thread::hardware_concurrency()); }
 
-  Hunted hunt_one(const Mutant& mutant, unsigned processor) const {
+  Hunted hunt_one(const Mutant& mutant, const std::string& on) const {
     const auto began = std::chrono::steady_clock::now();
     const std::string program = mutant.program();
     if (!std::filesystem::exists(program))
       return {"does not build",
               {},
               fmt::format("cmake --build {} --target mutant-{} says why", PROBERACE_BUILD, mutant.name)};
-    const std::string on = fmt::format("taskset -c {} {}", processor, program);
     const Outcome o = run_shell(fmt::format(
-        "{} hunt --strategy '{}' --scheduler {} --seed {} --budget {}ms --per-program {} --json --out {} "
+        "{}{} hunt --strategy '{}' --scheduler {} --seed {} --budget {}ms --per-program {} --json --out {} "
         "2>/dev/null",
-        on, mutant.strategy, scheduler_, seed_, budget_ms_, kSchedulesPerProgram, folder_of(mutant)));
+        on, program, mutant.strategy, scheduler_, seed_, budget_ms_, kSchedulesPerProgram,
+        folder_of(mutant)));
     const Json hunt = Json::parse(o.out, nullptr, false);
     Hunted h{hunt.is_object() ? "missed" : "not hunted"};
     if (hunt.is_object()) {
@@ -140,8 +133,8 @@ private:
         h.summary = verdict.value("summary", std::string());
         h.file = found.at("file");
         h.steps = found.at("steps");
-        const Outcome again =
-            run_shell(fmt::format("{} replay '{}' --times {} --json 2>/dev/null", on, h.file, kReplays));
+        const Outcome again = run_shell(
+            fmt::format("{}{} replay '{}' --times {} --json 2>/dev/null", on, program, h.file, kReplays));
         if (const Json replay = Json::parse(again.out, nullptr, false); replay.is_object())
           h.replayed = replay.value("reproduced", 0);
       }
@@ -172,6 +165,7 @@ private:
                           {"scheduler", scheduler_},
                           {"seed", seed_},
                           {"verdict", h.verdict},
+                          {"expected", m.expected},
                           {"property", h.property},
                           {"summary", h.summary},
                           {"schedules", h.schedules},

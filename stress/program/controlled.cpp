@@ -1,6 +1,7 @@
 #include "stress/program/controlled.h"
 
 #include "stress/program/controlled_scratch.h"
+#include "stress/program/program_properties.h"
 
 #include <charconv>
 #include <fmt/format.h>
@@ -57,7 +58,7 @@ void name_stuck(const schedule::State& state, Verdict& verdict) {
     return;
   const bool deadlock = outcome == schedule::Outcome::Deadlock;
   verdict.ending = Ending::Broken;
-  verdict.property = deadlock ? "deadlock" : "progress";
+  verdict.property = deadlock ? broken_property::kDeadlock : broken_property::kProgress;
   verdict.summary = fmt::format(
       "{}: {}", deadlock ? "no thread can go on" : fmt::format("no end after {} steps", schedule::kMaxSteps),
       where_tasks_stand(state));

@@ -4,6 +4,7 @@
 #include "harness/schedule/exhaustive.h"
 #include "stress/program/controlled.h"
 #include "stress/program/controlled_scratch.h"
+#include "stress/program/program_properties.h"
 #include "stress/properties/probed_text.h"
 
 #include <fmt/format.h>
@@ -153,33 +154,39 @@ Verdict explore_here(const Program& program, const Exploration& exploration, Are
   auto owned = std::make_unique<ProgramRun>(program, arena, scratch.program, conductor, std::move(text),
                                             std::move(prober));
   ProgramRun& run = *owned;
+  // Counted before it begins: what ends the process in arming belongs to it. Read after the process has ended.
+  const auto count = [&](std::uint64_t begun) { scratch.schedules.store(begun, std::memory_order_relaxed); };
+  const auto refused = [&](const Error& error) {
+    count(0);
+    return verdict_of(error);
+  };
+  count(1);
   if (const Status opened = run.open(); !opened)
-    return verdict_of(opened.error());
+    return refused(opened.error());
   const auto began = Clock::now();
   Choosers choosers(exploration, scratch.schedule);
   std::uint64_t steps = 0;
   std::optional<Verdict> broke;
   bool more = true;
-  std::uint64_t ran = 0;
+  std::uint64_t begun_schedules = 0;
   {
     run.enlist(0);
     const Threads threads(scheduler, run);
     scheduler.gather(run.threads(), 2 * run.threads());
     do {
+      count(++begun_schedules);
       Status begun;
       {
         const schedule::Scheduler::Aside aside(scheduler);
         begun = run.begin();
       }
-      if (!begun && ran == 0)
-        return verdict_of(begun.error());
+      if (!begun && begun_schedules == 1)
+        return refused(begun.error());
       if (!begun) { // what it took before, it takes: the runs since have left something behind
-        broke = broken("refused", describe(begun.error()));
+        broke = broken(broken_property::kRefused, describe(begun.error()));
         break;
       }
-      ++ran;
       schedule::Chooser& chooser = choosers.next();
-      scratch.schedules.fetch_add(1, std::memory_order_relaxed); // read after this process has ended
       scheduler.begin(chooser);
       run.perform(0);
       scheduler.finish();

@@ -11,7 +11,7 @@ namespace proberace {
 
 namespace {
 
-// Sites by the number of their first appearance would confuse: an address is shown once, then by its letter.
+// Sites by letter, in the order of their first appearance: which body was where, the steps do not say.
 class Letters {
 public:
   std::string of(Address site) {
@@ -39,10 +39,12 @@ std::string text_of_program(const Program& p) {
       acts.push_back(text_of(act));
     text += fmt::format("\n  thread {}: {}", t, fmt::join(acts, " "));
   }
-  return text +
-         "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B; n nests, f "
-         "forks, v vforks, e execs,\n   t starts a thread, k ends it, j jumps out of it, m calls mprotect, c "
-         "changes a register, s the PC, i has int3s, d faults)\n";
+  return text + "\n  (x executes, + inserts, - removes, !T:B signals thread T, whose handler executes B; "
+                "jT:B likewise, "
+                "and the\n   handler jumps out; n nests, f forks, v vforks, e execs, t starts a thread, k "
+                "one that is cancelled, m calls "
+                "mprotect,\n   c changes a register, s the PC, i has int3s, d faults. Letters in the table: "
+                "sites, as they come)\n";
 }
 
 // The program's threads, and those they started that took a step.

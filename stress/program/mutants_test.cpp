@@ -2,8 +2,13 @@
 // can show.
 #include "harness/cell/verdict.h"
 #include "stress/cli/shell.h"
+#include "stress/program/program_properties.h"
 
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <sstream>
 
 namespace proberace {
 
@@ -19,6 +24,25 @@ TEST(Mutants, AreBuiltHuntedAndReported) {
   EXPECT_EQ(report["rows"][0]["replayed"], report["rows"][0]["replays"]) << o.out;
   EXPECT_EQ(report["rows"][1]["verdict"], "not-observable") << o.out;
   EXPECT_GT(report["rows"][1]["schedules"], 100) << o.out;
+}
+
+// What hunts can find, they can look for: `hunt --property`.
+TEST(Mutants, WhatTheyAreExpectedToBreakHasAName) {
+  const auto names = program_properties();
+  int expected = 0;
+  for (const auto& file : std::filesystem::directory_iterator(PROBERACE_SOURCE "/stress/mutants")) {
+    std::ifstream patch(file.path());
+    for (std::string line; file.path().extension() == ".patch" && std::getline(patch, line);)
+      if (constexpr std::string_view kHead = "Expected: "; line.starts_with(kHead)) {
+        std::istringstream properties(line.substr(kHead.size()));
+        for (std::string property; properties >> property; ++expected) {
+          property.erase(property.find_last_not_of(',') + 1);
+          EXPECT_TRUE(property == "not-observable" || std::ranges::find(names, property) != names.end())
+              << file.path() << ": " << property;
+        }
+      }
+  }
+  EXPECT_GE(expected, 36);
 }
 
 TEST(Mutants, OneThatIsNotThereIsRefused) {

@@ -52,6 +52,14 @@ protected:
                               folder_.string(), installed_));
     ASSERT_EQ(built.status, 0) << built.out;
   }
+  // By hand, without CMake: lib`name`.so of `name`.cpp.
+  void compile(const std::string& name, const std::string& flags = {}) const {
+    const Outcome o = run_shell(
+        fmt::format("cd {0} && c++ -std=c++23 -shared -fPIC {3} -I{1}/include/proberace -o lib{2}.so "
+                    "{2}.cpp 2>&1",
+                    folder_.string(), installed_, name, flags));
+    ASSERT_EQ(o.status, 0) << o.out;
+  }
   Outcome installed_run(const std::string& arguments, const char* errors = "2>&1") const {
     return run_shell(
         fmt::format("cd {} && installed/bin/proberace {} {}", folder_.string(), arguments, errors));
@@ -87,6 +95,35 @@ TEST_F(OutOfTree, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
   EXPECT_NE(replay.out.find("one-slot.filled"), std::string::npos) << replay.out; // its own points are steps
   EXPECT_NE(replay.out.find("reproduced 20 of 20 times"), std::string::npos) << replay.out;
   EXPECT_EQ(installed_run("replay " + file).status, 2); // without the plug-in there is no such strategy
+}
+
+// What ends the process in arming for the first, third or fortieth time, whichever schedule that belongs to, is kept
+// in a file that does it again.
+TEST_F(OutOfTree, WhatBreaksInArmingIsReplayed) {
+  const std::string begin = "const Abilities&) override {";
+  for (const int time : {1, 3, 40}) {
+    std::string code = example_with("OneSlot");
+    ASSERT_NE(code.find(begin), std::string::npos);
+    code.insert(code.find(begin) + begin.size(),
+                fmt::format("static int planned; if (++planned == {}) __builtin_trap();", time));
+    const std::string name = fmt::format("arming{}", time);
+    write(name + ".cpp", code);
+    ASSERT_NO_FATAL_FAILURE(compile(name));
+    const std::string program = fmt::format("--plugin ./lib{}.so ", name);
+    const Outcome hunt = installed_run(
+        fmt::format("{} hunt --strategy poke+one-slot --scheduler random --seed 1 --budget 20s --json {}",
+                    program, time == 1 ? "" : "--as-found"),
+        "2>/dev/null");
+    EXPECT_EQ(hunt.status, 1) << hunt.out;
+    const Json report = Json::parse(hunt.out, nullptr, false);
+    ASSERT_TRUE(report.is_object() && report.value("counterexample", Json()).is_object()) << hunt.out;
+    EXPECT_TRUE(report["counterexample"]["recurs"]) << hunt.out;
+    EXPECT_LT(report["programs"], 20) << "one that arms breaks";
+    const std::string file = report["counterexample"]["file"];
+    const Outcome replay = installed_run(program + "replay --times 10 " + file, "2>/dev/null");
+    EXPECT_EQ(replay.status, 1) << replay.out;
+    EXPECT_NE(replay.out.find("reproduced 10 of 10 times"), std::string::npos) << replay.out;
+  }
 }
 
 // As harness/probe/prober.h begins, in a program of one's own.
@@ -126,13 +163,6 @@ TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
     EXPECT_EQ(o.status, 2) << o.out;
     EXPECT_EQ(std::count(o.out.begin(), o.out.end(), '\n'), 1) << o.out;
     EXPECT_NE(o.out.find(words), std::string::npos) << o.out;
-  };
-  const auto compile = [&](const std::string& name, const std::string& flags = {}) {
-    const Outcome o = run_shell(
-        fmt::format("cd {0} && c++ -std=c++23 -shared -fPIC {3} -I{1}/include/proberace -o lib{2}.so "
-                    "{2}.cpp 2>&1",
-                    folder_.string(), installed_, name, flags));
-    ASSERT_EQ(o.status, 0) << o.out;
   };
   refused("nowhere.so", "cannot load the plug-in");
   write("empty.cpp", "int nothing;\n");

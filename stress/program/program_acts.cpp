@@ -1,6 +1,7 @@
 // What the threads of a program do, one act after the other, and what their signal handlers do meanwhile.
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
+#include "stress/program/program_properties.h"
 #include "stress/program/program_run.h"
 #include "stress/properties/probed_code.h"
 
@@ -256,7 +257,7 @@ void ProgramRun::on_fault(int signo, siginfo_t* info, void* context) {
   const Address pc = interrupted_pc(context);
   if (std::ranges::find(run->sites_, pc, &Site::address) == run->sites_.end()) {
     run->note(
-        t_self.thread, "faults-see-original-pc",
+        t_self.thread, broken_property::kFaultsSeeOriginalPc,
         fmt::format("thread {}: the handler of a probed load's fault saw the PC {:#x}, where no site is",
                     t_self.thread, value(pc)));
     ::siglongjmp(*t_self.way_out, 1);
@@ -270,7 +271,7 @@ void ProgramRun::look_at_interrupted_pc(std::size_t thread, Address pc) {
   if (!prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
       std::ranges::any_of(before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
     return;
-  note(thread, "signals-see-original-pc",
+  note(thread, broken_property::kSignalsSeeOriginalPc,
        fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's",
                    thread, value(pc)));
 }
@@ -288,7 +289,7 @@ void ProgramRun::take_own_traps(std::size_t thread) {
   t_self.traps = 0;
   execute_int3s();
   if (t_self.traps != kInt3s)
-    note(thread, "own-traps-delivered",
+    note(thread, broken_property::kOwnTrapsDelivered,
          fmt::format("thread {}: of {} int3s of the program's own its handler saw {}", thread, kInt3s,
                      t_self.traps));
 }

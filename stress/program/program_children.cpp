@@ -1,5 +1,6 @@
 // Acts that take the kernel: children that execute a body, and permissions of the probed page.
 #include "stress/program/empty_program.h"
+#include "stress/program/program_properties.h"
 #include "stress/program/program_run.h"
 #include "stress/targets/mailbox.h"
 
@@ -17,7 +18,8 @@ void ProgramRun::judge_child(std::size_t thread, std::size_t site, pid_t child, 
   while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   if (child > 0 && status != 0) // none, where the machine has no more processes
-    note(thread, what == std::string_view("vforked") ? "vfork-safe" : "fork-safe",
+    note(thread,
+         what == std::string_view("vforked") ? broken_property::kVforkSafe : broken_property::kForkSafe,
          fmt::format("a {} child that executed site {} ({}) {}", what, site, program_.bodies[site].body,
                      WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
                                          : "had a wrong result"));
@@ -58,7 +60,7 @@ void ProgramRun::vfork_and_execute(std::size_t thread, std::size_t site) noexcep
 void ProgramRun::protect(std::size_t thread, std::size_t site) {
   const Address page = page_of(sites_[site].address);
   if (::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_EXEC) != 0)
-    note(thread, "mprotect",
+    note(thread, broken_property::kMprotect,
          fmt::format("mprotect of the page of site {} ({}): {}", site, program_.bodies[site].body,
                      strerrordesc_np(errno)));
 }

@@ -1,5 +1,6 @@
 // What a program's run is held to, once its threads have ended.
 #include "harness/base/process_memory.h"
+#include "stress/program/program_properties.h"
 #include "stress/program/program_run.h"
 #include "stress/properties/probed_code.h"
 
@@ -51,15 +52,16 @@ std::optional<Verdict> ProgramRun::judge_observed() const {
       return v;
     }
     if (t < threads() && scratch_.signals_sent[t] != scratch_.signals_handled[t])
-      return broken("lost-signal", fmt::format("thread {} was sent {} signals and handled {}: it blocks them",
-                                               t, scratch_.signals_sent[t], scratch_.signals_handled[t]));
+      return broken(broken_property::kLostSignal,
+                    fmt::format("thread {} was sent {} signals and handled {}: it blocks them", t,
+                                scratch_.signals_sent[t], scratch_.signals_handled[t]));
   }
   return std::nullopt;
 }
 
 std::optional<Verdict> ProgramRun::judge_counts() const {
   if (handled_after_removal_.load(std::memory_order_relaxed)) // no thread runs
-    return broken("handled-after-removal",
+    return broken(broken_property::kHandledAfterRemoval,
                   "the hit handler was called for a site whose removal had returned");
   const auto wrong = [&](std::size_t site, const std::string& whose, std::uint64_t hits, const Tally& tally) {
     Verdict v = broken(std::string(name(Fault::WrongCount)),
@@ -126,8 +128,8 @@ std::optional<Verdict> ProgramRun::judge() {
     const std::uint64_t before = operations.removed;
     operate(threads(), ActKind::Remove, armed);
     if (operations.removed - before != armed.size())
-      return broken("removal", operations.refusal ? describe(*operations.refusal)
-                                                  : "a probe that is armed was not removed");
+      return broken(broken_property::kRemoval, operations.refusal ? describe(*operations.refusal)
+                                                                  : "a probe that is armed was not removed");
   }
   if (auto wrong = judge_bytes())
     return wrong;

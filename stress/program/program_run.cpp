@@ -1,6 +1,7 @@
 #include "stress/program/program_run.h"
 
 #include "harness/base/threads.h"
+#include "stress/program/program_properties.h"
 #include "stress/properties/probed_code.h"
 
 #include <algorithm>
@@ -146,7 +147,7 @@ void ProgramRun::operate(std::size_t thread, ActKind kind, std::span<const std::
       if (!operations.refusal)
         operations.refusal = results[k].error();
       if (!is_of_the_site(results[k].error().kind))
-        note(thread, "refused", describe(results[k].error()));
+        note(thread, broken_property::kRefused, describe(results[k].error()));
     }
     const std::uint64_t after = scratch_.states[sites[k]].read();
     const bool was_armed = SiteState::armed(before[k]);
@@ -154,7 +155,7 @@ void ProgramRun::operate(std::size_t thread, ActKind kind, std::span<const std::
         !results[k] && results[k].error().kind == (inserting ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
     if (SiteState::only_one_between(before[k], after) && results[k].has_value() + told_so == 1 &&
         results[k].has_value() == (was_armed == inserting))
-      note(thread, "armed-state",
+      note(thread, broken_property::kArmedState,
            fmt::format("site {} ({}) was {}, and {} it {}", sites[k], program_.bodies[sites[k]].body,
                        was_armed ? "armed" : "clear", inserting ? "inserting" : "removing",
                        results[k] ? "succeeded"

@@ -166,6 +166,8 @@ private:
     e.seed = options_.seed + report_.schedules;
     if (e.scheduler != SchedulerKind::Exhaustive && (report_.programs % kInFull != 0 || is_dear(next)))
       e.schedules = std::max<std::size_t>(1, e.schedules / kShorter);
+    e.budget = std::clamp(std::chrono::duration_cast<std::chrono::milliseconds>(until_ - Clock::now()),
+                          std::chrono::milliseconds(1), e.budget);
     if (options_.stop_after != 0)
       e.schedules = std::min<std::size_t>(e.schedules, options_.stop_after - report_.schedules);
     return e;
@@ -217,8 +219,12 @@ private:
     const Json& data = explored.verdict.data;
     report_.schedules += explored.schedules;
     report_.steps += data.value("steps", std::uint64_t{0});
-    report_.knowing += data.value("knowing", std::uint64_t{0});
-    report_.most_choices = std::max(report_.most_choices, data.value("most_choices", std::uint64_t{0}));
+    // A process that never saw so many choices did not draw from them.
+    if (const auto choices = data.value("most_choices", std::uint64_t{0}); choices >= report_.most_choices) {
+      report_.knowing =
+          (choices == report_.most_choices ? report_.knowing : 0) + data.value("knowing", std::uint64_t{0});
+      report_.most_choices = choices;
+    }
     report_.add(data);
   }
 

@@ -39,7 +39,7 @@ struct RaceReport : HuntCounts {
   std::uint64_t steps = 0;
   std::uint64_t threads = 0;      // the most that a program had
   std::uint64_t most_choices = 0; // the most steps of a schedule at which others could go on
-  std::uint64_t knowing = 0;      // schedules chosen when that was known of their program
+  std::uint64_t knowing = 0;      // schedules chosen in a process that had seen so many (of one program)
   std::uint64_t shrinks = 0;      // programs tried after it
   std::uint64_t refusals = 0;
   std::optional<Verdict> refused{}; // the first program that was
@@ -48,7 +48,7 @@ struct RaceReport : HuntCounts {
 };
 
 // Precondition: start_nursery(), and a program that has its schedule points compiled in. The same seed
-// invents the same programs and tries the same schedules.
+// invents the same programs and tries the same schedules, as far as the budget lasts.
 RaceReport hunt_races(const RaceHuntOptions& options);
 
 } // namespace proberace

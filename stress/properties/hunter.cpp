@@ -70,7 +70,8 @@ private:
       ++report_.skipped;
     if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !report_.refused)
       report_.refused = verdict;
-    report_.add(verdict.data);
+    if (!shrinking)
+      report_.add(verdict.data);
     if (options_.progress)
       options_.progress(report_);
   }
