@@ -27,8 +27,8 @@ const std::vector<PinPlanText>& pin_plans();
 // on are used.
 std::expected<PinPlan, Error> make_pin_plan(std::string_view name, std::size_t threads);
 
-// The CPUs this process may run on, those that share most beside each other; not what a thread was pinned to since this
-// was asked first. Empty if the machine's topology cannot be read.
+// The CPUs this process may run on, those that share most beside each other; not what a thread was pinned to
+// since this was asked first. Empty if the machine's topology cannot be read.
 std::vector<int> allowed_cpus();
 
 // Pins the calling thread.

@@ -2,9 +2,9 @@
 // what each run could have chosen (iterative context bounding: Musuvathi, Qadeer, PLDI 2007). Nothing is kept
 // but the path to the run before: the program itself is run again from its start.
 //
-// What is done on first use makes runs that later ones do not repeat. So the schedule that chooses nothing is run until
-// it repeats itself before the search starts, and once more behind it; and the search begins again where a run has other
-// steps than it had before.
+// What is done on first use makes runs that later ones do not repeat. So the schedule that chooses nothing is
+// run until it repeats itself before the search starts, and once more behind it; and the search begins again
+// where a run has other steps than it had before.
 #pragma once
 
 #include "harness/schedule/schedule.h"
@@ -22,8 +22,8 @@ public:
   const Schedule& next() const noexcept { return schedule_; }
   // Takes what the run of next() did, and makes next() the one after it. False once there is none.
   bool advance(std::span<const Step> steps);
-  // Whether, there being none, all were run. Of a program whose runs repeat themselves, that is: where one run alone
-  // lacked a step, what it could have chosen there was not tried, and nothing shows it.
+  // Whether, there being none, all were run. Of a program whose runs repeat themselves, that is: where one
+  // run alone lacked a step, what it could have chosen there was not tried, and nothing shows it.
   bool exhausted() const noexcept { return exhausted_; }
 
 private:

@@ -3,9 +3,9 @@
 // Idea: what most hooking libraries do, because every system has it: the store itself needs no /proc and no
 // kernel that writes past permissions. Trade-off: all of a library's text is writable and executable for some
 // microseconds, which PR_SET_MDWE, mseal or a security module forbids, and a child forked just then keeps it
-// so; two more system calls per mapping, and one for each byte. It is the whole mapping, not the page: what was writable once is
-// accounted for ever (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge with its neighbours
-// again. That accounting is left behind, besides the private pages.
+// so; two more system calls per mapping, and one for each byte. It is the whole mapping, not the page: what
+// was writable once is accounted for ever (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge
+// with its neighbours again. That accounting is left behind, besides the private pages.
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "strategies/arm/page_state.h"
@@ -109,8 +109,8 @@ private:
     code_->serialise();
   }
 
-  // By process_vm_writev(2), which keeps to protections, and answers where a store would be a fault: the program may
-  // have taken the permission back meanwhile. One byte is copied whole; a call is a release.
+  // By process_vm_writev(2), which keeps to protections, and answers where a store would be a fault: the
+  // program may have taken the permission back meanwhile. One byte is copied whole; a call is a release.
   static bool stored(const Mapping& mapping, Address to, std::uint8_t byte) {
     const iovec local{&byte, 1};
     const iovec remote{bytes_at(to), 1};

@@ -19,8 +19,9 @@ struct CampaignOptions {
   SeedRange seeds{};
   std::size_t jobs = 1;
   std::chrono::milliseconds budget{}; // no case begins later
-  // Each of several jobs stays on a CPU of its own, as far as there are so many: a controlled case needs one, and two of
-  // them come to share one where nobody minds. A job alone is left where it is, for others may be beside it.
+  // Each of several jobs stays on a CPU of its own, as far as there are so many: a controlled case needs one,
+  // and two of them come to share one where nobody minds. A job alone is left where it is, for others may be
+  // beside it.
   bool pinned = false;
 };
 

@@ -18,8 +18,9 @@ public:
   // Whether counterexamples can be written: asked before the work, not after it.
   Status try_out() const;
 
-  // For a long hunt: the same as its campaign, and one case of it, whose counterexample is kept in a file if it is the
-  // first of its kind, or does not recur, or all are kept. Precondition of the case: start_nursery().
+  // For a long hunt: the same as its campaign, and one case of it, whose counterexample is kept in a file if
+  // it is the first of its kind, or does not recur, or all are kept. Precondition of the case:
+  // start_nursery().
   Json campaign(const RaceHuntOptions& options) const;
   std::expected<Json, Error> run_case(RaceHuntOptions options, bool keep_all) const;
 

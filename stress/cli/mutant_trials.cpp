@@ -63,8 +63,8 @@ std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::
   return line;
 }
 
-// The value below which the given share lies, between two by their distance; infinity where one of them is a trial that
-// found nothing.
+// The value below which the given share lies, between two by their distance; infinity where one of them is a
+// trial that found nothing.
 double quantile(const std::vector<double>& sorted, double share) {
   const double at = share * static_cast<double>(sorted.size() - 1);
   const double below = sorted[static_cast<std::size_t>(at)];

@@ -2,7 +2,7 @@
 
 #include "stress/properties/batch_seed.h"
 #include "stress/properties/endings.h"
-#include "stress/properties/quiet_listener.h"
+#include "stress/properties/quiet_batch.h"
 
 #include <algorithm>
 
@@ -12,7 +12,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kProgramsPerBatch = 50;
+constexpr std::size_t kProgramsPerBatch = 50;
 constexpr std::chrono::seconds kShrinkAtLeast{30};
 constexpr std::size_t kMostPreemptions = 4;
 constexpr std::size_t kSchedulesPerBound = 5'000; // when looking for fewer preemptions
@@ -26,8 +26,6 @@ constexpr std::size_t kShorter = 16;
 constexpr std::chrono::minutes kSeriesBudget{1};
 constexpr std::uint64_t kFreshTries = 50;
 constexpr std::size_t kMostRuns = 2; // what one leaves behind, the next may take
-
-const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
 
 // Whether some thread has it fault.
 bool faults(const Program& program, std::size_t body) {
@@ -87,14 +85,9 @@ public:
   }
 
   RaceReport run() {
-    for (std::uint64_t batch = 0; !over(); ++batch) {
-      rc::detail::TestParams params;
-      params.seed = seed_of_batch(options_.seed, batch);
-      params.maxSuccess = kProgramsPerBatch;
-      QuietListener listener;
-      rc::detail::checkTestable([this] { holds(*program_generator(options_.bounds)); },
-                                rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
-    }
+    for (std::uint64_t batch = 0; !over(); ++batch)
+      run_quietly(seed_of_batch(options_.seed, batch), kProgramsPerBatch,
+                  [this] { holds(*program_generator(options_.bounds)); });
     if (report_.found && report_.shrunk && !report_.found->series) {
       make_plainer();
       with_few_preemptions(*report_.found);

@@ -1,7 +1,7 @@
 #include "stress/properties/hunter.h"
 
 #include "stress/properties/batch_seed.h"
-#include "stress/properties/quiet_listener.h"
+#include "stress/properties/quiet_batch.h"
 
 #include <algorithm>
 
@@ -11,11 +11,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kHistoriesPerBatch = 20;
+constexpr std::size_t kHistoriesPerBatch = 20;
 constexpr int kTriesWhileShrinking = 3; // a race that shows now and then must not stop the shrinking at once
 constexpr std::chrono::seconds kShrinkAtLeast{5};
-
-const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
 
 class Hunter {
 public:
@@ -24,14 +22,9 @@ public:
   }
 
   HuntReport run() {
-    for (std::uint64_t batch = 0; !over(); ++batch) {
-      rc::detail::TestParams params;
-      params.seed = seed_of_batch(options_.seed, batch);
-      params.maxSuccess = kHistoriesPerBatch;
-      QuietListener listener;
-      rc::detail::checkTestable([this] { holds(*history_generator(options_.bounds)); },
-                                rc::detail::TestMetadata{}, params, listener, kNothingToReproduce);
-    }
+    for (std::uint64_t batch = 0; !over(); ++batch)
+      run_quietly(seed_of_batch(options_.seed, batch), kHistoriesPerBatch,
+                  [this] { holds(*history_generator(options_.bounds)); });
     return std::move(report_);
   }
 

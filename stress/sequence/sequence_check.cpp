@@ -2,7 +2,7 @@
 
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
-#include "stress/properties/quiet_listener.h"
+#include "stress/properties/quiet_batch.h"
 
 #include <chrono>
 #include <fmt/format.h>
@@ -57,8 +57,6 @@ rc::Gen<Sequence> sequences(const std::string& strategy) {
   });
 }
 
-const std::unordered_map<std::string, rc::detail::Reproduce> kNothingToReproduce;
-
 class Check {
 public:
   explicit Check(const SequenceOptions& options) : options_(options) {
@@ -67,13 +65,8 @@ public:
   }
 
   SequenceReport run() {
-    rc::detail::TestParams params;
-    params.seed = options_.seed;
-    params.maxSuccess = static_cast<int>(options_.cases);
-    QuietListener listener;
     const auto all = sequences(options_.strategy);
-    rc::detail::checkTestable([this, &all] { holds(*all); }, rc::detail::TestMetadata{}, params, listener,
-                              kNothingToReproduce);
+    run_quietly(options_.seed, options_.cases, [this, &all] { holds(*all); });
     if (report_.ended.is(Ending::Held) && !report_.failure && report_.armed == 0) {
       report_.ended.ending = Ending::Skipped;
       report_.ended.summary = "every site is refused";
