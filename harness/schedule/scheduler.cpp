@@ -25,6 +25,9 @@ Chooser* the_chooser = nullptr; // of the schedule that runs; null between sched
 bool recording = false;         // steps are noted
 bool stopping = false;
 std::uint64_t begun = 0; // schedules
+// The thread of a task that has gone. The kernel lists it a moment longer, and who stops all threads would wait
+// for one that nobody schedules: nobody goes on before it is no more.
+pid_t leaving = 0;
 // Initial-exec: reached from signal handlers.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Task* t_task = nullptr;
 
@@ -77,6 +80,9 @@ void sleep_until_turn(Task& me) noexcept {
   while (me.turn.load(std::memory_order_acquire) == 0) // pairs with wake
     raw_syscall(SYS_futex, &me.turn, FUTEX_WAIT_PRIVATE, 0, nullptr);
   me.turn.store(0, std::memory_order_relaxed); // nobody wakes it before it has given its turn away
+  while (leaving != 0 && thread_alive(leaving))
+    raw_syscall(SYS_sched_yield);
+  leaving = 0;
 }
 
 class SignalsHeld {
@@ -300,8 +306,8 @@ void Scheduler::go(std::size_t starter) noexcept {
   Task& me = *t_task;
   t_task = nullptr;
   me.doing = Doing::Nothing;
-  me.signal_sent.store(false, std::memory_order_relaxed); // one task runs at a time
-  me.thread.store(0, std::memory_order_relaxed);          // nobody is awaited under this number any more
+  me.signal_sent.store(false, std::memory_order_relaxed);     // one task runs at a time
+  leaving = me.thread.exchange(0, std::memory_order_relaxed); // nobody is awaited under this number any more
   ++state_.progress;
   Task& joins = state_.tasks[starter];
   Task& next =

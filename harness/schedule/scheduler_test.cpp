@@ -1,5 +1,6 @@
 // The scheduler with real threads, in this process: no strategy, no signals.
 #define PROBERACE_SCHEDULED // this file has its points, whichever the program's strategies were compiled with
+#include "harness/base/threads.h"
 #include "harness/schedule/exhaustive.h"
 #include "harness/schedule/point.h"
 #include "harness/schedule/scheduler.h"
@@ -201,22 +202,32 @@ TEST(Scheduler, AThreadThatComesAndGoesIsATaskMeanwhile) {
     order += who;
   };
   Scheduler* scheduler = nullptr;
+  const State* state = nullptr;
+  std::atomic<pid_t> id{0};
+  int seen_alive = 0; // by the kernel, though it has gone
+  const auto look = [&] {
+    seen_alive += state->tasks[2].doing == State::Task::Doing::Nothing && thread_alive(id) ? 1 : 0;
+  };
   Runs runs({[&] {
                std::thread other([&] {
+                 id = current_thread();
                  scheduler->come(2);
                  add_one('2');
                  scheduler->go(0);
                });
                scheduler->await(2);
                add_one('0');
+               look();
                scheduler->wait_until_gone(2);
                other.join();
              },
              [&] {
                point("meanwhile");
+               look();
                order += '1';
              }});
   scheduler = &runs.scheduler();
+  state = &runs.state();
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     shared = 0;
     order.clear();
@@ -229,7 +240,8 @@ TEST(Scheduler, AThreadThatComesAndGoesIsATaskMeanwhile) {
     orders.insert(order);
   }
   EXPECT_EQ(results, (std::set<int>{1, 2})); // 1: a lost update
-  EXPECT_EQ(orders.size(), 6U);              // also another between its end and its starter's next step
+  EXPECT_EQ(seen_alive, 0);
+  EXPECT_EQ(orders.size(), 6U); // also another between its end and its starter's next step
 }
 
 TEST(Scheduler, AModelsStepsAreTakenThoughItLeavesSomeOut) {

@@ -299,15 +299,13 @@ void ProgramRun::take_own_traps(std::size_t thread) {
 void ProgramRun::spawn_and_execute(std::size_t thread, std::size_t site, bool cancel) {
   const std::size_t number = threads() + thread;
   std::atomic<pid_t> started{0};
-  pid_t id = 0;
   std::atomic<bool> there{false};
   std::thread spawned([&] {
     t_self = Self{this, thread};
     sigjmp_buf out;
     if (sigsetjmp(out, 1) == 0) {
       t_self.way_out = cancel ? &out : nullptr;
-      id = current_thread();
-      started.store(id, std::memory_order_relaxed);
+      started.store(current_thread(), std::memory_order_relaxed);
       there.store(true, std::memory_order_release); // pairs with the starter's wait
       conductor_.come(number);
       execute(ProgramScratch::spawned_row(thread), site);
@@ -326,9 +324,6 @@ void ProgramRun::spawn_and_execute(std::size_t thread, std::size_t site, bool ca
   }
   conductor_.wait_until_gone(number);
   spawned.join();
-  // The kernel lists it a moment longer, and who stops all threads would wait for one that nobody schedules.
-  while (thread_alive(id))
-    std::this_thread::yield();
 }
 
 } // namespace proberace
