@@ -67,6 +67,8 @@ public:
   virtual Status close() = 0;
 
   virtual SiteResults insert(std::span<const Site> sites) = 0;
+  // NotQuiescent if a thread does not come out of its hit in time: the probe is gone then, but that hit may
+  // still be counted.
   virtual SiteResults remove(std::span<const Site> sites) = 0;
 
   // Hits of a site so far, on all threads; 0 for a site never armed, and after close.

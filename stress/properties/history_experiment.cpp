@@ -57,6 +57,7 @@ private:
   RecordRing* join_log() { return log_ ? log_->join() : nullptr; }
   std::optional<Verdict> close_log(Json& data);
   void check_still_clear(std::size_t site);
+  void note_refusal(const Error& error);
   void remove_everything();
   Verdict judge();
   Verdict broken(Fault fault, std::string summary, Json evidence) const;
@@ -195,6 +196,12 @@ void Run::check_still_clear(std::size_t site) {
   since = {word, hits, true};
 }
 
+void Run::note_refusal(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  if (!first_refusal_)
+    first_refusal_ = error;
+}
+
 void Run::operate(const Event& event, const Controlling& self) {
   std::vector<Site> batch;
   for (const std::size_t i : event.sites) {
@@ -206,6 +213,12 @@ void Run::operate(const Event& event, const Controlling& self) {
   self.point.pass(inserting ? "inserting" : "removing", batch.empty() ? Address{} : batch[0].address);
   const SiteResults results = inserting ? prober_->insert(batch) : prober_->remove(batch);
   for (std::size_t k = 0; k < results.size(); ++k) {
+    if (!results[k] && results[k].error().kind == ErrorKind::NotQuiescent) {
+      // The probe is gone, but a thread that does not get on may still count its hit: the operation does not end,
+      // and what is executed from now on may count.
+      note_refusal(results[k].error());
+      continue;
+    }
     const std::uint64_t now = scratch_.states[event.sites[k]].end(results[k].has_value());
     if (self.log != nullptr)
       self.log->append(RecordKind::Operated, event.sites[k], 0, now);
@@ -213,9 +226,7 @@ void Run::operate(const Event& event, const Controlling& self) {
       (inserting ? inserted_ : removed_).fetch_add(1, std::memory_order_relaxed); // a statistic
     } else if (results[k].error().kind != ErrorKind::AlreadyArmed &&
                results[k].error().kind != ErrorKind::NotArmed) {
-      const std::lock_guard lock(mutex_);
-      if (!first_refusal_)
-        first_refusal_ = results[k].error();
+      note_refusal(results[k].error());
     }
   }
   self.point.pass("between operations");
