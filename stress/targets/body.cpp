@@ -88,6 +88,7 @@ proberace_bodies_begin:
 
         BODY
         movq    %rdi, %rcx
+        xorl    %eax, %eax              # sets ZF, which the comparison clears nearly always
         SITE
         cmpq    9f(%rip), %rcx
         setne   %al
