@@ -27,7 +27,7 @@ bool misaligned(TrapContext& context, Address at, std::size_t bytes) noexcept {
 // where an address on the stack that is not canonical would be #SS: seen on this processor.
 bool refuses_vector(TrapContext& context, Address at, std::size_t bytes, bool aligned) noexcept {
   if (!aligned)
-    return misaligned(context, at, bytes);
+    return (bytes < sizeof(Vector) || kHabits.checks_unaligned_vectors) && misaligned(context, at, bytes);
   if ((value(at) & (bytes - 1)) == 0)
     return false;
   context.raise({SIGSEGV, SI_KERNEL, Address{}});

@@ -1,6 +1,7 @@
 // How runners reach operands. signal-safe throughout. What returns false has raised the fault.
 #pragma once
 
+#include "harness/emulate/habits.h"
 #include "harness/emulate/micro_plan.h"
 
 namespace proberace::run {
@@ -25,7 +26,7 @@ inline Address effective_address(const TrapContext& context, const EffectiveAddr
     at += context.get(e.index) << e.shift;
   if (e.narrow)
     at &= kLow32;
-  if (e.has_segment && canonical(Address{at})) // else #GP before the base is added: seen on this processor
+  if (e.has_segment && (!kHabits.offset_must_be_canonical || canonical(Address{at})))
     at += context.segment_base(e.segment);
   return Address{at};
 }

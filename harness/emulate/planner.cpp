@@ -110,6 +110,9 @@ Planned plan_shape(const Instruction& instruction, const ShapeRow& row, const Op
   // F3 E0 (rep loopne) branches as loope does on AMD's processors; the manuals do not know it.
   if (runner.run == &run::loop_while && instruction.repeat_prefix)
     return refuse(instruction, "with a repeat prefix, which processors may take for another condition");
+  // 66 63 reads two bytes on Intel's processors and four on AMD's.
+  if (row.mnemonic == "movsxd" && operands.list[0].bytes == 2)
+    return refuse(instruction, "to 16 bits, whose source processors differ about");
   auto plan = std::make_unique<MicroPlan>();
   plan->run = runner.run;
   plan->next = instruction.next();
@@ -220,6 +223,21 @@ bool is_bit_operation(std::string_view mnemonic) {
   return mnemonic == "bt" || mnemonic == "bts" || mnemonic == "btr" || mnemonic == "btc";
 }
 
+// Rotating by more than one leaves an undefined OF (SDM vol. 2): on Intel's processors another one when a
+// register is rotated and the instruction holds the count than with memory or cl.
+std::string_view thunk_name(const ComputeRow& row, const Operands& operands) {
+  const Operand& rotated = operands.list[0];
+  const Operand& count = operands.list[1];
+  const bool by_more_than_one = rotated.kind == Operand::Kind::Register &&
+                                count.kind == Operand::Kind::Immediate &&
+                                (count.immediate & (rotated.bytes == 8 ? 63U : 31U)) > 1;
+  if (by_more_than_one && row.mnemonic == "rol")
+    return "rol_by";
+  if (by_more_than_one && row.mnemonic == "ror")
+    return "ror_by";
+  return row.thunk.empty() ? row.mnemonic : row.thunk;
+}
+
 Planned plan_computation(const Instruction& instruction, const ComputeRow& row, Operands operands,
                          const Abilities& abilities) {
   for (std::size_t i = 0; i < operands.count; ++i)
@@ -242,7 +260,7 @@ Planned plan_computation(const Instruction& instruction, const ComputeRow& row, 
   auto plan = std::make_unique<MicroPlan>();
   take_operands(*plan, operands);
   const std::uint8_t bytes = row.bytes != 0 ? row.bytes : operands.list[0].bytes;
-  plan->thunk = thunk_of(row.thunk.empty() ? row.mnemonic : row.thunk, bytes, locked);
+  plan->thunk = thunk_of(thunk_name(row, operands), bytes, locked);
   if (plan->thunk == nullptr)
     return refuse(instruction, "has no emulation for this operand size");
   plan->run = locked ? &run::compute_locked : row.run;

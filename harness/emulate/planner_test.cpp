@@ -59,6 +59,7 @@ TEST(EmulationPlan, H54_H58_DoubtfulPrefixesAreRefused) {
   expect_refused({{0x66, 0xc3}, "ret: with a 16-bit operand size"}, kInProcess);
   expect_refused({{0xf2, 0xf0, 0x48, 0x01, 0x07}, "add: with a lock elision prefix"}, kInProcess); // xacquire
   expect_refused({{0x0f, 0x0d, 0xc8}, "nop: reserved"}, kInProcess);
+  expect_refused({{0x66, 0x63, 0x00}, "movsxd: to 16 bits"}, kInProcess);
 }
 
 TEST(EmulationPlan, H54_LockOnARegisterIsNoInstruction) {

@@ -122,10 +122,11 @@ void call(TrapContext& context, const MicroPlan& plan) noexcept {
     return;
   const std::uint64_t top = stack_pointer(context) - plan.width;
   if (!can_fetch(Address{target})) {
-    // The stack's fault comes first, and nothing is pushed: seen on this processor.
+    // The stack's fault comes first: seen on either processor.
     std::uint64_t there = 0;
     if (load(context, Address{top}, plan.width, Through::Stack, there) &&
-        store(context, Address{top}, plan.width, Through::Stack, there))
+        store(context, Address{top}, plan.width, Through::Stack,
+              kHabits.faulting_call_pushes ? value(plan.next) : there))
       raise_unfetchable(context);
     return;
   }

@@ -58,6 +58,14 @@ proberace_thunks_begin:
         THUNK   \op, 4, 0, "\op\()l %cl, %eax"
         THUNK   \op, 8, 0, "\op\()q %cl, %rax"
         .endm
+        # By more than one, which the instruction holds: undefined, OF is not what cl leaves on every processor, so
+        # the last step is one whose instruction holds its count. It shifts the same bit into CF.
+        .macro  ROTATE_BY op, back
+        THUNK   \op\()_by, 1, 0, "pushfq; \op\()b %cl, %al; \back\()b $2, %al; popfq; \op\()b $2, %al"
+        THUNK   \op\()_by, 2, 0, "pushfq; \op\()w %cl, %ax; \back\()w $2, %ax; popfq; \op\()w $2, %ax"
+        THUNK   \op\()_by, 4, 0, "pushfq; \op\()l %cl, %eax; \back\()l $2, %eax; popfq; \op\()l $2, %eax"
+        THUNK   \op\()_by, 8, 0, "pushfq; \op\()q %cl, %rax; \back\()q $2, %rax; popfq; \op\()q $2, %rax"
+        .endm
         .macro  DOUBLE_SHIFT op
         THUNK   \op, 2, 0, "\op\()w %cl, %dx, %ax"
         THUNK   \op, 4, 0, "\op\()l %cl, %edx, %eax"
@@ -100,6 +108,8 @@ proberace_thunks_begin:
         .irp    op, shl, shr, sar, rol, ror, rcl, rcr
         SHIFT   \op
         .endr
+        ROTATE_BY rol, ror
+        ROTATE_BY ror, rol
         DOUBLE_SHIFT shld
         DOUBLE_SHIFT shrd
         BINARY_WIDE imul

@@ -1,4 +1,5 @@
 #include "harness/probe/decode.h"
+#include "harness/probe/operand.h"
 
 #include <gtest/gtest.h>
 
@@ -50,6 +51,17 @@ TEST(Decode, EveryStepHazardIsKnown) {
   EXPECT_TRUE(decoded({0xf3, 0xaa}).repeats);                                                // rep stosb
   EXPECT_FALSE(decoded({0xf3, 0x0f, 0x1e, 0xfa}).repeats);                                   // endbr64
   EXPECT_TRUE(decoded({0xf0, 0xff, 0x07}).locked);                                           // lock incl
+}
+
+// addr32 add %r12b, 0x1(,%r15d,2), with REX.B: no base, as the processor has it.
+TEST(Decode, H54_ABaseThatIsNoneStaysNone) {
+  const Operands operands = operands_of(decoded({0x67, 0x4f, 0x00, 0x24, 0x7d, 1, 0, 0, 0}));
+  ASSERT_EQ(operands.count, 2);
+  EXPECT_FALSE(operands.list[0].base);
+  EXPECT_EQ(operands.list[0].index, Register::R15);
+  EXPECT_EQ(operands.list[0].displacement, 1);
+  const Operands based = operands_of(decoded({0x67, 0x4f, 0x00, 0x64, 0x7d, 1})); // 0x1(%r13d,%r15d,2)
+  EXPECT_EQ(based.list[0].base, Register::R13);
 }
 
 TEST(Decode, WhatIsNoInstructionIsNoBoundary) {

@@ -34,6 +34,16 @@ bool nameable(ZydisRegister r) {
   return r == ZYDIS_REGISTER_NONE || general_register(r).has_value();
 }
 
+// Mod 0 with base 5 in the SIB byte is a displacement and no base, whatever REX.B says (SDM vol. 2A, table 2-5);
+// with prefix 67 Zydis 4.0 makes it r13d and no displacement (its issue 592).
+void take_base_back(const ZydisDecodedInstruction& raw, ZydisDecodedOperand& o) {
+  const bool without_base = raw.raw.modrm.mod == 0 && raw.raw.modrm.rm == 4 && raw.raw.sib.base == 5;
+  if (o.type != ZYDIS_OPERAND_TYPE_MEMORY || o.mem.base != ZYDIS_REGISTER_R13D || !without_base)
+    return;
+  o.mem.base = ZYDIS_REGISTER_NONE;
+  o.mem.disp = {ZYAN_TRUE, raw.raw.disp.value};
+}
+
 Operand memory_operand(const ZydisDecodedOperand& raw, const Instruction& instruction) {
   Operand o;
   const auto& mem = raw.mem;
@@ -91,8 +101,10 @@ Operands operands_of(const Instruction& instruction) {
   if (!ZYAN_SUCCESS(
           ZydisDecoderDecodeFull(&decoder, instruction.bytes.data(), instruction.length, &raw, operands)))
     return all;
-  for (std::size_t i = 0; i < raw.operand_count_visible && all.count < Operands::kMost; ++i)
+  for (std::size_t i = 0; i < raw.operand_count_visible && all.count < Operands::kMost; ++i) {
+    take_base_back(raw, operands[i]);
     all.list[all.count++] = operand(operands[i], instruction);
+  }
   all.width = static_cast<std::uint8_t>(raw.operand_width / 8);
   all.narrow_address = raw.address_width == 32;
   all.elision_prefix = (raw.attributes & (ZYDIS_ATTRIB_HAS_XACQUIRE | ZYDIS_ATTRIB_HAS_XRELEASE)) != 0;
