@@ -80,7 +80,9 @@ void sleep_until_turn(Task& me) noexcept {
   while (me.turn.load(std::memory_order_acquire) == 0) // pairs with wake
     raw_syscall(SYS_futex, &me.turn, FUTEX_WAIT_PRIVATE, 0, nullptr);
   me.turn.store(0, std::memory_order_relaxed); // nobody wakes it before it has given its turn away
-  while (leaving != 0 && thread_alive(leaving))
+  if (leaving == 0) // so it is when stop() wakes all of them at once: nothing is written then
+    return;
+  while (thread_alive(leaving))
     raw_syscall(SYS_sched_yield);
   leaving = 0;
 }

@@ -99,7 +99,8 @@ TEST_P(WhileOthersRun, H07_ThreadsBornMeanwhileAreNoException) {
 TEST_P(WhileOthersRun, H10_ATrapTakenBeforeRemovalIsExecutedAgain) {
   History h = history(6, {{"mov", 0}});
   h.plan = "oversubscribed";
-  h.controllers = {{insert({0}), pause(3), remove({0}), pause(3)}};
+  // The seventh to end began while armed.
+  h.controllers = {{insert({0}), pause(8), remove({0}), pause(3)}};
   h.rounds = rounds(35);
   expect_held(h, h.rounds);
 }
