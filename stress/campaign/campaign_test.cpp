@@ -162,7 +162,7 @@ TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
 
 TEST_F(Campaigns, SayWhatIsLeftToDo) {
   const Outcome o = run_proberace("hunt --strategy poke+xol-boost --scheduler random --resume " +
-                                      path("some") + " --seeds 1-1000000 --budget 300ms --json",
+                                      path("some") + " --seeds 1-1000000 --per-program 1 --budget 1s --json",
                                   "2>/dev/null");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out);
