@@ -24,7 +24,7 @@ bool misaligned(TrapContext& context, Address at, std::size_t bytes) noexcept {
 }
 
 // An SSE operand that must be aligned and is not is #GP (SDM vol. 3A, 6.15, #GP), whatever AC says, and even
-// where an address on the stack that is not canonical would be #SS: seen on this processor.
+// where an address on the stack that is not canonical would be #SS: seen on either maker's.
 bool refuses_vector(TrapContext& context, Address at, std::size_t bytes, bool aligned) noexcept {
   if (!aligned)
     return (bytes < sizeof(Vector) || kHabits.checks_unaligned_vectors) && misaligned(context, at, bytes);

@@ -1,5 +1,6 @@
 // From a decoded instruction to its micro-plan, in control context: the only place that allocates, and that
 // knows the decoder's spelling of names.
+#include "harness/emulate/habits.h"
 #include "harness/emulate/micro_plan.h"
 #include "harness/emulate/semantics.h"
 #include "harness/probe/operand.h"
@@ -110,7 +111,7 @@ Planned plan_shape(const Instruction& instruction, const ShapeRow& row, const Op
   // F3 E0 (rep loopne) branches as loope does on AMD's processors; the manuals do not know it.
   if (runner.run == &run::loop_while && instruction.repeat_prefix)
     return refuse(instruction, "with a repeat prefix, which processors may take for another condition");
-  // 66 63 reads two bytes on Intel's processors and four on AMD's.
+  // 66 63 reads two bytes on Intel's processors (SDM vol. 2B, MOVSXD) and four on AMD's.
   if (row.mnemonic == "movsxd" && operands.list[0].bytes == 2)
     return refuse(instruction, "to 16 bits, whose source processors differ about");
   auto plan = std::make_unique<MicroPlan>();
@@ -223,17 +224,15 @@ bool is_bit_operation(std::string_view mnemonic) {
   return mnemonic == "bt" || mnemonic == "bts" || mnemonic == "btr" || mnemonic == "btc";
 }
 
-// Rotating by more than one leaves an undefined OF (SDM vol. 2): on Intel's processors another one when a
-// register is rotated and the instruction holds the count than with memory or cl.
 std::string_view thunk_name(const ComputeRow& row, const Operands& operands) {
   const Operand& rotated = operands.list[0];
   const Operand& count = operands.list[1];
   const bool by_more_than_one = rotated.kind == Operand::Kind::Register &&
                                 count.kind == Operand::Kind::Immediate &&
                                 (count.immediate & (rotated.bytes == 8 ? 63U : 31U)) > 1;
-  if (by_more_than_one && row.mnemonic == "rol")
+  if (by_more_than_one && kHabits.counted_rotation_keeps_overflow && row.mnemonic == "rol")
     return "rol_by";
-  if (by_more_than_one && row.mnemonic == "ror")
+  if (by_more_than_one && kHabits.counted_rotation_keeps_overflow && row.mnemonic == "ror")
     return "ror_by";
   return row.thunk.empty() ? row.mnemonic : row.thunk;
 }

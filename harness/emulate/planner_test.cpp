@@ -1,4 +1,5 @@
 // What cannot be emulated is refused by name, never guessed: H44 to H47, H49, H51, H53, H54, H58.
+#include "harness/emulate/habits.h"
 #include "harness/emulate/micro_plan.h"
 #include "harness/emulate/semantics.h"
 #include "harness/emulate/test_abilities.h"
@@ -65,6 +66,32 @@ TEST(EmulationPlan, H54_H58_DoubtfulPrefixesAreRefused) {
 TEST(EmulationPlan, H54_LockOnARegisterIsNoInstruction) {
   const std::vector<std::uint8_t> bytes{0xf0, 0x48, 0x01, 0xc0};
   EXPECT_FALSE(decode(Address{0x400000}, bytes));
+}
+
+// The form of a rotation that holds its count, where such leave another OF: of registers, by more than one.
+TEST(EmulationPlan, H53_RotationsByACountAreOfTheirOwnForm) {
+  const auto thunk = [](std::initializer_list<std::uint8_t> bytes) {
+    const std::vector<std::uint8_t> code(bytes);
+    const auto instruction = decode(Address{0x400000}, code);
+    const auto plan =
+        instruction ? plan_emulation(*instruction, kInProcess) : std::unexpected(instruction.error());
+    EXPECT_TRUE(plan) << (plan ? "" : plan.error().message);
+    return plan ? (*plan)->thunk : nullptr;
+  };
+  for (const int digit : {0, 1}) {
+    const std::string plain = digit == 0 ? "rol" : "ror";
+    const std::string counted = kHabits.counted_rotation_keeps_overflow ? plain + "_by" : plain;
+    const auto modrm = static_cast<std::uint8_t>(0xc0 | digit << 3);
+    EXPECT_EQ(thunk({0xc0, modrm, 3}), thunk_of(counted, 1, false));
+    EXPECT_EQ(thunk({0x66, 0xc1, modrm, 3}), thunk_of(counted, 2, false));
+    EXPECT_EQ(thunk({0xc1, modrm, 3}), thunk_of(counted, 4, false));
+    EXPECT_EQ(thunk({0x48, 0xc1, modrm, 33}), thunk_of(counted, 8, false));
+    EXPECT_EQ(thunk({0xc1, modrm, 33}), thunk_of(plain, 4, false)); // masked, one
+    EXPECT_EQ(thunk({0xd1, modrm}), thunk_of(plain, 4, false));
+    EXPECT_EQ(thunk({0xd3, modrm}), thunk_of(plain, 4, false)); // by cl
+    EXPECT_EQ(thunk({0xc1, static_cast<std::uint8_t>(digit << 3 | 7), 3}),
+              thunk_of(plain, 4, false)); // (%rdi)
+  }
 }
 
 TEST(EmulationPlan, H49_AtomicFormsAreRefusedWhereTheyCannotBeAtomic) {

@@ -122,7 +122,7 @@ void call(TrapContext& context, const MicroPlan& plan) noexcept {
     return;
   const std::uint64_t top = stack_pointer(context) - plan.width;
   if (!can_fetch(Address{target})) {
-    // The stack's fault comes first: seen on either processor.
+    // The stack's fault comes first: seen on either maker's.
     std::uint64_t there = 0;
     if (load(context, Address{top}, plan.width, Through::Stack, there) &&
         store(context, Address{top}, plan.width, Through::Stack,

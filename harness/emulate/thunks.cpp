@@ -58,8 +58,8 @@ proberace_thunks_begin:
         THUNK   \op, 4, 0, "\op\()l %cl, %eax"
         THUNK   \op, 8, 0, "\op\()q %cl, %rax"
         .endm
-        # By more than one, which the instruction holds: undefined, OF is not what cl leaves on every processor, so
-        # the last step is one whose instruction holds its count. It shifts the same bit into CF.
+        # Where OF is left as it was (habits.h), which by cl it is not: the last step holds its count. Its CF is that
+        # of the whole rotation.
         .macro  ROTATE_BY op, back
         THUNK   \op\()_by, 1, 0, "pushfq; \op\()b %cl, %al; \back\()b $2, %al; popfq; \op\()b $2, %al"
         THUNK   \op\()_by, 2, 0, "pushfq; \op\()w %cl, %ax; \back\()w $2, %ax; popfq; \op\()w $2, %ax"

@@ -80,7 +80,7 @@ void sleep_until_turn(Task& me) noexcept {
   while (me.turn.load(std::memory_order_acquire) == 0) // pairs with wake
     raw_syscall(SYS_futex, &me.turn, FUTEX_WAIT_PRIVATE, 0, nullptr);
   me.turn.store(0, std::memory_order_relaxed); // nobody wakes it before it has given its turn away
-  if (leaving == 0) // so it is when stop() wakes all of them at once: nothing is written then
+  if (leaving == 0) // also when stop() wakes all of them at once: nothing is written then
     return;
   while (thread_alive(leaving))
     raw_syscall(SYS_sched_yield);
@@ -320,6 +320,7 @@ void Scheduler::go(std::size_t starter) noexcept {
 
 void Scheduler::stop() noexcept {
   stopping = true;
+  leaving = 0; // before more than one thread runs
   for (std::size_t i = 1; i < state_.kept; ++i)
     wake(state_, state_.tasks[i]);
 }
