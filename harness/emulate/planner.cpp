@@ -227,12 +227,12 @@ bool is_bit_operation(std::string_view mnemonic) {
 std::string_view thunk_name(const ComputeRow& row, const Operands& operands) {
   const Operand& rotated = operands.list[0];
   const Operand& count = operands.list[1];
-  const bool by_more_than_one = rotated.kind == Operand::Kind::Register &&
-                                count.kind == Operand::Kind::Immediate &&
-                                (count.immediate & (rotated.bytes == 8 ? 63U : 31U)) > 1;
-  if (by_more_than_one && kHabits.counted_rotation_keeps_overflow && row.mnemonic == "rol")
+  const bool keeps_overflow =
+      kHabits.counted_rotation_keeps_overflow && rotated.kind == Operand::Kind::Register &&
+      count.kind == Operand::Kind::Immediate && (count.immediate & (rotated.bytes == 8 ? 63U : 31U)) > 1;
+  if (keeps_overflow && row.mnemonic == "rol")
     return "rol_by";
-  if (by_more_than_one && kHabits.counted_rotation_keeps_overflow && row.mnemonic == "ror")
+  if (keeps_overflow && row.mnemonic == "ror")
     return "ror_by";
   return row.thunk.empty() ? row.mnemonic : row.thunk;
 }

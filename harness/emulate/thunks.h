@@ -1,7 +1,7 @@
-// Arithmetic by the processor itself: each thunk executes (those of counted rotations: ends with) one real instruction of one operand size on values
-// taken from elsewhere, so that results and flags, those the manual leaves undefined too, are this silicon's
-// own (H52, H53). The trade-off against computing flags in C++: some 15 ns for popfq and pushfq, and nothing
-// to get wrong.
+// Arithmetic by the processor itself: each thunk executes one real instruction of one operand size (those of
+// counted rotations end with it) on values taken from elsewhere, so that results and flags, those the manual
+// leaves undefined too, are this silicon's own (H52, H53). The trade-off against computing flags in C++: some
+// 15 ns for popfq and pushfq, and nothing to get wrong.
 #pragma once
 
 #include <cstddef>

@@ -34,8 +34,8 @@ bool nameable(ZydisRegister r) {
   return r == ZYDIS_REGISTER_NONE || general_register(r).has_value();
 }
 
-// Mod 0 with base 5 in the SIB byte is a displacement and no base, whatever REX.B says (SDM vol. 2A, table 2-5);
-// with prefix 67 Zydis 4.0 makes it r13d and no displacement (its issue 592).
+// Mod 0 with base 5 in the SIB byte is a displacement and no base, whatever REX.B says (SDM vol. 2A, table
+// 2-5); with prefix 67 Zydis 4.0 makes it r13d and no displacement (its issue 592).
 void take_base_back(const ZydisDecodedInstruction& raw, ZydisDecodedOperand& o) {
   const bool without_base = raw.raw.modrm.mod == 0 && raw.raw.modrm.rm == 4 && raw.raw.sib.base == 5;
   if (o.type != ZYDIS_OPERAND_TYPE_MEMORY || o.mem.base != ZYDIS_REGISTER_R13D || !without_base)

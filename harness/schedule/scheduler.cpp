@@ -25,8 +25,8 @@ Chooser* the_chooser = nullptr; // of the schedule that runs; null between sched
 bool recording = false;         // steps are noted
 bool stopping = false;
 std::uint64_t begun = 0; // schedules
-// The thread of a task that has gone. The kernel lists it a moment longer, and who stops all threads would wait
-// for one that nobody schedules: nobody goes on before it is no more.
+// The thread of a task that has gone. The kernel lists it a moment longer, and who stops all threads would
+// wait for one that nobody schedules: nobody goes on before it is no more.
 pid_t leaving = 0;
 // Initial-exec: reached from signal handlers.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Task* t_task = nullptr;

@@ -214,8 +214,8 @@ void Run::operate(const Event& event, const Controlling& self) {
   const SiteResults results = inserting ? prober_->insert(batch) : prober_->remove(batch);
   for (std::size_t k = 0; k < results.size(); ++k) {
     if (!results[k] && results[k].error().kind == ErrorKind::NotQuiescent) {
-      // The probe is gone, but a thread that does not get on may still count its hit: the operation does not end,
-      // and what is executed from now on may count.
+      // The probe is gone, but a thread that does not get on may still count its hit: the operation does not
+      // end, and what is executed from now on may count.
       note_refusal(results[k].error());
       continue;
     }
