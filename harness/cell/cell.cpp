@@ -3,7 +3,7 @@
 #include "harness/cell/crash_recorder.h"
 #include "harness/cell/experiment.h"
 #include "harness/cell/nursery.h"
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 
 #include <csignal>
 #include <cstdio>

@@ -1,14 +1,12 @@
 // How an experiment ended. A crash, a hang or a refusal is a result like any other.
 #pragma once
 
-#include <nlohmann/json.hpp>
+#include "harness/base/json.h"
 
 #include <string>
 #include <string_view>
 
 namespace proberace {
-
-using Json = nlohmann::ordered_json;
 
 enum class Ending {
   Held,    // every property held

@@ -1,4 +1,4 @@
-#include "harness/probe/admission.h"
+#include "harness/code/admission.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "harness/base/code_pages.h"
-#include "harness/probe/decode.h"
-#include "harness/probe/target.h"
+#include "harness/code/decode.h"
+#include "harness/code/target.h"
 
 #include <map>
 

@@ -1,4 +1,4 @@
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 
 #include <Zydis/Zydis.h>
 

@@ -1,5 +1,5 @@
-#include "harness/probe/decode.h"
-#include "harness/probe/operand.h"
+#include "harness/code/decode.h"
+#include "harness/code/operand.h"
 
 #include <gtest/gtest.h>
 

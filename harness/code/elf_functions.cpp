@@ -1,4 +1,4 @@
-#include "harness/probe/elf_functions.h"
+#include "harness/code/elf_functions.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,6 +1,6 @@
-#include "harness/probe/function_index.h"
+#include "harness/code/function_index.h"
 
-#include "harness/probe/elf_functions.h"
+#include "harness/code/elf_functions.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // Beside decode.cpp the other user of Zydis' decoder.
-#include "harness/probe/operand.h"
+#include "harness/code/operand.h"
 
 #include <Zydis/Zydis.h>
 

@@ -3,8 +3,8 @@
 // already worked out.
 #pragma once
 
-#include "harness/probe/decode.h"
-#include "harness/probe/trap_context.h"
+#include "harness/code/decode.h"
+#include "harness/code/registers.h"
 
 #include <optional>
 

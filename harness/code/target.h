@@ -3,9 +3,9 @@
 #pragma once
 
 #include "harness/base/address_space.h"
-#include "harness/probe/decode.h"
-#include "harness/probe/function_index.h"
-#include "harness/probe/site.h"
+#include "harness/code/decode.h"
+#include "harness/code/function_index.h"
+#include "harness/code/site.h"
 
 #include <map>
 #include <mutex>

@@ -1,4 +1,4 @@
-#include "harness/probe/target.h"
+#include "harness/code/target.h"
 
 #include <cstdlib>
 #include <dlfcn.h>

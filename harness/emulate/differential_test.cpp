@@ -1,11 +1,11 @@
 // H52, H53, H54, H58, H59, and H32's "nothing done": every covered form, emulated and run by the processor
 // from the same random state; registers, flags (those the manual leaves undefined too), memory, PC and fault
 // must agree.
+#include "harness/code/operand.h"
 #include "harness/emulate/array_context.h"
 #include "harness/emulate/opcode_forms.h"
 #include "harness/emulate/semantics.h"
 #include "harness/emulate/test_abilities.h"
-#include "harness/probe/operand.h"
 
 #include <algorithm>
 #include <csignal>

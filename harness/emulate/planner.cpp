@@ -1,9 +1,9 @@
 // From a decoded instruction to its micro-plan, in control context: the only place that allocates, and that
 // knows the decoder's spelling of names.
+#include "harness/code/operand.h"
 #include "harness/emulate/habits.h"
 #include "harness/emulate/micro_plan.h"
 #include "harness/emulate/semantics.h"
-#include "harness/probe/operand.h"
 
 #include <bit>
 #include <fmt/format.h>

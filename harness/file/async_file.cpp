@@ -1,4 +1,4 @@
-#include "harness/record/async_file.h"
+#include "harness/file/async_file.h"
 
 #include <cerrno>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
-#include "harness/record/line_writer.h"
+#include "harness/file/line_writer.h"
 
-#include "harness/record/async_file.h"
+#include "harness/file/async_file.h"
 
 #include <utility>
 

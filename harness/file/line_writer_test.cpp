@@ -1,4 +1,4 @@
-#include "harness/record/line_writer.h"
+#include "harness/file/line_writer.h"
 
 #include <csignal>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "harness/record/whole_file.h"
+#include "harness/file/whole_file.h"
 
 #include <fstream>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // The judge itself: state words and tallies.
-#include "stress/properties/tally.h"
+#include "harness/judge/tally.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>

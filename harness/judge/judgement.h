@@ -2,7 +2,7 @@
 // judge while it runs and for those who read a log of it.
 #pragma once
 
-#include "harness/record/site_state.h"
+#include "harness/judge/site_state.h"
 
 #include <array>
 #include <cstdint>

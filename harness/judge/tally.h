@@ -6,7 +6,7 @@
 // count to must <= hits <= must + may.
 #pragma once
 
-#include "harness/record/judgement.h"
+#include "harness/judge/judgement.h"
 
 #include <cstdint>
 

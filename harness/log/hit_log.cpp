@@ -1,6 +1,6 @@
-#include "harness/record/hit_log.h"
+#include "harness/log/hit_log.h"
 
-#include "harness/record/ring_drain.h"
+#include "harness/log/ring_drain.h"
 
 #include <algorithm>
 #include <atomic>

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/cell/verdict.h"
-#include "harness/record/async_file.h"
-#include "harness/record/record_ring.h"
+#include "harness/base/json.h"
+#include "harness/file/async_file.h"
+#include "harness/log/record_ring.h"
 
 #include <chrono>
 #include <memory>

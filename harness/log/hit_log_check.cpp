@@ -1,6 +1,6 @@
-#include "harness/record/hit_log_check.h"
+#include "harness/log/hit_log_check.h"
 
-#include "harness/record/judgement.h"
+#include "harness/judge/judgement.h"
 
 #include <fmt/format.h>
 #include <map>

@@ -3,7 +3,7 @@
 // missing.
 #pragma once
 
-#include "harness/record/hit_log_reader.h"
+#include "harness/log/hit_log_reader.h"
 
 #include <cstdint>
 #include <string>

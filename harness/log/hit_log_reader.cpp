@@ -1,4 +1,4 @@
-#include "harness/record/hit_log_reader.h"
+#include "harness/log/hit_log_reader.h"
 
 #include <algorithm>
 #include <cerrno>

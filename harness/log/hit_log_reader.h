@@ -3,8 +3,8 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/cell/verdict.h"
-#include "harness/record/hit_record.h"
+#include "harness/base/json.h"
+#include "harness/log/hit_record.h"
 
 #include <functional>
 #include <optional>

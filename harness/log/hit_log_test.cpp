@@ -1,9 +1,9 @@
 // The hit log: what goes in comes out, in order, from every thread; what finds no room is told of; what is
 // cut out or changed afterwards is found.
 #include "harness/base/sanitizer.h"
-#include "harness/record/hit_log.h"
-#include "harness/record/hit_log_check.h"
-#include "harness/record/site_state.h"
+#include "harness/judge/site_state.h"
+#include "harness/log/hit_log.h"
+#include "harness/log/hit_log_check.h"
 
 #include <atomic>
 #include <filesystem>

@@ -1,4 +1,4 @@
-#include "harness/record/hit_record.h"
+#include "harness/log/hit_record.h"
 
 #include <array>
 

@@ -1,4 +1,4 @@
-#include "harness/record/record_ring.h"
+#include "harness/log/record_ring.h"
 
 #include "harness/base/raw_syscall.h"
 

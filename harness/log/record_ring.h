@@ -6,7 +6,7 @@
 // Trade-off: a ring belongs to its thread and its process; a forked child's appends are dropped.
 #pragma once
 
-#include "harness/record/hit_record.h"
+#include "harness/log/hit_record.h"
 
 #include <atomic>
 #include <cstdint>

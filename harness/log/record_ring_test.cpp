@@ -1,6 +1,6 @@
 // A ring is written by a thread and by the signal handlers that interrupt it, wherever they do: here at every
 // single instruction of an append, by single-stepping it.
-#include "harness/record/record_ring.h"
+#include "harness/log/record_ring.h"
 
 #include "harness/base/sanitizer.h"
 

@@ -1,4 +1,4 @@
-#include "harness/record/ring_drain.h"
+#include "harness/log/ring_drain.h"
 
 #include <algorithm>
 

@@ -1,8 +1,8 @@
 // Writes what rings hold to a file, block by block. For one thread.
 #pragma once
 
-#include "harness/record/async_file.h"
-#include "harness/record/record_ring.h"
+#include "harness/file/async_file.h"
+#include "harness/log/record_ring.h"
 
 #include <optional>
 #include <vector>

@@ -1,7 +1,7 @@
 // What a reader must know of the machine and the build to believe a figure.
 #pragma once
 
-#include "harness/cell/verdict.h"
+#include "harness/base/json.h"
 
 namespace proberace {
 

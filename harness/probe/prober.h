@@ -22,10 +22,10 @@
 #pragma once
 
 #include "harness/base/error.h"
+#include "harness/code/site.h"
 #include "harness/probe/footprint.h"
 #include "harness/probe/paths.h"
 #include "harness/probe/promises.h"
-#include "harness/probe/site.h"
 
 #include <cstdint>
 #include <span>

@@ -2,10 +2,10 @@
 // second problem.
 #pragma once
 
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
+#include "harness/code/site.h"
 #include "harness/probe/footprint.h"
 #include "harness/probe/promises.h"
-#include "harness/probe/site.h"
 #include "harness/probe/trap_context.h"
 
 #include <memory>

@@ -6,10 +6,10 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
+#include "harness/code/site.h"
 #include "harness/probe/footprint.h"
 #include "harness/probe/paths.h"
-#include "harness/probe/site.h"
 
 #include <cstdint>
 #include <sys/types.h>

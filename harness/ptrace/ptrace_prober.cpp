@@ -1,8 +1,8 @@
 #include "harness/ptrace/ptrace_prober.h"
 
 #include "harness/base/threads.h"
+#include "harness/code/target.h"
 #include "harness/probe/registry.h"
-#include "harness/probe/target.h"
 #include "harness/ptrace/supervisor_process.h"
 
 #include <algorithm>

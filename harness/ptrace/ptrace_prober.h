@@ -12,7 +12,7 @@
 // the int3s behind, and the next hit ends the program by SIGTRAP.
 #pragma once
 
-#include "harness/probe/admission.h"
+#include "harness/code/admission.h"
 #include "harness/probe/armer.h"
 #include "harness/probe/prober.h"
 #include "harness/probe/stepper.h"

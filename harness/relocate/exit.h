@@ -9,7 +9,7 @@
 // signal in between sees the new address, and a shadow stack would not know the pushed return address (H62).
 #pragma once
 
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 #include "harness/probe/stepper.h" // kMaxSlotBytes
 
 namespace proberace {

@@ -1,7 +1,7 @@
 // The bytes an instruction must have to do elsewhere what it did at its own address.
 #pragma once
 
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 
 namespace proberace {
 

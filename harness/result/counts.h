@@ -1,7 +1,7 @@
 // Counts in JSON: named, at any depth.
 #pragma once
 
-#include "harness/cell/verdict.h"
+#include "harness/base/json.h"
 
 namespace proberace {
 

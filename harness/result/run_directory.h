@@ -2,7 +2,7 @@
 // whole; nothing recorded is overwritten or half-written.
 #pragma once
 
-#include "harness/record/line_writer.h"
+#include "harness/file/line_writer.h"
 #include "harness/result/summary.h"
 
 #include <filesystem>

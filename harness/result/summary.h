@@ -2,7 +2,7 @@
 // provenance.json. Names do not change without a new schema number.
 #pragma once
 
-#include "harness/cell/verdict.h"
+#include "harness/base/json.h"
 
 #include <expected>
 #include <optional>

@@ -1,18 +1,13 @@
 #include "harness/schedule/chooser.h"
 
+#include "harness/base/random.h"
+
 #include <algorithm>
 #include <bit>
 #include <string_view>
 #include <utility>
 
 namespace proberace::schedule {
-
-std::uint64_t next_number(std::uint64_t& state) noexcept {
-  std::uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return z ^ z >> 31;
-}
 
 std::size_t Following::choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
   while (!rest_.empty() && rest_.front().step < step)

@@ -91,7 +91,4 @@ private:
   std::size_t choices_ = 0; // so far
 };
 
-// A stream of numbers from a seed (splitmix64; Steele, Lea, Flood, OOPSLA 2014). signal-safe.
-std::uint64_t next_number(std::uint64_t& state) noexcept;
-
 } // namespace proberace::schedule

@@ -7,7 +7,7 @@
 // the handler without the kernel (iretq_exit.h): cheaper, and promises less.
 #pragma once
 
-#include "harness/probe/admission.h"
+#include "harness/code/admission.h"
 #include "harness/probe/armer.h"
 #include "harness/probe/prober.h"
 #include "harness/trap/local_code.h"

@@ -2,7 +2,7 @@
 
 #include "harness/base/membarrier.h"
 #include "harness/base/threads.h"
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 #include "harness/trap/quiescence.h"
 
 #include <csignal>

@@ -9,7 +9,7 @@
 // jump_ledger.h.
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
-#include "harness/probe/admission.h"
+#include "harness/code/admission.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/departure.h"

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "harness/base/code_pages.h"
-#include "harness/probe/target.h"
+#include "harness/code/target.h"
 #include "strategies/whole/jump_site.h"
 #include "strategies/whole/trampoline_space.h"
 

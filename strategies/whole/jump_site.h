@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/base/signal_action.h"
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 #include "harness/probe/prober.h"
 #include "harness/trap/address_table.h"
 #include "harness/trap/thread_record.h"

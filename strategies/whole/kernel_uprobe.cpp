@@ -10,7 +10,7 @@
 // A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte
 // in memory is read before a site is called armed (H64).
 #include "harness/base/process_memory.h"
-#include "harness/probe/admission.h"
+#include "harness/code/admission.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "strategies/whole/uprobe_event.h"

@@ -7,7 +7,7 @@
 #include "stress/bench/bare_trap.h"
 #include "stress/bench/cycle_clock.h"
 #include "stress/bench/histogram.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

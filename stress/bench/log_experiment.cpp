@@ -1,8 +1,8 @@
 // What the hit log takes: records a second from all processing units at once until all of them are on disk,
 // by io_uring, and by write(2) in three ways, on the same stream of records.
 #include "harness/cell/experiment.h"
+#include "harness/log/hit_log.h"
 #include "harness/machine/pin_plan.h"
-#include "harness/record/hit_log.h"
 
 #include <algorithm>
 #include <atomic>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/machine/pin_plan.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
 
 #include <atomic>
 #include <thread>

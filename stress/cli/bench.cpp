@@ -6,8 +6,8 @@
 #include "harness/probe/registry.h"
 #include "harness/result/run_directory.h"
 #include "stress/bench/driver.h"
-#include "stress/properties/promise_rows.h"
-#include "stress/properties/zlib_check.h"
+#include "stress/promises/promise_rows.h"
+#include "stress/workload/zlib_check.h"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,7 @@
 // proberace check: a strategy against its promises, all strategies against theirs, a strategy on a real
 // library, what strategies can probe of a binary, whether they are transparent over the instruction set, to
 // short bodies of code, or to a user's own.
+#include "harness/cell/endings.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/summary_table.h"
@@ -8,11 +9,10 @@
 #include "stress/cli/check_isa.h"
 #include "stress/cli/check_sequences.h"
 #include "stress/cli/check_workload.h"
-#include "stress/elf/survey.h"
-#include "stress/properties/endings.h"
-#include "stress/properties/promise_matrix.h"
-#include "stress/properties/promise_rows.h"
-#include "stress/properties/zlib_check.h"
+#include "stress/promises/promise_matrix.h"
+#include "stress/promises/promise_rows.h"
+#include "stress/survey/survey.h"
+#include "stress/workload/zlib_check.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 
 #include "harness/cell/cell.h"
 #include "stress/cli/overall.h"
-#include "stress/isa/forms.h"
-#include "stress/isa/isa_check.h"
+#include "stress/transparency/isa/forms.h"
+#include "stress/transparency/isa/isa_check.h"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include "harness/cell/cell.h"
 #include "stress/cli/overall.h"
-#include "stress/sequence/sequence_check.h"
+#include "stress/transparency/sequence/sequence_check.h"
 
 namespace proberace {
 

@@ -1,6 +1,6 @@
 // The program as its users meet it: exit statuses, one line for a mistake, JSON that says what the text says.
+#include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
-#include "stress/cli/shell.h"
 
 #include <filesystem>
 #include <fmt/format.h>

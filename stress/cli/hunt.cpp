@@ -1,4 +1,5 @@
 // proberace hunt: invents multithreaded histories until one breaks a strategy, or the budget is spent.
+#include "harness/cell/endings.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
@@ -6,8 +7,7 @@
 #include "stress/cli/controlled_build.h"
 #include "stress/cli/hunt_races.h"
 #include "stress/cli/long_hunt.h"
-#include "stress/properties/endings.h"
-#include "stress/properties/hunter.h"
+#include "stress/hunt/hunter.h"
 
 #include <fmt/format.h>
 #include <random>

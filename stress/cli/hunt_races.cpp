@@ -1,14 +1,14 @@
 #include "stress/cli/hunt_races.h"
 
 #include "harness/cell/cell.h"
+#include "harness/cell/endings.h"
+#include "harness/file/whole_file.h"
 #include "harness/probe/registry.h"
-#include "harness/record/whole_file.h"
 #include "harness/schedule/chooser.h"
 #include "stress/cli/controlled_build.h"
-#include "stress/program/interleaving.h"
-#include "stress/program/program_properties.h"
-#include "stress/program/race_file.h"
-#include "stress/properties/endings.h"
+#include "stress/hunt/race_file.h"
+#include "stress/scenario/interleaving.h"
+#include "stress/scenario/program_properties.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -3,7 +3,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
-#include "stress/program/race_hunter.h"
+#include "stress/hunt/race_hunter.h"
 
 namespace proberace {
 

@@ -1,11 +1,11 @@
 // proberace log: writes a hit log, judges one, prints one.
+#include "harness/cell/endings.h"
 #include "harness/cli/command.h"
+#include "harness/judge/site_state.h"
+#include "harness/log/hit_log_check.h"
 #include "harness/machine/pin_plan.h"
-#include "harness/record/hit_log_check.h"
-#include "harness/record/site_state.h"
 #include "harness/result/table.h"
-#include "stress/properties/endings.h"
-#include "stress/properties/history.h"
+#include "stress/scenario/history.h"
 
 #include <fmt/format.h>
 

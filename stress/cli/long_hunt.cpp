@@ -2,7 +2,7 @@
 
 #include "harness/machine/build_id.h"
 #include "harness/probe/plugin.h"
-#include "stress/campaign/campaign_report.h"
+#include "stress/hunt/campaign_report.h"
 
 #include <charconv>
 #include <fmt/format.h>

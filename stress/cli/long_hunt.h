@@ -3,7 +3,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
-#include "stress/campaign/campaign.h"
+#include "stress/hunt/campaign.h"
 
 namespace proberace {
 

@@ -1,6 +1,6 @@
 // proberace merge: puts the directories of long hunts together.
 #include "harness/cli/command.h"
-#include "stress/campaign/campaign_report.h"
+#include "stress/hunt/campaign_report.h"
 
 #include <fmt/format.h>
 

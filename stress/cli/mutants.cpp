@@ -1,13 +1,13 @@
 // proberace mutants: builds each seeded bug (stress/mutants/) and hunts it, as it would hunt in any strategy.
+#include "harness/base/shell.h"
+#include "harness/cell/endings.h"
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/result/table.h"
-#include "stress/cli/mutant_set.h"
-#include "stress/cli/mutant_trials.h"
-#include "stress/cli/shell.h"
-#include "stress/properties/endings.h"
+#include "stress/hunt/mutant_set.h"
+#include "stress/hunt/mutant_trials.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,9 +1,9 @@
 // What a check over several strategies ends with.
 #pragma once
 
+#include "harness/cell/endings.h"
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
-#include "stress/properties/endings.h"
 
 #include <fmt/format.h>
 #include <optional>

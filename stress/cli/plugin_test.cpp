@@ -1,6 +1,6 @@
 // A strategy built outside the tree, as README shows it: installed headers, CMake package, program.
+#include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
-#include "stress/cli/shell.h"
 
 #include <filesystem>
 #include <fstream>
@@ -173,7 +173,7 @@ const bool registered = register_whole("hurried", "does not wait", [] { return s
 TEST_F(OutOfTree, AProgramOutsideTheTreeProbesItselfWithTheLibrary) {
   write("app.cpp", R"(
 #include "harness/probe/registry.h"
-#include "harness/probe/target.h"
+#include "harness/code/target.h"
 using namespace proberace;
 extern "C" [[gnu::noinline]] int twice(int x) { return 2 * x; }
 int main(int, char** arguments) {

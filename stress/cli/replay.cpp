@@ -1,12 +1,12 @@
 // proberace replay: runs a counterexample again, step by step as it was found.
 #include "harness/cell/cell.h"
+#include "harness/cell/endings.h"
 #include "harness/cli/command.h"
-#include "harness/record/whole_file.h"
+#include "harness/file/whole_file.h"
 #include "stress/cli/controlled_build.h"
-#include "stress/program/interleaving.h"
-#include "stress/program/model_trail.h"
-#include "stress/program/race_file.h"
-#include "stress/properties/endings.h"
+#include "stress/hunt/race_file.h"
+#include "stress/scenario/interleaving.h"
+#include "stress/scenario/model_trail.h"
 
 #include <fmt/format.h>
 

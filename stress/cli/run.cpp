@@ -1,12 +1,12 @@
 // proberace run: probes a program that knows nothing of proberace, and leaves it as it was.
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
+#include "harness/file/whole_file.h"
 #include "harness/probe/registry.h"
-#include "harness/record/whole_file.h"
 #include "harness/result/table.h"
-#include "stress/run/launch.h"
-#include "stress/run/program_probes.h"
-#include "stress/run/program_watch.h"
+#include "stress/debuggee/launch.h"
+#include "stress/debuggee/program_probes.h"
+#include "stress/debuggee/program_watch.h"
 
 #include <cstring>
 #include <fmt/format.h>

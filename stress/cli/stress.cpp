@@ -1,11 +1,11 @@
 // proberace stress: runs free, over pin plans and rates of arming and clearing, and counts what came of it.
+#include "harness/cell/endings.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "harness/result/table.h"
-#include "stress/properties/endings.h"
-#include "stress/properties/outcomes.h"
+#include "stress/scenario/outcomes.h"
 
 #include <chrono>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 // A text whose sites are armed, for tests that begin there.
 #pragma once
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
 
 namespace proberace {
 

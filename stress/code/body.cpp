@@ -1,4 +1,4 @@
-#include "stress/targets/body.h"
+#include "stress/code/body.h"
 
 // One row of the table is five words: begin, site, end, name, traits. BODY opens a function, SITE marks the
 // instruction to probe, END closes the function and writes its row.

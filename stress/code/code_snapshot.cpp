@@ -1,4 +1,4 @@
-#include "stress/properties/code_snapshot.h"
+#include "stress/code/code_snapshot.h"
 
 #include "harness/base/process_memory.h"
 #include "harness/base/signal_action.h"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "harness/base/address_space.h"
-#include "stress/targets/text.h"
+#include "stress/code/text.h"
 
 namespace proberace {
 

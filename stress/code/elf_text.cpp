@@ -1,6 +1,6 @@
-#include "stress/targets/elf_text.h"
+#include "stress/code/elf_text.h"
 
-#include "harness/probe/elf_functions.h"
+#include "harness/code/elf_functions.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -1,4 +1,4 @@
-#include "stress/targets/mailbox.h"
+#include "stress/code/mailbox.h"
 
 #include <cstddef>
 

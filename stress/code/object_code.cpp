@@ -1,4 +1,4 @@
-#include "stress/targets/object_code.h"
+#include "stress/code/object_code.h"
 
 #include "harness/base/process_memory.h"
 

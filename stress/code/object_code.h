@@ -1,7 +1,7 @@
 // Every instruction of every function of a loaded object.
 #pragma once
 
-#include "harness/probe/target.h"
+#include "harness/code/target.h"
 
 namespace proberace {
 

@@ -1,4 +1,4 @@
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <sys/mman.h>
 

@@ -2,7 +2,7 @@
 // purpose.
 #pragma once
 
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
 
 #include <csignal>
 #include <ucontext.h>

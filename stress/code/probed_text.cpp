@@ -1,4 +1,4 @@
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
 
 namespace proberace {
 

@@ -2,10 +2,10 @@
 #pragma once
 
 #include "harness/cell/experiment.h"
+#include "harness/code/target.h"
 #include "harness/probe/registry.h"
-#include "harness/probe/target.h"
-#include "stress/targets/mailbox.h"
-#include "stress/targets/text.h"
+#include "stress/code/mailbox.h"
+#include "stress/code/text.h"
 
 #include <memory>
 

@@ -1,4 +1,4 @@
-#include "stress/targets/refusal.h"
+#include "stress/code/refusal.h"
 
 #include <algorithm>
 #include <fmt/format.h>

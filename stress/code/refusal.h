@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 
 namespace proberace {
 

@@ -1,4 +1,4 @@
-#include "stress/targets/text.h"
+#include "stress/code/text.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -3,8 +3,8 @@
 // on it alike. Or like a JIT's: the same file mapped shared, for strategies that only know such memory.
 #pragma once
 
-#include "harness/probe/target.h"
-#include "stress/targets/body.h"
+#include "harness/code/target.h"
+#include "stress/code/body.h"
 
 #include <vector>
 

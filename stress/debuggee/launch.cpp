@@ -1,4 +1,4 @@
-#include "stress/run/launch.h"
+#include "stress/debuggee/launch.h"
 
 #include <cerrno>
 #include <csignal>

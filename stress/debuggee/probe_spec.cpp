@@ -1,6 +1,6 @@
-#include "stress/run/probe_spec.h"
+#include "stress/debuggee/probe_spec.h"
 
-#include "harness/probe/admission.h"
+#include "harness/code/admission.h"
 
 #include <charconv>
 #include <fmt/format.h>

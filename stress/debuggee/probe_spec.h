@@ -2,8 +2,8 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/probe/decode.h"
-#include "harness/probe/target.h"
+#include "harness/code/decode.h"
+#include "harness/code/target.h"
 
 #include <string>
 

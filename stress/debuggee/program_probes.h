@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/ptrace/supervisor.h"
-#include "stress/run/probe_spec.h"
+#include "stress/debuggee/probe_spec.h"
 
 #include <map>
 #include <memory>

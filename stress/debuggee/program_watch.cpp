@@ -1,4 +1,4 @@
-#include "stress/run/program_watch.h"
+#include "stress/debuggee/program_watch.h"
 
 #include <csignal>
 #include <poll.h>

@@ -1,9 +1,9 @@
 // proberace run on programs that know nothing of it: an unmodified Python, whose calls of os.getppid are
 // calls of libc's getppid, one each, so that a script's count is known.
 #include "harness/base/address_space.h"
+#include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
 #include "harness/ptrace/proc_status.h"
-#include "stress/cli/shell.h"
 
 #include <algorithm>
 #include <csignal>

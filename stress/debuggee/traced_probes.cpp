@@ -1,4 +1,4 @@
-#include "stress/run/program_probes.h"
+#include "stress/debuggee/program_probes.h"
 
 namespace proberace {
 

@@ -1,6 +1,6 @@
 #include "harness/ptrace/proc_status.h"
 #include "strategies/whole/uprobe_event.h"
-#include "stress/run/program_probes.h"
+#include "stress/debuggee/program_probes.h"
 
 #include <cerrno>
 #include <sys/resource.h>

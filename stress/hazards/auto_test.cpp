@@ -1,6 +1,6 @@
 // auto: what it chooses, and that its two members do not get in each other's way.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <atomic>
 #include <fmt/format.h>

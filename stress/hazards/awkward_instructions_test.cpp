@@ -1,7 +1,7 @@
 // Instructions that are awkward to execute anywhere but at home (H43 to H47, H50, H57, H61): a strategy
 // either refuses one in words, or runs it, on two threads, as the bare processor does.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <asm/prctl.h>
 #include <atomic>

@@ -1,6 +1,6 @@
 // Threads and processes around the probes: H08, H27, H74, H77; and what only the x87 unit remembers, H78.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include "harness/base/raw_syscall.h"
 

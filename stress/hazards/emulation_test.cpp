@@ -1,7 +1,7 @@
 // The steppers that emulate, through a real transport and on real threads: atomicity (H49), faults (H32), the
 // program's own single steps (H31), branches to themselves (H55), and which path a hit took.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <atomic>
 #include <csignal>

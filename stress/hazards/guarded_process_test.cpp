@@ -1,7 +1,7 @@
 // H62: what guards a process against exactly what a prober does to it, and the program may have switched on:
 // seccomp filters and user shadow stacks.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <asm/prctl.h>
 #include <cstddef>

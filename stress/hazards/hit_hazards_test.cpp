@@ -1,6 +1,6 @@
 // Hitting while others run: H20, H21, H22, H23. The racy baseline is run too: a property that it cannot fail
 // shows nothing.
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 
 #include "harness/machine/pin_plan.h"
 

@@ -1,6 +1,6 @@
 // Inserting and removing while others run: H01, H02, H05, H06, H07, H10, H11, H16, H18. Each is a history
 // shaped to make the hazard likely; the judge decides.
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 
 namespace proberace {
 

@@ -1,6 +1,6 @@
 // A system call that a signal interrupts, restarted at its probed instruction: H69.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <atomic>
 #include <cerrno>

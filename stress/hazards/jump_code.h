@@ -2,8 +2,8 @@
 #pragma once
 
 #include "harness/base/process_memory.h"
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
+#include "stress/testing/expect_cell.h"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 // used (springboards: jump_springboard_test.cpp). Counting is inline here (no hit handler), which histories
 // do not try.
 #include "harness/base/process_memory.h"
-#include "stress/properties/jump_code.h"
+#include "stress/hazards/jump_code.h"
 
 #include <atomic>
 #include <csignal>

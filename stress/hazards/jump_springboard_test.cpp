@@ -1,6 +1,6 @@
 // A short jump to int3 padding in reach, where neither a jump nor a pun fits; and the padding's page going
 // its own way (H15).
-#include "stress/properties/jump_code.h"
+#include "stress/hazards/jump_code.h"
 
 #include <array>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
 // jump shares SIGTRAP with the program: H30, H31.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <fmt/format.h>
 

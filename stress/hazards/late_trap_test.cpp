@@ -1,8 +1,8 @@
 // H10 and H18, made certain: a tracer holds a thread exactly between its trap and its handler, while the site
 // is removed, or removed and inserted again.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
-#include "stress/properties/wait_for.h"
+#include "stress/code/probed_text.h"
+#include "stress/testing/expect_cell.h"
+#include "stress/testing/wait_for.h"
 
 #include <atomic>
 #include <csignal>

@@ -1,10 +1,10 @@
 // A thread held at a chosen point while others insert and remove: exactly on the site (H09), inside the
 // displaced instruction (H12), inside a hit (H37).
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include "harness/base/raw_syscall.h"
-#include "stress/properties/wait_for.h"
+#include "stress/testing/wait_for.h"
 
 #include <atomic>
 #include <fcntl.h>

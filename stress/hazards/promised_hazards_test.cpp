@@ -1,7 +1,7 @@
 // Hazards that are promises: every covering strategy that promises to survive one is tried.
-#include "stress/properties/promise_matrix.h"
+#include "stress/promises/promise_matrix.h"
 
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 
 namespace proberace {
 

@@ -1,7 +1,7 @@
 // SIGTRAPs that are the program's own, under a tracer that lives by SIGTRAP (H31, H70); and probes on what
 // the prober's own commands run through (H29).
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
+#include "stress/testing/expect_cell.h"
 
 #include <csignal>
 #include <dlfcn.h>

@@ -1,7 +1,7 @@
 // The supervisor as a process: H77 (no child, and what its death does), H71 (SIGTRAP blocked at a hit), what
 // is left after close.
-#include "stress/properties/armed_text.h"
-#include "stress/properties/expect_cell.h"
+#include "stress/code/armed_text.h"
+#include "stress/testing/expect_cell.h"
 
 #include "harness/base/signal_action.h"
 #include "harness/ptrace/proc_status.h"

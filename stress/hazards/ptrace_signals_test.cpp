@@ -1,7 +1,7 @@
 // What a tracer must pass on: queued signals with their values, job control, children that share the memory;
 // and what its stops do to system calls (H19).
-#include "stress/properties/armed_text.h"
-#include "stress/properties/expect_cell.h"
+#include "stress/code/armed_text.h"
+#include "stress/testing/expect_cell.h"
 
 #include <atomic>
 #include <cerrno>

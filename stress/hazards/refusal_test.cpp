@@ -2,12 +2,12 @@
 #include "harness/base/process_memory.h"
 #include "harness/probe/stepper.h"
 #include "harness/trap/signal_prober.h"
-#include "stress/properties/byte_at.h"
-#include "stress/properties/code_snapshot.h"
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
-#include "stress/properties/probed_text.h"
-#include "stress/targets/zlib_library.h"
+#include "stress/code/byte_at.h"
+#include "stress/code/code_snapshot.h"
+#include "stress/code/probed_code.h"
+#include "stress/code/probed_text.h"
+#include "stress/testing/expect_cell.h"
+#include "stress/workload/zlib_library.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

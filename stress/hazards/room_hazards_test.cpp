@@ -1,8 +1,8 @@
 // Too little room, and memory that is not as the file has it: H14, H38, H63, H66.
 #include "harness/base/process_memory.h"
-#include "stress/properties/byte_at.h"
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/byte_at.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <cstdlib>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 // H09: a thread that stands exactly at the site, nothing of it executed, while the probe comes and while it
 // goes. The instruction before the site is a system call that the thread is blocked in.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
+#include "stress/testing/expect_cell.h"
 
 #include <atomic>
 #include <fmt/format.h>

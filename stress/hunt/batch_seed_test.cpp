@@ -1,4 +1,4 @@
-#include "stress/properties/batch_seed.h"
+#include "stress/hunt/batch_seed.h"
 
 #include <gtest/gtest.h>
 #include <set>

@@ -1,4 +1,4 @@
-#include "stress/campaign/campaign.h"
+#include "stress/hunt/campaign.h"
 
 #include "harness/cell/cell.h"
 #include "harness/machine/pin_plan.h"

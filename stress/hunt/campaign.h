@@ -1,7 +1,7 @@
 // Works through a range of seeds with several processes, each of which takes the next seed that nobody has.
 #pragma once
 
-#include "stress/campaign/case_directory.h"
+#include "stress/hunt/case_directory.h"
 
 #include <chrono>
 #include <functional>

@@ -1,4 +1,4 @@
-#include "stress/campaign/campaign_report.h"
+#include "stress/hunt/campaign_report.h"
 
 #include <algorithm>
 #include <cmath>

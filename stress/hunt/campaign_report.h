@@ -1,8 +1,8 @@
 // What the finished cases of a long hunt come to.
 #pragma once
 
-#include "stress/campaign/case_directory.h"
-#include "stress/properties/hunt_counts.h"
+#include "stress/hunt/case_directory.h"
+#include "stress/hunt/hunt_counts.h"
 
 #include <optional>
 

@@ -1,7 +1,7 @@
 // Long hunts: what is finished is kept, counted once, and goes together with what others have finished.
-#include "stress/campaign/campaign_report.h"
-#include "stress/cli/shell.h"
-#include "stress/properties/expect_cell.h"
+#include "harness/base/shell.h"
+#include "stress/hunt/campaign_report.h"
+#include "stress/testing/expect_cell.h"
 
 #include <csignal>
 #include <filesystem>

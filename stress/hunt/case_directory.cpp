@@ -1,6 +1,6 @@
-#include "stress/campaign/case_directory.h"
+#include "stress/hunt/case_directory.h"
 
-#include "harness/record/whole_file.h"
+#include "harness/file/whole_file.h"
 
 #include <cerrno>
 #include <fcntl.h>

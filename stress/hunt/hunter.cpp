@@ -1,7 +1,7 @@
-#include "stress/properties/hunter.h"
+#include "stress/hunt/hunter.h"
 
-#include "stress/properties/batch_seed.h"
-#include "stress/properties/quiet_batch.h"
+#include "stress/hunt/batch_seed.h"
+#include "stress/hunt/quiet_batch.h"
 
 #include <algorithm>
 

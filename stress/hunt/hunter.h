@@ -1,8 +1,8 @@
 // Hunts for a history that breaks: RapidCheck invents and shrinks, cells run, the judge judges.
 #pragma once
 
-#include "stress/properties/history_generator.h"
-#include "stress/properties/hunt_counts.h"
+#include "stress/hunt/hunt_counts.h"
+#include "stress/scenario/history_generator.h"
 
 #include <chrono>
 #include <cstdint>

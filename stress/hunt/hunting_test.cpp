@@ -1,6 +1,6 @@
 // Controlled hunts as users run them: what is racy is found, shrunk and replayed; what is exact holds.
+#include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
-#include "stress/cli/shell.h"
 
 #include <algorithm>
 #include <filesystem>

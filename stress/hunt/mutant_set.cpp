@@ -1,6 +1,6 @@
-#include "stress/cli/mutant_set.h"
+#include "stress/hunt/mutant_set.h"
 
-#include "stress/cli/shell.h"
+#include "harness/base/shell.h"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,11 +1,11 @@
-#include "stress/cli/mutant_trials.h"
+#include "stress/hunt/mutant_trials.h"
 
+#include "harness/base/shell.h"
+#include "harness/cell/endings.h"
 #include "harness/machine/build_id.h"
 #include "harness/machine/provenance.h"
 #include "harness/result/table.h"
-#include "stress/campaign/campaign.h"
-#include "stress/cli/shell.h"
-#include "stress/properties/endings.h"
+#include "stress/hunt/campaign.h"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 // The command that hunts seeded bugs, on two of them: one that shows at once, and one that no controlled run
 // can show.
+#include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
-#include "stress/cli/shell.h"
-#include "stress/program/program_properties.h"
+#include "stress/scenario/program_properties.h"
 
 #include <algorithm>
 #include <filesystem>

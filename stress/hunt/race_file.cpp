@@ -1,7 +1,7 @@
-#include "stress/program/race_file.h"
+#include "stress/hunt/race_file.h"
 
+#include "harness/file/whole_file.h"
 #include "harness/machine/provenance.h"
-#include "harness/record/whole_file.h"
 
 #include <filesystem>
 #include <fmt/format.h>

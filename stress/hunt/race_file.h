@@ -1,7 +1,7 @@
 // A counterexample as a file: "proberace/race/1", JSON. What it takes to run it again, and what was seen.
 #pragma once
 
-#include "stress/program/controlled.h"
+#include "stress/scenario/controlled.h"
 
 namespace proberace {
 

@@ -1,8 +1,8 @@
-#include "stress/program/race_hunter.h"
+#include "stress/hunt/race_hunter.h"
 
-#include "stress/properties/batch_seed.h"
-#include "stress/properties/endings.h"
-#include "stress/properties/quiet_batch.h"
+#include "harness/cell/endings.h"
+#include "stress/hunt/batch_seed.h"
+#include "stress/hunt/quiet_batch.h"
 
 #include <algorithm>
 

@@ -2,9 +2,9 @@
 // for the schedule of each, and what is found is brought to few preemptions.
 #pragma once
 
-#include "stress/program/controlled.h"
-#include "stress/program/program_generator.h"
-#include "stress/properties/hunt_counts.h"
+#include "stress/hunt/hunt_counts.h"
+#include "stress/scenario/controlled.h"
+#include "stress/scenario/program_generator.h"
 
 #include <functional>
 

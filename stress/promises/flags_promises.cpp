@@ -1,5 +1,5 @@
 // Promises about flags and the program's own traps, one experiment each, named promise/<promise>.
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 // What a strategy changes in the process that hosts it: observed before open, while armed and hit on three
 // threads, after the last removal (the residue) and after close, where nothing may be left.
 #include "harness/base/threads.h"
-#include "stress/properties/landlord.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
+#include "stress/promises/landlord.h"
 
 #include <fmt/format.h>
 #include <thread>

@@ -1,6 +1,6 @@
 // H16 as the landlord sees it: what a strategy changes, and that nothing is left. H74: threads' TLS and
 // stacks are executable only while something is armed.
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 
 namespace proberace {
 

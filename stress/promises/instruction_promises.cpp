@@ -1,6 +1,6 @@
 // Promises about instructions, one experiment each, named promise/<promise>: what a hit leaves of the
 // displaced instruction's effect.
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <fmt/format.h>
 

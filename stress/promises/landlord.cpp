@@ -1,8 +1,8 @@
-#include "stress/properties/landlord.h"
+#include "stress/promises/landlord.h"
 
 #include "harness/base/address_space.h"
 #include "harness/base/threads.h"
-#include "stress/properties/own_helpers.h"
+#include "stress/promises/own_helpers.h"
 
 #include <csignal>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // Promises about leaving in the middle of a hit, one experiment each, named promise/<promise>: by a jump
 // (handlers-may-longjmp, H26, H76), by the thread's end (threads-may-end, H23).
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <atomic>
 #include <csetjmp>

@@ -1,7 +1,7 @@
 // Promises about the target's memory, one experiment each, named promise/<promise>.
 #include "harness/base/process_memory.h"
-#include "stress/properties/probed_code.h"
-#include "stress/targets/zlib_library.h"
+#include "stress/code/probed_code.h"
+#include "stress/workload/zlib_library.h"
 
 #include <fmt/format.h>
 

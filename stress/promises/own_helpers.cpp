@@ -1,4 +1,4 @@
-#include "stress/properties/own_helpers.h"
+#include "stress/promises/own_helpers.h"
 
 #include "harness/base/threads.h"
 #include "harness/ptrace/proc_status.h"

@@ -1,7 +1,7 @@
 // promise/probes-in-own-path (H29): probes on functions of libc that a prober, or the compiler behind its
 // back, may call.
 #include "harness/base/signal_action.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <cstdlib>
 #include <cstring>

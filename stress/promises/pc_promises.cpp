@@ -1,5 +1,5 @@
 // Promises about the PC that signal handlers see, one experiment each, named promise/<promise>.
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <atomic>
 #include <fmt/format.h>

@@ -1,8 +1,8 @@
 // Promises about other processes, one experiment each, named promise/<promise>: forked children, children
 // that share the memory (H28), helpers that die (H77).
 #include "harness/base/raw_syscall.h"
-#include "stress/properties/own_helpers.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/promises/own_helpers.h"
 
 #include <atomic>
 #include <fmt/format.h>

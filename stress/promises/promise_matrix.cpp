@@ -1,8 +1,8 @@
-#include "stress/properties/promise_matrix.h"
+#include "stress/promises/promise_matrix.h"
 
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
-#include "stress/properties/history.h"
+#include "stress/scenario/history.h"
 
 namespace proberace {
 

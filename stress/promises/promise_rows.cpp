@@ -1,6 +1,6 @@
-#include "stress/properties/promise_rows.h"
+#include "stress/promises/promise_rows.h"
 
-#include "stress/properties/promise_matrix.h"
+#include "stress/promises/promise_matrix.h"
 
 namespace proberace {
 

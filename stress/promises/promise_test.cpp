@@ -1,8 +1,8 @@
 // Every promise of every strategy is kept; in long runs what is not promised is observed as well (`check
 // --all` always does), which costs a deadline for each that hangs.
-#include "stress/properties/promise_matrix.h"
+#include "stress/promises/promise_matrix.h"
 
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 
 namespace proberace {
 

@@ -1,5 +1,5 @@
 // promise/reentrant (H25): probed code executed in the middle of a hit.
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 // Promises about stacks and the program's own use of SIGTRAP (H30, H71, H75), one experiment each, named
 // promise/<promise>.
 #include "harness/base/signal_action.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>

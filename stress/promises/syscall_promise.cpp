@@ -2,7 +2,7 @@
 // none may return before it is woken.
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <atomic>
 #include <cerrno>

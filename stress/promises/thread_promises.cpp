@@ -1,6 +1,6 @@
 // Promises about a thread's own registers with the kernel, one experiment each, named promise/<promise>: its
 // thread pointer (H75), its restartable sequences (H68).
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <asm/prctl.h>
 #include <cstring>

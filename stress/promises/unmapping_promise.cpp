@@ -1,6 +1,6 @@
 // promise/unmapping-safe (H15): the program unmaps, replaces, moves or re-protects text while it is probed.
 #include "harness/base/process_memory.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // promise/vector-state-intact (H34).
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
 
 #include <array>
 #include <cpuid.h>

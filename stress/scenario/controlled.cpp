@@ -1,7 +1,7 @@
-#include "stress/program/controlled.h"
+#include "stress/scenario/controlled.h"
 
-#include "stress/program/controlled_scratch.h"
-#include "stress/program/program_properties.h"
+#include "stress/scenario/controlled_scratch.h"
+#include "stress/scenario/program_properties.h"
 
 #include <charconv>
 #include <fmt/format.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/schedule/chooser.h"
-#include "stress/program/program.h"
+#include "stress/scenario/program.h"
 
 #include <chrono>
 

@@ -2,10 +2,10 @@
 #include "harness/cell/experiment.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/exhaustive.h"
-#include "stress/program/controlled.h"
-#include "stress/program/controlled_scratch.h"
-#include "stress/program/program_properties.h"
-#include "stress/properties/probed_text.h"
+#include "stress/code/probed_text.h"
+#include "stress/scenario/controlled.h"
+#include "stress/scenario/controlled_scratch.h"
+#include "stress/scenario/program_properties.h"
 
 #include <fmt/format.h>
 #include <fstream>

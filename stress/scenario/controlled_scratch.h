@@ -3,7 +3,7 @@
 
 #include "harness/cell/arena.h"
 #include "harness/schedule/scheduler.h"
-#include "stress/program/program_run.h"
+#include "stress/scenario/program_run.h"
 
 namespace proberace {
 

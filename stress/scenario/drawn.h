@@ -1,8 +1,8 @@
 // What generators of histories and programs draw alike.
 #pragma once
 
-#include "stress/properties/history.h"
-#include "stress/targets/body.h"
+#include "stress/code/body.h"
+#include "stress/scenario/history.h"
 
 #include <rapidcheck.h>
 

@@ -1,4 +1,4 @@
-#include "stress/program/empty_program.h"
+#include "stress/scenario/empty_program.h"
 
 #include <algorithm>
 #include <elf.h>

@@ -1,4 +1,4 @@
-#include "stress/properties/history.h"
+#include "stress/scenario/history.h"
 
 #include <algorithm>
 #include <ostream>

@@ -1,15 +1,15 @@
 // Runs a History in a cell and judges it.
 #include "harness/base/threads.h"
 #include "harness/cell/experiment.h"
+#include "harness/code/target.h"
+#include "harness/log/hit_log.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
-#include "harness/probe/target.h"
-#include "harness/record/hit_log.h"
-#include "stress/properties/code_snapshot.h"
-#include "stress/properties/history.h"
-#include "stress/properties/logged_hits.h"
-#include "stress/properties/probed_text.h"
-#include "stress/properties/worker.h"
+#include "stress/code/code_snapshot.h"
+#include "stress/code/probed_text.h"
+#include "stress/scenario/history.h"
+#include "stress/scenario/logged_hits.h"
+#include "stress/scenario/worker.h"
 
 #include <chrono>
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
-#include "stress/properties/history_generator.h"
+#include "stress/scenario/history_generator.h"
 
-#include "stress/properties/drawn.h"
+#include "stress/scenario/drawn.h"
 
 #include <algorithm>
 

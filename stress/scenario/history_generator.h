@@ -2,7 +2,7 @@
 // rounds.
 #pragma once
 
-#include "stress/properties/history.h"
+#include "stress/scenario/history.h"
 
 #include <rapidcheck.h>
 

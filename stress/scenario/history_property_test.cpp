@@ -1,7 +1,7 @@
 // RapidCheck: random histories from several threads against the model, each in a cell, for every strategy
 // that promises it. RC_PARAMS="seed=N" runs the same histories again; "max_success=N" runs more.
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/history_generator.h"
+#include "stress/scenario/history_generator.h"
+#include "stress/testing/expect_cell.h"
 
 #include <cstdlib>
 #include <rapidcheck/gtest.h>

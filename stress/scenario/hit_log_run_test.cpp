@@ -1,7 +1,7 @@
 // The hit log as its users meet it: a run is logged, judged afterwards, and what is taken out is missed.
-#include "harness/record/hit_record.h"
-#include "stress/cli/shell.h"
-#include "stress/properties/expect_cell.h"
+#include "harness/base/shell.h"
+#include "harness/log/hit_record.h"
+#include "stress/testing/expect_cell.h"
 
 #include <filesystem>
 #include <fstream>

@@ -1,4 +1,4 @@
-#include "stress/program/interleaving.h"
+#include "stress/scenario/interleaving.h"
 
 #include "harness/result/table.h"
 

@@ -1,7 +1,7 @@
 // An interleaving for people: a column per thread, a row per step, the violated line marked.
 #pragma once
 
-#include "stress/program/controlled.h"
+#include "stress/scenario/controlled.h"
 
 namespace proberace {
 

@@ -1,8 +1,8 @@
 // A hit handler that also logs each hit on its thread's ring.
 #pragma once
 
-#include "harness/record/record_ring.h"
-#include "stress/targets/mailbox.h"
+#include "harness/log/record_ring.h"
+#include "stress/code/mailbox.h"
 
 #include <algorithm>
 #include <vector>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "harness/schedule/chooser.h"
-#include "stress/program/controlled.h"
+#include "stress/scenario/controlled.h"
 
 #include <set>
 

@@ -1,4 +1,4 @@
-#include "stress/program/model_trail.h"
+#include "stress/scenario/model_trail.h"
 
 #include <gtest/gtest.h>
 

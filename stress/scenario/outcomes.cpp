@@ -1,7 +1,7 @@
-#include "stress/properties/outcomes.h"
+#include "stress/scenario/outcomes.h"
 
-#include "stress/properties/endings.h"
-#include "stress/targets/body.h"
+#include "harness/cell/endings.h"
+#include "stress/code/body.h"
 
 #include <array>
 

@@ -1,7 +1,7 @@
 // What many runs of the same histories came to, in the manner of litmus7: how often each outcome was seen.
 #pragma once
 
-#include "stress/properties/history.h"
+#include "stress/scenario/history.h"
 
 #include <functional>
 #include <map>

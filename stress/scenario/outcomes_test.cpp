@@ -1,6 +1,6 @@
 // Free runs counted by outcome.
-#include "stress/cli/shell.h"
-#include "stress/properties/outcomes.h"
+#include "harness/base/shell.h"
+#include "stress/scenario/outcomes.h"
 
 #include <gtest/gtest.h>
 

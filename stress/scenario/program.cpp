@@ -1,6 +1,6 @@
-#include "stress/program/program.h"
+#include "stress/scenario/program.h"
 
-#include "stress/targets/body.h"
+#include "stress/code/body.h"
 
 #include <charconv>
 #include <fmt/format.h>

@@ -1,10 +1,10 @@
 // A program of threads as a value: each executes bodies, inserts and removes probes, signals others. It is
 // generated, shrunk, printed as one line and run again, one step at a time (controlled.h). What runs free is a
-// history (stress/properties/history.h).
+// history (stress/scenario/history.h).
 #pragma once
 
 #include "harness/base/error.h"
-#include "stress/properties/history.h"
+#include "stress/scenario/history.h"
 
 namespace proberace {
 

@@ -1,9 +1,9 @@
 // What the threads of a program do, one act after the other, and what their signal handlers do meanwhile.
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
-#include "stress/program/program_properties.h"
-#include "stress/program/program_run.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/scenario/program_properties.h"
+#include "stress/scenario/program_run.h"
 
 #include <algorithm>
 #include <csetjmp>

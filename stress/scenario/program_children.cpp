@@ -1,8 +1,8 @@
 // Acts that take the kernel: children that execute a body, and permissions of the probed page.
-#include "stress/program/empty_program.h"
-#include "stress/program/program_properties.h"
-#include "stress/program/program_run.h"
-#include "stress/targets/mailbox.h"
+#include "stress/code/mailbox.h"
+#include "stress/scenario/empty_program.h"
+#include "stress/scenario/program_properties.h"
+#include "stress/scenario/program_run.h"
 
 #include <cerrno>
 #include <cstring>

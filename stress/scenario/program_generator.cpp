@@ -1,6 +1,6 @@
-#include "stress/program/program_generator.h"
+#include "stress/scenario/program_generator.h"
 
-#include "stress/properties/drawn.h"
+#include "stress/scenario/drawn.h"
 
 namespace proberace {
 

@@ -1,7 +1,7 @@
 // Invents programs with RapidCheck; its shrinking takes away threads, acts, bodies and probes.
 #pragma once
 
-#include "stress/program/program.h"
+#include "stress/scenario/program.h"
 
 #include <rapidcheck.h>
 

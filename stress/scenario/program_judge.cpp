@@ -1,8 +1,8 @@
 // What a program's run is held to, once its threads have ended.
 #include "harness/base/process_memory.h"
-#include "stress/program/program_properties.h"
-#include "stress/program/program_run.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/scenario/program_properties.h"
+#include "stress/scenario/program_run.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "harness/cell/verdict.h"
-#include "harness/record/judgement.h"
+#include "harness/judge/judgement.h"
 
 #include <array>
 #include <string>

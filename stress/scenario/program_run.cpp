@@ -1,8 +1,8 @@
-#include "stress/program/program_run.h"
+#include "stress/scenario/program_run.h"
 
 #include "harness/base/threads.h"
-#include "stress/program/program_properties.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/scenario/program_properties.h"
 
 #include <algorithm>
 #include <fmt/format.h>

@@ -3,12 +3,12 @@
 #pragma once
 
 #include "harness/cell/arena.h"
+#include "harness/code/target.h"
 #include "harness/probe/prober.h"
-#include "harness/probe/target.h"
-#include "stress/program/program.h"
-#include "stress/properties/code_snapshot.h"
-#include "stress/properties/worker.h"
-#include "stress/targets/text.h"
+#include "stress/code/code_snapshot.h"
+#include "stress/code/text.h"
+#include "stress/scenario/program.h"
+#include "stress/scenario/worker.h"
 
 #include <array>
 #include <csignal>

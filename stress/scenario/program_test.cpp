@@ -1,6 +1,6 @@
 // Programs, schedules and counterexample files as values.
-#include "stress/program/program_generator.h"
-#include "stress/program/race_file.h"
+#include "stress/hunt/race_file.h"
+#include "stress/scenario/program_generator.h"
 
 #include <filesystem>
 #include <fstream>

@@ -1,6 +1,6 @@
-#include "stress/properties/worker.h"
+#include "stress/scenario/worker.h"
 
-#include "harness/record/record_ring.h"
+#include "harness/log/record_ring.h"
 
 namespace proberace {
 

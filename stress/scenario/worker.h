@@ -2,9 +2,9 @@
 #pragma once
 
 #include "harness/cell/arena.h"
-#include "stress/properties/tally.h"
-#include "stress/targets/mailbox.h"
-#include "stress/targets/text.h"
+#include "harness/judge/tally.h"
+#include "stress/code/mailbox.h"
+#include "stress/code/text.h"
 
 #include <atomic>
 

@@ -1,4 +1,4 @@
-#include "stress/elf/survey.h"
+#include "stress/survey/survey.h"
 
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"

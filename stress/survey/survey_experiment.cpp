@@ -3,9 +3,9 @@
 #include "harness/base/process_memory.h"
 #include "harness/cell/experiment.h"
 #include "harness/probe/registry.h"
-#include "stress/targets/elf_text.h"
-#include "stress/targets/object_code.h"
-#include "stress/targets/refusal.h"
+#include "stress/code/elf_text.h"
+#include "stress/code/object_code.h"
+#include "stress/code/refusal.h"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 // Debian's libz surveyed: what is said to be probed was armed, and everything is accounted for.
-#include "stress/elf/survey.h"
+#include "stress/survey/survey.h"
 
-#include "stress/targets/elf_text.h"
-#include "stress/targets/object_code.h"
+#include "stress/code/elf_text.h"
+#include "stress/code/object_code.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

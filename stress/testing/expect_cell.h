@@ -3,8 +3,8 @@
 
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
-#include "stress/properties/history.h"
-#include "stress/targets/body.h"
+#include "stress/code/body.h"
+#include "stress/scenario/history.h"
 
 #include <cstdlib>
 #include <gtest/gtest.h>

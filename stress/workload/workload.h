@@ -9,7 +9,7 @@
 //     Optional. Null-terminated: only these functions are probed, wherever they lie.
 #pragma once
 
-#include "stress/targets/object_code.h"
+#include "stress/code/object_code.h"
 
 #include <string>
 

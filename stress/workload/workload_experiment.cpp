@@ -7,7 +7,7 @@
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
-#include "stress/targets/refusal.h"
+#include "stress/code/refusal.h"
 #include "stress/workload/site_ranges.h"
 #include "stress/workload/workload.h"
 

@@ -1,6 +1,6 @@
 // Code of a user's own under probes (`proberace check --workload`): our five libraries at a size for every
 // day, and the search for the guilty site.
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 #include "stress/workload/workload.h"
 #include "stress/workload/workload_check.h"
 

@@ -1,4 +1,4 @@
-#include "stress/properties/zlib_check.h"
+#include "stress/workload/zlib_check.h"
 
 #include <fmt/format.h>
 

@@ -3,12 +3,12 @@
 // compared with another strategy's for the same input.
 #include "harness/base/process_memory.h"
 #include "harness/cell/experiment.h"
+#include "harness/code/decode.h"
+#include "harness/code/target.h"
 #include "harness/machine/pin_plan.h"
-#include "harness/probe/decode.h"
 #include "harness/probe/registry.h"
-#include "harness/probe/target.h"
-#include "stress/targets/object_code.h"
-#include "stress/targets/zlib_workload.h"
+#include "stress/code/object_code.h"
+#include "stress/workload/zlib_workload.h"
 
 #include <fmt/format.h>
 

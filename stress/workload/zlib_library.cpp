@@ -1,4 +1,4 @@
-#include "stress/targets/zlib_library.h"
+#include "stress/workload/zlib_library.h"
 
 #include <dlfcn.h>
 #include <fmt/format.h>

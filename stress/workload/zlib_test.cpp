@@ -1,8 +1,8 @@
 // Real input: libz under probes gives the same output, and the same counts as the kernel's uprobes, site by
 // site.
-#include "stress/properties/zlib_check.h"
+#include "stress/workload/zlib_check.h"
 
-#include "stress/properties/expect_cell.h"
+#include "stress/testing/expect_cell.h"
 
 namespace proberace {
 

@@ -1,4 +1,4 @@
-#include "stress/targets/zlib_workload.h"
+#include "stress/workload/zlib_workload.h"
 
 #include "harness/machine/pin_plan.h"
 

@@ -2,7 +2,7 @@
 // decompressed.
 #pragma once
 
-#include "stress/targets/zlib_library.h"
+#include "stress/workload/zlib_library.h"
 
 #include <cstdint>
 #include <string>

@@ -1,4 +1,4 @@
-#include "stress/isa/anatomy.h"
+#include "stress/transparency/isa/anatomy.h"
 
 #include <Zydis/Zydis.h>
 

@@ -2,7 +2,7 @@
 // Unlike operand.h it shows the operands the manual's mnemonic line leaves out, and vector indices.
 #pragma once
 
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 #include "harness/probe/trap_context.h"
 
 #include <optional>

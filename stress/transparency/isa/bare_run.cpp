@@ -1,4 +1,4 @@
-#include "stress/isa/bare_run.h"
+#include "stress/transparency/isa/bare_run.h"
 
 #include "harness/base/signal_action.h"
 

@@ -7,7 +7,7 @@
 // answer. Works on code with probes in it as on code without.
 #pragma once
 
-#include "stress/isa/machine_state.h"
+#include "stress/transparency/isa/machine_state.h"
 
 #include <memory>
 

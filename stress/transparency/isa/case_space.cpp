@@ -1,4 +1,4 @@
-#include "stress/isa/case_space.h"
+#include "stress/transparency/isa/case_space.h"
 
 #include <cerrno>
 #include <sys/mman.h>

@@ -5,7 +5,7 @@
 //   | nothing
 #pragma once
 
-#include "stress/targets/text.h"
+#include "stress/code/text.h"
 
 namespace proberace {
 

@@ -1,4 +1,4 @@
-#include "stress/isa/comparison.h"
+#include "stress/transparency/isa/comparison.h"
 
 #include <algorithm>
 #include <csignal>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "harness/probe/promises.h"
-#include "stress/isa/bare_run.h"
-#include "stress/isa/prepared_case.h"
+#include "stress/transparency/isa/bare_run.h"
+#include "stress/transparency/isa/prepared_case.h"
 
 namespace proberace {
 

@@ -1,4 +1,4 @@
-#include "stress/isa/exclusions.h"
+#include "stress/transparency/isa/exclusions.h"
 
 #include <cpuid.h>
 #include <cstdint>

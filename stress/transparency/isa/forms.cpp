@@ -1,6 +1,6 @@
-#include "stress/isa/forms.h"
+#include "stress/transparency/isa/forms.h"
 
-#include "stress/isa/exclusions.h"
+#include "stress/transparency/isa/exclusions.h"
 
 #include <Zydis/Zydis.h>
 #include <algorithm>

@@ -6,7 +6,7 @@
 // displacement is compressed) are not written here again.
 #pragma once
 
-#include "harness/probe/decode.h"
+#include "harness/code/decode.h"
 
 #include <optional>
 #include <span>

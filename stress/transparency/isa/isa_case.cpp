@@ -1,4 +1,4 @@
-#include "stress/isa/isa_case.h"
+#include "stress/transparency/isa/isa_case.h"
 
 namespace proberace {
 

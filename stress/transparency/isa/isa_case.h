@@ -2,7 +2,7 @@
 // seed and number give the same case everywhere.
 #pragma once
 
-#include "stress/isa/forms.h"
+#include "stress/transparency/isa/forms.h"
 
 #include <rapidcheck.h>
 #include <vector>

@@ -1,8 +1,8 @@
-#include "stress/isa/isa_check.h"
+#include "stress/transparency/isa/isa_check.h"
 
 #include "harness/cell/cell.h"
 #include "harness/result/counts.h"
-#include "stress/isa/isa_case.h"
+#include "stress/transparency/isa/isa_case.h"
 
 #include <algorithm>
 #include <charconv>

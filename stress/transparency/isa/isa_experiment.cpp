@@ -4,8 +4,8 @@
 // of any. The thread's point says which case it is in, so that one that ends the process is known.
 #include "harness/cell/experiment.h"
 #include "harness/probe/registry.h"
-#include "stress/isa/comparison.h"
-#include "stress/targets/refusal.h"
+#include "stress/code/refusal.h"
+#include "stress/transparency/isa/comparison.h"
 
 #include <csignal>
 #include <fmt/format.h>

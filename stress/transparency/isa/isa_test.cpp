@@ -1,9 +1,9 @@
 // The differential property at a size for every day (`proberace check --isa` is the large one), and what it
 // found: H79, H80.
 #include "harness/emulate/semantics.h"
-#include "stress/isa/isa_check.h"
-#include "stress/properties/expect_cell.h"
-#include "stress/properties/probed_code.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
+#include "stress/transparency/isa/isa_check.h"
 
 #include <fmt/format.h>
 

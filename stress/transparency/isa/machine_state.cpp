@@ -1,4 +1,4 @@
-#include "stress/isa/machine_state.h"
+#include "stress/transparency/isa/machine_state.h"
 
 #include <algorithm>
 #include <cpuid.h>

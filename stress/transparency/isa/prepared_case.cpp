@@ -1,7 +1,7 @@
-#include "stress/isa/prepared_case.h"
+#include "stress/transparency/isa/prepared_case.h"
 
 #include "harness/base/raw_syscall.h"
-#include "stress/isa/bare_run.h"
+#include "stress/transparency/isa/bare_run.h"
 
 #include <algorithm>
 #include <asm/prctl.h>

@@ -1,10 +1,10 @@
 // A case made ready for one place in a case space: its bytes, the state it starts in, and the memory.
 #pragma once
 
-#include "stress/isa/anatomy.h"
-#include "stress/isa/case_space.h"
-#include "stress/isa/isa_case.h"
-#include "stress/isa/machine_state.h"
+#include "stress/transparency/isa/anatomy.h"
+#include "stress/transparency/isa/case_space.h"
+#include "stress/transparency/isa/isa_case.h"
+#include "stress/transparency/isa/machine_state.h"
 
 #include <utility>
 

@@ -1,8 +1,8 @@
-#include "stress/sequence/sequence_check.h"
+#include "stress/transparency/sequence/sequence_check.h"
 
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
-#include "stress/properties/quiet_batch.h"
+#include "stress/hunt/quiet_batch.h"
 
 #include <chrono>
 #include <fmt/format.h>

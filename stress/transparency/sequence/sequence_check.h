@@ -1,7 +1,7 @@
 // Random sequences under a strategy, each in a cell; the first that breaks is shrunk.
 #pragma once
 
-#include "stress/sequence/sequence.h"
+#include "stress/transparency/sequence/sequence.h"
 
 #include <functional>
 #include <map>

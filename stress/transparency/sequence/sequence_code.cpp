@@ -1,4 +1,4 @@
-#include "stress/sequence/sequence_code.h"
+#include "stress/transparency/sequence/sequence_code.h"
 
 #include <Zydis/Zydis.h>
 #include <algorithm>

@@ -6,7 +6,7 @@
 // AF, which some of its instructions leave undefined, decides nothing.
 #pragma once
 
-#include "stress/sequence/sequence.h"
+#include "stress/transparency/sequence/sequence.h"
 
 namespace proberace {
 

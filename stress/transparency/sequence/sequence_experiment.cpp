@@ -4,9 +4,9 @@
 //
 // Parameters: strategy, sequence, threads, plan, rounds. The threads live before anything is armed.
 #include "harness/machine/pin_plan.h"
-#include "stress/isa/machine_state.h" // register_name
-#include "stress/properties/probed_text.h"
-#include "stress/sequence/sequence_run.h"
+#include "stress/code/probed_text.h"
+#include "stress/transparency/isa/machine_state.h" // register_name
+#include "stress/transparency/sequence/sequence_run.h"
 
 #include <barrier>
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "stress/sequence/sequence_run.h"
+#include "stress/transparency/sequence/sequence_run.h"
 
 #include "harness/probe/trap_context.h"
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "harness/base/address.h"
-#include "stress/sequence/sequence_code.h"
+#include "stress/transparency/sequence/sequence_code.h"
 
 namespace proberace {
 

@@ -1,8 +1,8 @@
 // Random short bodies with several neighbouring sites at once (`proberace check --sequences` runs more).
-#include "harness/probe/decode.h"
-#include "stress/properties/expect_cell.h"
-#include "stress/sequence/sequence_check.h"
-#include "stress/sequence/sequence_code.h"
+#include "harness/code/decode.h"
+#include "stress/testing/expect_cell.h"
+#include "stress/transparency/sequence/sequence_check.h"
+#include "stress/transparency/sequence/sequence_code.h"
 
 namespace proberace {
 
