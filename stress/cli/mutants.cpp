@@ -6,8 +6,8 @@
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/result/table.h"
-#include "stress/hunt/mutant_set.h"
-#include "stress/hunt/mutant_trials.h"
+#include "stress/cli/mutant_set.h"
+#include "stress/cli/mutant_trials.h"
 
 #include <algorithm>
 #include <atomic>

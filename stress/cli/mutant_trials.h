@@ -7,7 +7,7 @@
 
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
-#include "stress/hunt/mutant_set.h"
+#include "stress/cli/mutant_set.h"
 
 #include <chrono>
 

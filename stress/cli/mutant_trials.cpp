@@ -1,4 +1,4 @@
-#include "stress/hunt/mutant_trials.h"
+#include "stress/cli/mutant_trials.h"
 
 #include "harness/base/shell.h"
 #include "harness/cell/endings.h"

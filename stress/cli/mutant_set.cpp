@@ -1,4 +1,4 @@
-#include "stress/hunt/mutant_set.h"
+#include "stress/cli/mutant_set.h"
 
 #include "harness/base/shell.h"
 
