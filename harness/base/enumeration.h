@@ -40,9 +40,17 @@ inline void row_is_missing_or_out_of_order() {}
 
 } // namespace enumeration_detail
 
+// How many enumerators there are, of an enumeration that counts from 0 and needs no names.
+template <class E, std::size_t N = 0> consteval std::size_t enumerator_count() {
+  if constexpr (enumeration_detail::has_enumerator<static_cast<E>(N)>())
+    return enumerator_count<E, N + 1>();
+  else
+    return N;
+}
+
 template <class Row, std::size_t N> consteval Enumeration<Row, N> enumeration(const Row (&rows)[N]) {
   using E = decltype(Row::value);
-  if (enumeration_detail::has_enumerator<static_cast<E>(N)>())
+  if (enumerator_count<E>() != N)
     enumeration_detail::row_is_missing_or_out_of_order();
   for (std::size_t i = 0; i < N; ++i)
     if (static_cast<std::size_t>(rows[i].value) != i || rows[i].name.empty())

@@ -22,9 +22,10 @@ TEST(Enumeration, NamesAndIsFoundByName) {
   EXPECT_EQ(all_names<Light>(), "red, dark-green");
 }
 
-TEST(Enumeration, SeesAnEnumeratorWithoutARow) {
-  static_assert(enumeration_detail::has_enumerator<Light::DarkGreen>());
-  static_assert(!enumeration_detail::has_enumerator<static_cast<Light>(2)>());
+TEST(Enumeration, CountsEnumerators) {
+  static_assert(enumerator_count<Light>() == 2);
+  enum class Empty {};
+  static_assert(enumerator_count<Empty>() == 0);
 }
 
 } // namespace proberace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/base/address.h"
+#include "harness/base/enumeration.h"
 
 #include <expected>
 #include <string>
@@ -38,6 +39,35 @@ enum class ErrorKind {
   BadInput,
 };
 
+inline constexpr auto kErrorKinds = enumeration<Named<ErrorKind>>({
+    {ErrorKind::NotMapped, "not-mapped"},
+    {ErrorKind::NotExecutable, "not-executable"},
+    {ErrorKind::OutsideFunction, "outside-function"},
+    {ErrorKind::NotABoundary, "not-a-boundary"},
+    {ErrorKind::AlreadyInt3, "already-int3"},
+    {ErrorKind::AlreadyArmed, "already-armed"},
+    {ErrorKind::NotArmed, "not-armed"},
+    {ErrorKind::StaleSite, "stale-site"},
+    {ErrorKind::Conflict, "conflict"},
+    {ErrorKind::InstructionUnsupported, "instruction-unsupported"},
+    {ErrorKind::MemoryUnsupported, "memory-unsupported"},
+    {ErrorKind::MappingLimit, "mapping-limit"},
+    {ErrorKind::NoRoom, "no-room"},
+    {ErrorKind::NotTakingEffect, "not-taking-effect"},
+    {ErrorKind::ThreadWouldNotStop, "thread-would-not-stop"},
+    {ErrorKind::NotQuiescent, "not-quiescent"},
+    {ErrorKind::AlreadyOpen, "already-open"},
+    {ErrorKind::NotOpen, "not-open"},
+    {ErrorKind::Unsupported, "unsupported"},
+    {ErrorKind::NoPermission, "no-permission"},
+    {ErrorKind::MachineLacks, "machine-lacks"},
+    {ErrorKind::System, "system"},
+    {ErrorKind::BadInput, "bad-input"},
+});
+constexpr const auto& rows_of(ErrorKind) noexcept {
+  return kErrorKinds;
+}
+
 struct Error {
   ErrorKind kind;
   Address address{};
@@ -45,9 +75,6 @@ struct Error {
 };
 
 using Status = std::expected<void, Error>;
-
-// Stable, lower-case, hyphenated: used in JSON results.
-std::string_view name(ErrorKind kind) noexcept;
 
 // "0x7f12…: not-a-boundary: <message>", the address only where there is one.
 std::string describe(const Error& error);

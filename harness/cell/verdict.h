@@ -1,6 +1,7 @@
 // How an experiment ended. A crash, a hang or a refusal is a result like any other.
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/base/json.h"
 
 #include <string>
@@ -17,7 +18,17 @@ enum class Ending {
   Skipped, // this machine lacks what it takes, with the reason
 };
 
-std::string_view name(Ending ending) noexcept;
+inline constexpr auto kEndings = enumeration<Named<Ending>>({
+    {Ending::Held, "held"},
+    {Ending::Broken, "broken"},
+    {Ending::Crashed, "crashed"},
+    {Ending::Hung, "hung"},
+    {Ending::Refused, "refused"},
+    {Ending::Skipped, "skipped"},
+});
+constexpr const auto& rows_of(Ending) noexcept {
+  return kEndings;
+}
 
 struct Verdict {
   Ending ending = Ending::Held;

@@ -23,8 +23,8 @@ std::string_view word(PlugInKind kind) {
 
 Json names_of(const Promises& promises) {
   Json names = Json::array();
-  for (const PromiseText& p : all_promises())
-    if (promises.has(p.promise))
+  for (const PromiseText& p : kPromises)
+    if (promises.has(p.value))
       names.push_back(p.name);
   return names;
 }
@@ -71,10 +71,10 @@ void print_promises() {
     fmt::print("{:>4} {}\n", i + 1, columns[i].first);
   }
   Table table(header);
-  for (const PromiseText& p : all_promises()) {
+  for (const PromiseText& p : kPromises) {
     std::vector<std::string> row{std::string(p.name)};
     for (const auto& [name, promises] : columns)
-      row.emplace_back(promises.has(p.promise) ? "+" : ".");
+      row.emplace_back(promises.has(p.value) ? "+" : ".");
     table.add(row);
   }
   fmt::print("{}\n", table.text());

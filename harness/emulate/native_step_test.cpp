@@ -1,6 +1,7 @@
 #include "harness/emulate/native_step.h"
 
 #include "harness/base/signal_action.h"
+#include "harness/code/greg.h"
 
 #include <csignal>
 #include <gtest/gtest.h>
@@ -14,9 +15,6 @@ namespace {
 
 constexpr std::uint64_t kResumeFlag = 0x10000; // set in the image a fault pushes (SDM vol. 3A, 17.3.1.1)
 constexpr int kSignals[] = {SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
-constexpr int kIndex[kRegisterCount] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-                                        REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-                                        REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
 
 enum class Phase { Idle, Entering, Stepping };
 
@@ -27,9 +25,10 @@ RegisterFile own;
 NativeStep answer;
 
 void exchange(ucontext_t& context, RegisterFile& saved, const RegisterFile& next) {
-  for (std::size_t i = 0; i < kRegisterCount; ++i) {
-    saved[i] = static_cast<std::uint64_t>(context.uc_mcontext.gregs[kIndex[i]]);
-    context.uc_mcontext.gregs[kIndex[i]] = static_cast<greg_t>(next[i]);
+  for (const auto& [r, _] : kRegisters) {
+    greg_t& word = context.uc_mcontext.gregs[greg(r)];
+    saved[static_cast<std::size_t>(r)] = static_cast<std::uint64_t>(word);
+    word = static_cast<greg_t>(next[static_cast<std::size_t>(r)]);
   }
 }
 

@@ -208,13 +208,4 @@ AsyncFile::Way AsyncFile::way() const noexcept {
   return state_->way;
 }
 
-std::string_view name(AsyncFile::Way way) noexcept {
-  switch (way) {
-  case AsyncFile::Way::IoUring: return "io_uring, registered";
-  case AsyncFile::Way::IoUringUnregistered: return "io_uring";
-  case AsyncFile::Way::Write: return "write(2)";
-  }
-  return "";
-}
-
 } // namespace proberace

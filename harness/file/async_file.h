@@ -2,6 +2,7 @@
 // where io_uring is not to be had (a container's seccomp filter, kernel.io_uring_disabled), by pwrite(2).
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/base/error.h"
 
 #include <cstddef>
@@ -50,6 +51,13 @@ private:
   std::unique_ptr<State> state_;
 };
 
-std::string_view name(AsyncFile::Way way) noexcept;
+inline constexpr auto kWaysToWrite = enumeration<Named<AsyncFile::Way>>({
+    {AsyncFile::Way::IoUring, "io_uring, registered"},
+    {AsyncFile::Way::IoUringUnregistered, "io_uring"},
+    {AsyncFile::Way::Write, "write(2)"},
+});
+constexpr const auto& rows_of(AsyncFile::Way) noexcept {
+  return kWaysToWrite;
+}
 
 } // namespace proberace

@@ -2,11 +2,10 @@
 // judge while it runs and for those who read a log of it.
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/judge/site_state.h"
 
-#include <array>
 #include <cstdint>
-#include <string_view>
 
 namespace proberace {
 
@@ -22,14 +21,21 @@ enum class Fault : std::uint64_t {
   NotRestored, // bytes or mappings after removal
 };
 
-inline constexpr std::size_t kFaultCount = 9;
-
-constexpr std::string_view name(Fault fault) noexcept {
-  constexpr std::array<std::string_view, kFaultCount> kNames{
-      "none",        "lost-hit",          "double-hit",  "spurious-hit", "wrong-result", "wrong-registers",
-      "wrong-count", "moved-while-clear", "not-restored"};
-  return kNames[static_cast<std::size_t>(fault)];
+inline constexpr auto kFaultRows = enumeration<Named<Fault>>({
+    {Fault::None, "none"},
+    {Fault::LostHit, "lost-hit"},
+    {Fault::DoubleHit, "double-hit"},
+    {Fault::SpuriousHit, "spurious-hit"},
+    {Fault::WrongResult, "wrong-result"},
+    {Fault::WrongRegisters, "wrong-registers"},
+    {Fault::WrongCount, "wrong-count"},
+    {Fault::MovedWhileClear, "moved-while-clear"},
+    {Fault::NotRestored, "not-restored"},
+});
+constexpr const auto& rows_of(Fault) noexcept {
+  return kFaultRows;
 }
+inline constexpr std::size_t kFaultCount = kFaultRows.size();
 
 // Whether an execution between these two reads of its site's state word ran wholly while the site was armed
 // or wholly while it was clear, so that it must count or must not. All others may.

@@ -5,9 +5,10 @@
 // and, when it was closed, a trailer of kHeaderBytes (JSON). Everything is in the machine's byte order.
 #pragma once
 
+#include "harness/base/enumeration.h"
+
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 namespace proberace {
 
@@ -19,8 +20,18 @@ enum class RecordKind : std::uint8_t {
   Operated, // an insertion or removal of `site` ended, whether it succeeded or not; `state` is the word after
   Lost,     // `state` records of this thread found no room and are not here
 };
-inline constexpr std::size_t kRecordKinds = 6;
-std::string_view name(RecordKind kind) noexcept;
+
+inline constexpr auto kRecordKinds = enumeration<Named<RecordKind>>({
+    {RecordKind::Blank, "blank"},
+    {RecordKind::Begin, "begin"},
+    {RecordKind::Hit, "hit"},
+    {RecordKind::End, "end"},
+    {RecordKind::Operated, "operated"},
+    {RecordKind::Lost, "lost"},
+});
+constexpr const auto& rows_of(RecordKind) noexcept {
+  return kRecordKinds;
+}
 
 struct HitRecord {
   std::uint64_t time = 0;   // time-stamp counter, in its ticks

@@ -3,10 +3,11 @@
 // stepping).
 #pragma once
 
+#include "harness/base/enumeration.h"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 namespace proberace {
 
@@ -24,14 +25,23 @@ enum class Path : std::size_t {
   Trampoline,  // no trap: the site was a jump
 };
 
-inline constexpr std::size_t kPathCount = 11;
-
-constexpr std::string_view name(Path path) noexcept {
-  constexpr std::array<std::string_view, kPathCount> kNames{
-      "breakpoint", "slot-step",   "in-place-step", "redirected", "lost-race", "foreign-trap",
-      "slot-jump",  "thread-slot", "stack-slot",    "emulated",   "trampoline"};
-  return kNames[static_cast<std::size_t>(path)];
+inline constexpr auto kPaths = enumeration<Named<Path>>({
+    {Path::Breakpoint, "breakpoint"},
+    {Path::SlotStep, "slot-step"},
+    {Path::InPlaceStep, "in-place-step"},
+    {Path::Redirected, "redirected"},
+    {Path::LostRace, "lost-race"},
+    {Path::ForeignTrap, "foreign-trap"},
+    {Path::SlotJump, "slot-jump"},
+    {Path::ThreadSlot, "thread-slot"},
+    {Path::StackSlot, "stack-slot"},
+    {Path::Emulated, "emulated"},
+    {Path::Trampoline, "trampoline"},
+});
+constexpr const auto& rows_of(Path) noexcept {
+  return kPaths;
 }
+inline constexpr std::size_t kPathCount = kPaths.size();
 
 struct PathCounts {
   std::array<std::uint64_t, kPathCount> taken{};

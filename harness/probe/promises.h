@@ -2,60 +2,96 @@
 // a failure, an unpromised breakage a finding. A strategy promises only what it has a mechanism for.
 #pragma once
 
-#include <array>
+#include "harness/base/enumeration.h"
+
 #include <bitset>
 #include <initializer_list>
-#include <optional>
 #include <string_view>
 
 namespace proberace {
 
 enum class Promise {
-  ExactCounts,           // with several threads, each execution of an armed site is counted exactly once
-  InsertionWhileRunning, // insert needs no thread to hold still
-  RemovalWhileRunning,   // nor does remove
-  StackOperands,         // instructions that use the stack pointer
-  RipRelative,           // instructions with a RIP-relative operand
-  AllControlFlow,        // jumps, calls, returns, loops, taken and not
-  SignalsSeeOriginalPc,  // an asynchronous signal's handler never sees the PC in a slot
-  FaultsSeeOriginalPc,   // nor does the handler of a fault the displaced instruction raised
-  Reentrant,             // a hit handler may itself execute probed code
-  ForkSafe,              // a forked child runs on, and its hits are not the parent's
-  NoAddedMapping,        // while armed, the process has the mappings it had
-  NoWritableExecutable,  // nothing is ever writable and executable
-  FileBackedText,        // works on the text of libraries and programs
-  RedZoneIntact,         // the 128 bytes below rsp are as they were
-  VectorStateIntact,     // vector, x87 and MXCSR state is as it was
-  AnyFlags,              // hits work with DF, AC, NT or the program's own TF set, and keep them
-  OwnTrapsDelivered,     // the program's own int3, two-byte int 3 and single steps reach its handler
-  ChangesTakeEffect, // what a hit handler writes to the registers and the PC is what the thread goes on with
-  HandlersMayJump,   // a signal handler that interrupts a hit may leave by siglongjmp
-  ThreadsMayEnd,     // a thread may end, or be cancelled, at any point of a hit
-  AltstackKept,      // the alternate signal stack, SS_AUTODISARM or not, is as it was
-  SmallStacks,       // a hit needs no room for a signal frame on the thread's stack
-  SigtrapMayBeBlocked, // hits work, and are counted, while the program blocks SIGTRAP
-  SigtrapMayBeTaken,   // ... after the program has installed its own SIGTRAP handler
-  AnyThreadPointer,    // ... while the program has changed its fs base
-  VforkSafe,           // a child that shares the memory (vfork, posix_spawn) may hit probes
-  SyscallsUndisturbed, // blocking system calls neither return EINTR nor restart because of the prober
-  UnmappingSafe,       // the program may unmap or remap probed pages
-  RseqIntact,          // probes do not break restartable sequences around them
-  ProbesInOwnPath,     // code the prober itself uses (libc, the hit handler) may be probed
-  HelperMayDie,        // SIGKILL of a process the prober started leaves the program running on
+  ExactCounts,
+  InsertionWhileRunning,
+  RemovalWhileRunning,
+  StackOperands,
+  RipRelative,
+  AllControlFlow,
+  SignalsSeeOriginalPc,
+  FaultsSeeOriginalPc,
+  Reentrant,
+  ForkSafe,
+  NoAddedMapping,
+  NoWritableExecutable,
+  FileBackedText,
+  RedZoneIntact,
+  VectorStateIntact,
+  AnyFlags,
+  OwnTrapsDelivered,
+  ChangesTakeEffect,
+  HandlersMayJump,
+  ThreadsMayEnd,
+  AltstackKept,
+  SmallStacks,
+  SigtrapMayBeBlocked,
+  SigtrapMayBeTaken,
+  AnyThreadPointer,
+  VforkSafe,
+  SyscallsUndisturbed,
+  UnmappingSafe,
+  RseqIntact,
+  ProbesInOwnPath,
+  HelperMayDie,
 };
 
-inline constexpr std::size_t kPromiseCount = 31;
-
 struct PromiseText {
-  Promise promise;
+  Promise value;
   std::string_view name;     // stable: the case in results' promise rows
   std::string_view sentence; // for people
 };
 
-// Every promise once, in the order of the enumeration.
-const std::array<PromiseText, kPromiseCount>& all_promises() noexcept;
-std::string_view name(Promise promise) noexcept;
-std::optional<Promise> promise_named(std::string_view name) noexcept;
+inline constexpr auto kPromises = enumeration<PromiseText>({
+    {Promise::ExactCounts, "exact-counts",
+     "each execution of an armed site is counted exactly once, with threads"},
+    {Promise::InsertionWhileRunning, "insertion-while-running",
+     "insert is safe while others execute the site"},
+    {Promise::RemovalWhileRunning, "removal-while-running", "remove is safe while others execute the site"},
+    {Promise::StackOperands, "stack-operands", "instructions that use the stack pointer work"},
+    {Promise::RipRelative, "rip-relative", "RIP-relative operands work"},
+    {Promise::AllControlFlow, "all-control-flow", "jumps, calls, returns and loops work, taken and not"},
+    {Promise::SignalsSeeOriginalPc, "signals-see-original-pc",
+     "asynchronous signals never see a slot's address"},
+    {Promise::FaultsSeeOriginalPc, "faults-see-original-pc", "faults are reported at the site"},
+    {Promise::Reentrant, "reentrant", "a hit handler may execute probed code"},
+    {Promise::ForkSafe, "fork-safe", "a forked child runs on and adds nothing to the parent's counts"},
+    {Promise::NoAddedMapping, "no-added-mapping", "while armed the process has the mappings it had"},
+    {Promise::NoWritableExecutable, "no-writable-executable", "no memory is both writable and executable"},
+    {Promise::FileBackedText, "file-backed-text", "works on the text of libraries"},
+    {Promise::RedZoneIntact, "red-zone-intact", "the 128 bytes below rsp are untouched"},
+    {Promise::VectorStateIntact, "vector-state-intact", "vector, x87 and MXCSR state is untouched"},
+    {Promise::AnyFlags, "any-flags", "hits work with DF, AC, NT or the program's own TF set"},
+    {Promise::OwnTrapsDelivered, "own-traps-delivered", "the program's own traps reach its handler"},
+    {Promise::ChangesTakeEffect, "changes-take-effect", "a hit handler may change registers and PC"},
+    {Promise::HandlersMayJump, "handlers-may-longjmp",
+     "a signal handler that interrupts a hit may leave by siglongjmp"},
+    {Promise::ThreadsMayEnd, "threads-may-end", "a thread may end at any point of a hit"},
+    {Promise::AltstackKept, "altstack-kept", "the alternate signal stack is as it was"},
+    {Promise::SmallStacks, "small-stacks", "a hit needs no room for a signal frame on the stack"},
+    {Promise::SigtrapMayBeBlocked, "sigtrap-may-be-blocked", "hits work while the program blocks SIGTRAP"},
+    {Promise::SigtrapMayBeTaken, "sigtrap-may-be-taken",
+     "hits work after the program installed a SIGTRAP handler"},
+    {Promise::AnyThreadPointer, "any-thread-pointer", "hits work while the program has moved its fs base"},
+    {Promise::VforkSafe, "vfork-safe", "a child that shares the memory may hit probes"},
+    {Promise::SyscallsUndisturbed, "syscalls-undisturbed",
+     "no blocking system call returns or restarts because of the prober"},
+    {Promise::UnmappingSafe, "unmapping-safe", "the program may unmap or remap probed pages"},
+    {Promise::RseqIntact, "rseq-intact", "restartable sequences with a probe inside still commit"},
+    {Promise::ProbesInOwnPath, "probes-in-own-path", "code the prober itself uses may be probed"},
+    {Promise::HelperMayDie, "helper-may-die", "SIGKILL of a helper process leaves the program running"},
+});
+constexpr const auto& rows_of(Promise) noexcept {
+  return kPromises;
+}
 
 class Promises {
 public:
@@ -78,7 +114,7 @@ public:
 
 private:
   Promises() noexcept { kept_.set(); }
-  std::bitset<kPromiseCount> kept_;
+  std::bitset<kPromises.size()> kept_;
 };
 
 } // namespace proberace

@@ -103,7 +103,7 @@ std::expected<std::vector<Promise>, Error> promises_asked(const std::string& str
   for (std::size_t from = colon == std::string::npos ? strategy.size() : colon + 1; from < strategy.size();) {
     const std::size_t end = std::min(strategy.find(',', from), strategy.size());
     const std::string promise = strategy.substr(from, end - from);
-    const auto known = promise_named(promise);
+    const auto known = named<Promise>(promise);
     if (!known)
       return std::unexpected(
           Error{ErrorKind::BadInput,

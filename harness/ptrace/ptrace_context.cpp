@@ -13,9 +13,10 @@ namespace {
 
 using Member = unsigned long long user_regs_struct::*;
 using R = user_regs_struct;
-constexpr std::array<Member, kRegisterCount> kMembers{
-    &R::rax, &R::rcx, &R::rdx, &R::rbx, &R::rsp, &R::rbp, &R::rsi, &R::rdi, &R::r8,
-    &R::r9,  &R::r10, &R::r11, &R::r12, &R::r13, &R::r14, &R::r15, &R::rip, &R::eflags};
+constexpr auto kMembers = std::to_array<Member>({&R::rax, &R::rcx, &R::rdx, &R::rbx, &R::rsp, &R::rbp,
+                                                 &R::rsi, &R::rdi, &R::r8, &R::r9, &R::r10, &R::r11, &R::r12,
+                                                 &R::r13, &R::r14, &R::r15, &R::rip, &R::eflags});
+static_assert(kMembers.size() == kRegisterCount);
 
 bool accessible(const Mapping* mapping, bool writing) noexcept {
   return mapping != nullptr && (writing ? mapping->writable : mapping->readable);

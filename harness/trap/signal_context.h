@@ -5,6 +5,7 @@
 #include "harness/base/raw_syscall.h"
 #include "harness/base/signal_action.h"
 #include "harness/base/threads.h"
+#include "harness/code/greg.h"
 #include "harness/probe/trap_context.h"
 #include "harness/trap/guarded_memory.h"
 #include "harness/trap/saved_vectors.h"
@@ -23,10 +24,10 @@ public:
   SignalContext(ucontext_t& context, ThreadRecord& thread) noexcept : context_(context), thread_(thread) {}
 
   std::uint64_t get(Register r) const noexcept override {
-    return static_cast<std::uint64_t>(context_.uc_mcontext.gregs[index(r)]);
+    return static_cast<std::uint64_t>(context_.uc_mcontext.gregs[greg(r)]);
   }
   void set(Register r, std::uint64_t word) noexcept override {
-    context_.uc_mcontext.gregs[index(r)] = static_cast<greg_t>(word);
+    context_.uc_mcontext.gregs[greg(r)] = static_cast<greg_t>(word);
   }
 
   Vector vector(std::uint8_t number) const noexcept override {
@@ -104,12 +105,6 @@ public:
   void took(Path path) noexcept override { count_one(thread_.paths[static_cast<std::size_t>(path)]); }
 
 private:
-  static constexpr int index(Register r) noexcept {
-    constexpr std::array<int, kRegisterCount> kIndex{REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-                                                     REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-                                                     REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
-    return kIndex[static_cast<std::size_t>(r)];
-  }
   // Between the frame the kernel has just written and the interrupted stack pointer, to the end of its page:
   // there without asking. A frame on another stack says nothing of this one.
   bool on_this_stack(Address at, std::size_t bytes) const noexcept {

@@ -22,10 +22,10 @@ TEST(Promises, H24_H25_NoCopyOnTheStackIsReentrantWhereSignalsLandInTheHandler) 
 
 TEST_P(EveryPromise, IsKept) {
   const Promises promised = (*make_prober(GetParam()))->promises();
-  for (const PromiseText& text : all_promises()) {
-    if (!promised.has(text.promise) && !long_run())
+  for (const PromiseText& text : kPromises) {
+    if (!promised.has(text.value) && !long_run())
       continue;
-    const PromiseRow row = try_promise(GetParam(), text.promise);
+    const PromiseRow row = try_promise(GetParam(), text.value);
     EXPECT_NE(row.verdict, "broken") << text.name << ": " << row.observed << ": " << row.reason
                                      << "\ncell: " << row.cell;
     EXPECT_FALSE(row.observed.empty());

@@ -57,8 +57,7 @@ private:
   void compare_registers() {
     const MachineState& n = native_.run.state;
     const MachineState& p = probed_.run.state;
-    for (std::size_t i = 0; i < kRegisterCount; ++i) {
-      const auto r = static_cast<Register>(i);
+    for (const auto& [r, register_name] : kRegisters) {
       if (r == Register::Rip && pc_may_differ())
         continue;
       if (std::ranges::find(c_.anatomy.unpredictable, r) != c_.anatomy.unpredictable.end() ||
@@ -67,7 +66,7 @@ private:
       if (r == Register::Rsp && pushed_before_fault())
         continue;
       if (n.at(r) != p.at(r))
-        note("{} {:#x}, probed {:#x}", register_name(r), n.at(r), p.at(r));
+        note("{} {:#x}, probed {:#x}", register_name, n.at(r), p.at(r));
     }
   }
 

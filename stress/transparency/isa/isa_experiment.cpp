@@ -45,9 +45,9 @@ std::string mnemonic_of(const Armed& a) {
 
 Json state_json(const MachineState& s) {
   Json j;
-  for (std::size_t i = 0; i < kRegisterCount; ++i)
-    if (s.registers[i] != 0)
-      j[std::string(register_name(static_cast<Register>(i)))] = fmt::format("{:#x}", s.registers[i]);
+  for (const auto& [r, register_name] : kRegisters)
+    if (s.at(r) != 0)
+      j[std::string(register_name)] = fmt::format("{:#x}", s.at(r));
   return j;
 }
 

@@ -1,5 +1,7 @@
 #include "stress/transparency/isa/machine_state.h"
 
+#include "harness/code/greg.h"
+
 #include <algorithm>
 #include <cpuid.h>
 #include <cstring>
@@ -16,10 +18,6 @@ constexpr std::size_t kSoftwareReserved = 464; // magic1, extended_size, xfeatur
 constexpr std::uint32_t kMagic = 0x46505853;   // FP_XSTATE_MAGIC1, arch/x86/include/uapi/asm/sigcontext.h
 constexpr std::size_t kHeader = 512;           // of the XSAVE image: XSTATE_BV first
 constexpr std::size_t kExtended = 576;
-
-constexpr int kIndex[kRegisterCount] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
-                                        REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
-                                        REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP, REG_EFL};
 
 struct Component {
   std::size_t offset = 0, bytes = 0;
@@ -99,8 +97,8 @@ std::vector<VectorField> parts_of_vector_register(std::size_t n) {
 
 MachineState state_in(const ucontext_t& frame) noexcept {
   MachineState s;
-  for (std::size_t i = 0; i < kRegisterCount; ++i)
-    s.registers[i] = static_cast<std::uint64_t>(frame.uc_mcontext.gregs[kIndex[i]]);
+  for (const auto& [r, _] : kRegisters)
+    s.at(r) = static_cast<std::uint64_t>(frame.uc_mcontext.gregs[greg(r)]);
   const auto* const image = reinterpret_cast<const std::uint8_t*>(frame.uc_mcontext.fpregs);
   std::memcpy(s.vector.data(), image, kLegacyBytes);
   const FrameHeader header = header_of(image);
@@ -127,8 +125,8 @@ MachineState state_in(const ucontext_t& frame) noexcept {
 }
 
 void put_state(ucontext_t& frame, const MachineState& state) noexcept {
-  for (std::size_t i = 0; i < kRegisterCount; ++i)
-    frame.uc_mcontext.gregs[kIndex[i]] = static_cast<greg_t>(state.registers[i]);
+  for (const auto& [r, _] : kRegisters)
+    frame.uc_mcontext.gregs[greg(r)] = static_cast<greg_t>(state.at(r));
   auto* const image = reinterpret_cast<std::uint8_t*>(frame.uc_mcontext.fpregs);
   std::memcpy(image, state.vector.data(), kLegacyBytes);
   const FrameHeader header = header_of(image);
@@ -143,13 +141,6 @@ void put_state(ucontext_t& frame, const MachineState& state) noexcept {
     if (part.bytes != 0 && part.offset >= kExtended && part.offset + part.bytes <= header.bytes)
       std::memcpy(image + part.offset, state.vector.data() + part.offset, part.bytes);
   }
-}
-
-std::string_view register_name(Register r) noexcept {
-  static constexpr std::string_view kNames[kRegisterCount] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
-                                                              "rsi", "rdi", "r8",  "r9",  "r10", "r11",
-                                                              "r12", "r13", "r14", "r15", "rip", "rflags"};
-  return kNames[static_cast<std::size_t>(r)];
 }
 
 } // namespace proberace

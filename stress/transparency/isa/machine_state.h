@@ -42,6 +42,4 @@ std::vector<VectorField> parts_of_vector_register(std::size_t n);
 MachineState state_in(const ucontext_t& frame) noexcept;
 void put_state(ucontext_t& frame, const MachineState& state) noexcept;
 
-std::string_view register_name(Register r) noexcept;
-
 } // namespace proberace

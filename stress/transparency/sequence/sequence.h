@@ -2,6 +2,7 @@
 // shrinks it. sequence_code.h turns it into instructions.
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/cell/verdict.h"
 
 #include <array>
@@ -32,7 +33,7 @@ enum class StepKind : std::uint8_t {
   Repeat,            // the inner steps again and again, by loop or by dec and jnz
   PushPop,           // a register pushed, the inner steps, another one popped
 };
-inline constexpr std::size_t kStepKinds = 18;
+inline constexpr std::size_t kStepKinds = enumerator_count<StepKind>();
 
 struct Step {
   StepKind kind = StepKind::RegisterRegister;

@@ -5,7 +5,6 @@
 // Parameters: strategy, sequence, threads, plan, rounds. The threads live before anything is armed.
 #include "harness/machine/pin_plan.h"
 #include "stress/code/probed_text.h"
-#include "stress/transparency/isa/machine_state.h" // register_name
 #include "stress/transparency/sequence/sequence_run.h"
 
 #include <barrier>
@@ -31,7 +30,7 @@ std::string differences(const SequenceState& bare, const SequenceState& probed) 
   std::vector<std::string> all;
   for (std::size_t i = 0; i < bare.registers.size(); ++i)
     if (bare.registers[i] != probed.registers[i])
-      all.push_back(fmt::format("{} {:#x} bare, {:#x} probed", register_name(static_cast<Register>(i)),
+      all.push_back(fmt::format("{} {:#x} bare, {:#x} probed", name(static_cast<Register>(i)),
                                 bare.registers[i], probed.registers[i]));
   if (bare.flags != probed.flags)
     all.push_back(fmt::format("flags {:#x} bare, {:#x} probed", bare.flags, probed.flags));
