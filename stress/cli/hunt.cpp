@@ -50,7 +50,7 @@ void print_history(const History& h) {
     fmt::print("  workers idle for up to {} iterations between executions\n", h.jitter);
 }
 
-void print_counterexample(const Counterexample& found, bool promised) {
+void print_counterexample(const BrokenHistory& found, bool promised) {
   const Verdict& v = found.verdict;
   fmt::print("\ncounterexample: {}{}\n  {}\n", name(v.ending),
              v.property.empty() ? "" : " (" + v.property + ")", v.summary);

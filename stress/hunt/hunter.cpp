@@ -52,7 +52,7 @@ private:
         if (report_.shrunk)
           shrink_until_ += std::max<Clock::duration>(kShrinkAtLeast, options_.budget / 2);
       }
-      report_.found = Counterexample{history, verdict};
+      report_.found = BrokenHistory{history, verdict};
       RC_FAIL(verdict.summary);
     }
   }

@@ -20,7 +20,7 @@ struct HuntOptions {
   std::function<bool(const Verdict&)> worth_shrinking{};  // empty for every counterexample
 };
 
-struct Counterexample {
+struct BrokenHistory {
   History history; // the smallest found, or the first if it was not worth shrinking
   Verdict verdict;
 };
@@ -32,7 +32,7 @@ struct HuntReport : HuntCounts {
   std::size_t skipped = 0;
   std::optional<Verdict> refused; // the first; a hunt that was refused throughout tested nothing
   bool shrunk = false;            // what was found was worth it
-  std::optional<Counterexample> found;
+  std::optional<BrokenHistory> found;
 };
 
 // The same seed invents the same histories (how threads interleave in them is the machine's).
