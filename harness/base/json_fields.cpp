@@ -8,7 +8,7 @@ std::string shown(const Json& json) {
   constexpr std::size_t kMost = 60;
   std::string text = json.dump(-1, ' ', true, Json::error_handler_t::replace);
   if (text.size() > kMost)
-    text = text.substr(0, kMost) + "...";
+    text.replace(kMost, std::string::npos, "...");
   return text;
 }
 
