@@ -1,5 +1,6 @@
 // proberace: one program, one subcommand per file.
 #include "harness/cli/command.h"
+#include "harness/machine/provenance.h"
 #include "harness/probe/plugin.h"
 
 #include <fmt/format.h>
@@ -28,6 +29,9 @@ int bad_usage(const CLI::App& app, const CLI::ParseError& error) {
 int main(int argc, char** argv) {
   CLI::App app{"Races every way to put a breakpoint into a running, multithreaded program.", "proberace"};
   app.set_version_flag("--version", PROBERACE_VERSION);
+  app.add_flag_callback(
+      "--machine", [] { throw CLI::CallForVersion(proberace::machine_name(), 0); },
+      "Print the name that results of this machine are filed under");
   app.require_subcommand(1);
   std::vector<std::string> plugins;
   app.add_option("--plugin", plugins,

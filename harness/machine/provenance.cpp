@@ -1,5 +1,9 @@
 #include "harness/machine/provenance.h"
 
+#include "harness/base/json.h"
+#include "harness/machine/kernel_parameters.h"
+
+#include <algorithm>
 #include <cctype>
 #include <chrono>
 #include <cpuid.h>
@@ -7,6 +11,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fstream>
+#include <regex>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
@@ -71,10 +76,28 @@ Json mitigations() {
   return all;
 }
 
+Json kernel_command_line() {
+  const Json line = file_line("/proc/cmdline");
+  return line.is_string() ? Json(timing_parameters(line.get_ref<const std::string&>())) : line;
+}
+
 std::string kernel_release() {
   utsname name{};
   ::uname(&name);
   return name.release;
+}
+
+// What hypervisors answer for their vendor, and what people call them.
+constexpr std::pair<std::string_view, std::string_view> kHypervisors[] = {
+    {"KVMKVMKVM", "kvm"},     {"Microsoft Hv", "hyper-v"},    {"VMwareVMware", "vmware"},
+    {"XenVMMXenVMM", "xen"},  {"TCGTCGTCGTCG", "qemu"},       {"bhyve bhyve ", "bhyve"},
+    {"ACRNACRNACRN", "acrn"}, {"VBoxVBoxVBox", "virtualbox"},
+};
+
+// "Intel(R) Xeon(R) CPU @ 2.2GHz": "Intel Xeon".
+std::string without_noise(const std::string& model) {
+  const std::regex noise(R"(\((R|TM|r|tm)\)|@.*|\b(CPU|Processor|[0-9]+-Core)\b)");
+  return std::regex_replace(model, noise, " ");
 }
 
 std::string slug(const std::string& text) {
@@ -97,11 +120,19 @@ std::string utc_time_stamp() {
   return fmt::format("{:%Y%m%dT%H%M%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(now)));
 }
 
+std::string machine_name(const std::string& model, int processors, const std::string& hypervisor) {
+  const auto* const known = std::ranges::find(kHypervisors, std::string_view(hypervisor),
+                                              &std::pair<std::string_view, std::string_view>::first);
+  const std::string_view host = hypervisor.empty()                ? "bare"
+                                : known != std::end(kHypervisors) ? known->second
+                                                                  : std::string_view(hypervisor);
+  const std::string maker = slug(without_noise(model));
+  return slug(fmt::format("{} {}cpu {}", maker.empty() ? "unknown" : maker, processors, host));
+}
+
 std::string machine_name() {
-  const Json model = cpu_field("model name");
-  const Json guest = hypervisor();
-  return slug(fmt::format("{} {}cpu {}", model.is_string() ? model.get<std::string>() : "unknown cpu",
-                          ::get_nprocs(), guest.is_string() ? guest.get<std::string>() : "bare"));
+  const auto text = [](const Json& j) { return j.is_string() ? j.get<std::string>() : std::string(); };
+  return machine_name(text(cpu_field("model name")), ::get_nprocs(), text(hypervisor()));
 }
 
 Json provenance() {
@@ -122,7 +153,7 @@ Json provenance() {
          return static_cast<std::uint64_t>(info.totalram) * info.mem_unit;
        }()},
       {"kernel", kernel_release()},
-      {"kernel_command_line", file_line("/proc/cmdline")},
+      {"kernel_command_line", kernel_command_line()},
       {"hypervisor", hypervisor()},
       {"mitigations", mitigations()},
       {"smt", file_line("/sys/devices/system/cpu/smt/control")},
