@@ -67,11 +67,17 @@ def table(directory):
                f"{total('hits', runs)} | {a_second} |")
 
 
-if sys.argv[1] == "smallest":
-    print(json.dumps(smallest(sys.argv[2])))
-elif sys.argv[1] == "progress":
-    print(*progress(json.loads(Path(sys.argv[2]).read_text()), int(sys.argv[3]), int(sys.argv[4])))
-else:
-    lines = list(table(Path(sys.argv[2])))
-    print("\n".join(lines))
-    sys.exit(any("BROKEN" in line for line in lines))
+def main(what, *arguments):
+    if what == "smallest":
+        print(json.dumps(smallest(*arguments)))
+    elif what == "progress":
+        file, cases, wanted = arguments
+        print(*progress(json.loads(Path(file).read_text()), int(cases), int(wanted)))
+    else:
+        lines = list(table(Path(*arguments)))
+        print("\n".join(lines))
+        sys.exit(any("BROKEN" in line for line in lines))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

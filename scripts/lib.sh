@@ -72,6 +72,12 @@ need_folder() { # makes the folder that results go to
   mkdir -p "$1" 2>/dev/null && [ -w "$1" ] || fail "cannot write to '$1'; choose another folder with --out"
 }
 
+# own_folder NAME: sets `out` to a folder of this machine's, unless --out gave one. Needs $program, built.
+own_folder() {
+  out=${out:-$root/results/$("$program" --machine)/$1}
+  need_folder "$out"
+}
+
 # keep FILE COMMAND...: FILE receives what COMMAND prints, unless an earlier run left it there already.
 keep() {
   local file=$1 status=0

@@ -52,17 +52,27 @@ def draw(mutants, budget_ms, directory):
     save(figure, directory, "mutants")
 
 
-def main():
-    directory = Path(sys.argv[1])
-    trials = json.loads((directory / "trials.json").read_text())
+def by_mutant(trials):
     mutants = {}
     for row in trials["rows"]:
         mutants.setdefault(row["mutant"], {})[row["way"]] = row
+    return mutants
+
+
+def page(trials, mutants):
     lines = ["Caught of trials, then schedules (under stress: histories) to the first counterexample: median (quartiles); "
              "– where it was not found within the budget.", "", *table(mutants), "",
              f"pct needs no more schedules than random on {trials['pct_no_more_than_random']} of {trials['compared']} mutants."]
-    (directory / "mutants.md").write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+def main(directory):
+    directory = Path(directory)
+    trials = json.loads((directory / "trials.json").read_text())
+    mutants = by_mutant(trials)
+    (directory / "mutants.md").write_text(page(trials, mutants))
     draw(mutants, trials["campaign"]["budget_ms"], directory)
 
 
-main()
+if __name__ == "__main__":
+    main(*sys.argv[1:])

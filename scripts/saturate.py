@@ -29,9 +29,14 @@ def table(directory):
                + f" | {data['cell_seconds']:.0f} |")
 
 
-if sys.argv[1] == "strategies":
-    print("\n".join(strategies(json.load(sys.stdin))))
-else:
-    lines = list(table(Path(sys.argv[2])))
-    print("\n".join(lines))
-    sys.exit(any("BROKEN" in line for line in lines))
+def main(what, *arguments):
+    if what == "strategies":
+        print("\n".join(strategies(json.load(sys.stdin))))
+    else:
+        lines = list(table(Path(*arguments)))
+        print("\n".join(lines))
+        sys.exit(any("BROKEN" in line for line in lines))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
