@@ -1,24 +1,46 @@
-# Read by ctest: a test for each suite of `program`, in a process of its own. One process per test, as
-# gtest_discover_tests has it, would spend minutes on starting 2,300 of them.
-# Those whose threads race or are timed have the machine to themselves; what runs one thread goes beside others.
-set(one_thread "/(Isa|Awkward)$")
+# Read by ctest: makes a test of each suite of `program`, called FOLDER/SUITE after its source and labelled with
+# the folder. Each runs in a process of its own. A process for each test, as gtest_discover_tests has it, would
+# spend minutes on starting 2,300 of them.
 set(timeout 1500)
 if(DEFINED ENV{PROBERACE_LONG})
   set(timeout 14400)
 endif()
+
+# Suites whose threads race or are timed have the machine to themselves. Those of one thread run beside others.
+set(one_thread "/(Isa|Awkward)$")
+# These take longer than a few seconds. `scripts/test --quick` runs all others.
+set(slow "^(Campaigns|CommandLine|Hunting|Mutants|OutOfTree|RunCommand|StressCommand|Strategies/.*)$")
+
+function(proberace_suite suite folder)
+  set(test ${folder}/${suite})
+  set(labels ${folder})
+  set(alone TRUE)
+  if(program MATCHES "unit_tests$")
+    set(test unit/${test})
+    list(APPEND labels unit)
+    set(alone FALSE)
+  elseif(suite MATCHES "${one_thread}")
+    set(alone FALSE)
+  endif()
+  if(NOT suite MATCHES "${slow}")
+    list(APPEND labels quick)
+  endif()
+  # Brief: prints only failed and skipped tests.
+  add_test(${test} ${program} --gtest_filter=${suite}.* --gtest_brief=1)
+  set_tests_properties(${test} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} RUN_SERIAL ${alone})
+endfunction()
+
 if(EXISTS "${program}")
-  execute_process(COMMAND ${program} --gtest_list_tests OUTPUT_VARIABLE listed COMMAND_ERROR_IS_FATAL ANY)
-  string(REGEX MATCHALL "[^\n]+" lines "${listed}")
-  foreach(line IN LISTS lines)
-    if(line MATCHES "^([^ ]+)\\.( |$)")
+  execute_process(COMMAND ${program} --gtest_list_tests --gtest_output=xml:${program}.xml OUTPUT_QUIET
+                  COMMAND_ERROR_IS_FATAL ANY)
+  file(READ ${program}.xml listed)
+  string(REGEX MATCHALL "<testsuite name=\"[^\"]+|file=\"[^\"]+/(harness|stress)/[a-z]+" listed "${listed}")
+  foreach(line IN LISTS listed)
+    if(line MATCHES "^<testsuite name=\"(.+)")
       set(suite ${CMAKE_MATCH_1})
-      # Brief: what failed, and what was skipped and why.
-      add_test(${suite} ${program} --gtest_filter=${suite}.* --gtest_brief=1)
-      set(alone TRUE)
-      if(program MATCHES "unit_tests$" OR suite MATCHES "${one_thread}")
-        set(alone FALSE)
-      endif()
-      set_tests_properties(${suite} PROPERTIES TIMEOUT ${timeout} RUN_SERIAL ${alone})
+    elseif(suite AND line MATCHES "([a-z]+)$") # the folder of the suite's first test
+      proberace_suite(${suite} ${CMAKE_MATCH_1})
+      unset(suite)
     endif()
   endforeach()
 else()
