@@ -1,4 +1,5 @@
-// A strategy built outside the tree, as README shows it: installed headers, CMake package, program.
+// A strategy built outside the tree, as strategies/README.md shows it: installed headers, CMake package,
+// program.
 #include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
 
@@ -17,17 +18,8 @@ std::string text_of(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// README's example of a stepper, the code block that has `word` in it.
-std::string example_with(const std::string& word) {
-  const std::string readme = text_of(PROBERACE_SOURCE "/README.md");
-  constexpr std::string_view kFence = "```c++\n";
-  for (std::size_t at = readme.find(kFence); at != std::string::npos; at = readme.find(kFence, at + 1)) {
-    const std::size_t begin = at + kFence.size();
-    const std::string code = readme.substr(begin, readme.find("```", begin) - begin);
-    if (code.find(word) != std::string::npos)
-      return code;
-  }
-  return {};
+std::string example() {
+  return text_of(PROBERACE_SOURCE "/strategies/example/one_slot.cpp");
 }
 
 class OutOfTree : public testing::Test {
@@ -71,8 +63,8 @@ protected:
 
 } // namespace
 
-TEST_F(OutOfTree, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
-  write("mine.cpp", example_with("OneSlot"));
+TEST_F(OutOfTree, TheExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
+  write("mine.cpp", example());
   write("CMakeLists.txt", "cmake_minimum_required(VERSION 3.25)\nproject(mine LANGUAGES CXX)\n"
                           "find_package(proberace REQUIRED)\nadd_library(mine MODULE mine.cpp)\n"
                           "target_link_libraries(mine PRIVATE proberace::plugin)\n");
@@ -102,7 +94,7 @@ TEST_F(OutOfTree, ReadmesExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
 TEST_F(OutOfTree, WhatBreaksInArmingIsReplayed) {
   const std::string begin = "const Abilities&) override {";
   for (const int time : {1, 3, 40}) {
-    std::string code = example_with("OneSlot");
+    std::string code = example();
     ASSERT_NE(code.find(begin), std::string::npos);
     code.insert(code.find(begin) + begin.size(),
                 fmt::format("static int planned; if (++planned == {}) __builtin_trap();", time));
@@ -213,7 +205,7 @@ TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
   refused("libempty.so", "registers no strategy");
   const std::string long_hunt =
       "hunt --strategy poke+one-slot --scheduler random --resume long --seeds 1-2 --per-program 5";
-  write("nameless.cpp", example_with("OneSlot"));
+  write("nameless.cpp", example());
   compile("nameless", "-Wl,--build-id=none");
   refused("libnameless.so", "has no build id", long_hunt);
   compile("nameless");
@@ -223,7 +215,7 @@ TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
   const std::size_t version = text.find("proberace_interface_1");
   ASSERT_NE(version, std::string::npos);
   std::ofstream(header) << text.replace(version, 21, "proberace_interface_0");
-  write("old.cpp", example_with("OneSlot"));
+  write("old.cpp", example());
   compile("old");
   refused("libold.so", "built against another interface");
 }
