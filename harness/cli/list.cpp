@@ -63,7 +63,8 @@ void print_promises() {
     if (const auto promises = promises_of(p))
       columns.emplace_back(p.name, *promises);
   for (const std::string& strategy : covering_strategies())
-    if (strategy.ends_with(":poke+xol-vma") || strategy == "poke+xol-vma")
+    if (const auto parts = parts_of(strategy); parts && parts->armer == holder_of(Role::ReferenceArmer) &&
+                                               parts->stepper == holder_of(Role::ReferenceStepper))
       columns.emplace_back(strategy, (*make_prober(strategy))->promises());
   std::vector<std::string> header{"promise"};
   for (std::size_t i = 0; i < columns.size(); ++i) {

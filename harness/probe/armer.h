@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/base/address_space.h"
+#include "harness/probe/facts.h"
 #include "harness/probe/footprint.h"
 #include "harness/probe/promises.h"
 
@@ -36,6 +37,7 @@ public:
   virtual ~Armer() = default;
   virtual std::string_view name() const noexcept = 0;
   virtual Promises promises() const noexcept = 0;
+  virtual Facts facts() const noexcept { return {}; }
 
   // `code` outlives the armer's open time.
   virtual Status open(TargetCode& code) = 0;

@@ -23,6 +23,7 @@
 
 #include "harness/base/error.h"
 #include "harness/code/site.h"
+#include "harness/probe/facts.h"
 #include "harness/probe/footprint.h"
 #include "harness/probe/paths.h"
 #include "harness/probe/promises.h"
@@ -59,6 +60,7 @@ public:
 
   virtual std::string name() const = 0;
   virtual Promises promises() const = 0;
+  virtual Facts facts() const { return {}; }
 
   // `target` must outlive the prober's open time. AlreadyOpen, MachineLacks (with the reason), NoPermission.
   virtual Status open(const Target& target) = 0;

@@ -38,30 +38,6 @@ Tables& tables() {
 }
 
 constexpr std::string_view kDefaultTransport = "signal";
-constexpr std::string_view kReferencePeer = "kernel-uprobe";
-constexpr std::string_view kReferenceArmer = "poke";
-constexpr std::string_view kReferenceStepper = "xol-vma";
-constexpr std::string_view kStoppingArmer = "stop-world/ptrace"; // works under every transport
-
-// What a plain name stands for, by results of `proberace bench`; lists and results show the plain name.
-constexpr std::pair<std::string_view, std::string_view> kFavoured[] = {
-    {"stop-world", "stop-world/ptrace"},
-    {"pte-swap", "pte-swap/mremap"},
-};
-
-std::string plain_name(const std::string& variant) {
-  for (const auto& [plain, favoured] : kFavoured)
-    if (variant == favoured)
-      return std::string(plain);
-  return variant;
-}
-
-std::string full_name(const std::string& given) {
-  for (const auto& [plain, favoured] : kFavoured)
-    if (given == plain)
-      return std::string(favoured);
-  return given;
-}
 
 template <typename Factory>
 bool add(Entries<Factory>& table, std::string name, std::string summary, Factory factory) {
@@ -120,6 +96,19 @@ std::string spell(const std::string& transport, const std::string& armer, const 
   return transport == kDefaultTransport ? pair : transport + ":" + pair;
 }
 
+// What `transport:armer+stepper` spells, whether there are plug-ins of these names or not.
+std::optional<Parts> split(const std::string& strategy) {
+  const std::size_t plus = strategy.find('+');
+  if (plus == std::string::npos)
+    return std::nullopt;
+  const std::size_t colon = strategy.find(':');
+  if (colon != std::string::npos && colon > plus)
+    return std::nullopt;
+  const std::size_t armer = colon == std::string::npos ? 0 : colon + 1;
+  return Parts{colon == std::string::npos ? std::string(kDefaultTransport) : strategy.substr(0, colon),
+               full_name(strategy.substr(armer, plus - armer)), strategy.substr(plus + 1)};
+}
+
 // Calls f(spelling, transport, armer, stepper) for every combination that works.
 template <typename F> void for_each_combination(F&& f) {
   std::map<std::string, std::unique_ptr<Armer>> armers;
@@ -139,7 +128,8 @@ std::vector<std::string> with_wholes(std::vector<std::string> names) {
   for (const auto& whole : tables().wholes)
     names.push_back(whole.first);
   std::sort(names.begin(), names.end());
-  std::stable_partition(names.begin(), names.end(), [](const std::string& n) { return n != kReferencePeer; });
+  std::stable_partition(names.begin(), names.end(),
+                        [](const std::string& n) { return !is_reference_peer(n); });
   return names;
 }
 
@@ -186,17 +176,50 @@ std::vector<std::string> strategy_names() {
 
 std::vector<std::string> covering_strategies() {
   std::vector<std::string> names;
+  const std::string& reference_armer = holder_of(Role::ReferenceArmer);
+  const std::string& reference_stepper = holder_of(Role::ReferenceStepper);
   for_each_combination([&](std::string name, const std::string& transport, const std::string& armer,
                            const std::string& stepper) {
-    const bool composed = stepper.find('|') != std::string::npos; // its parts are there by themselves
     const bool covers = transport == kDefaultTransport
-                            ? armer == kReferenceArmer || stepper == kReferenceStepper
-                            : (armer == kReferenceArmer && !composed) ||
-                                  (armer == kStoppingArmer && stepper == kReferenceStepper);
+                            ? armer == reference_armer || stepper == reference_stepper
+                            : (armer == reference_armer && !make_stepper(stepper)->facts().composed) ||
+                                  (armer == holder_of(Role::StoppingArmer) && stepper == reference_stepper);
     if (covers)
       names.push_back(std::move(name));
   });
   return with_wholes(std::move(names));
+}
+
+std::vector<std::string> stepping_strategies() {
+  std::vector<std::string> names = covering_strategies();
+  std::erase_if(names, [](const std::string& strategy) {
+    if (const auto parts = parts_of(strategy))
+      return !parts->by_default_transport() || parts->armer != holder_of(Role::ReferenceArmer);
+    return is_reference_peer(strategy);
+  });
+  return names;
+}
+
+bool Parts::by_default_transport() const {
+  return transport == kDefaultTransport;
+}
+
+std::optional<Parts> parts_of(const std::string& strategy) {
+  const auto parts = split(strategy);
+  const Tables& t = tables();
+  return parts && t.transports.contains(parts->transport) && t.armers.contains(parts->armer) &&
+                 t.steppers.contains(parts->stepper)
+             ? parts
+             : std::nullopt;
+}
+
+Facts facts_of(const std::string& strategy) {
+  const auto prober = make_prober(strategy);
+  return prober ? (*prober)->facts() : Facts{};
+}
+
+bool is_reference_peer(const std::string& strategy) {
+  return strategy == holder_of(Role::ReferencePeer);
 }
 
 std::optional<Promises> promises_of(const PlugIn& plug_in) {
@@ -204,6 +227,16 @@ std::optional<Promises> promises_of(const PlugIn& plug_in) {
   case PlugInKind::Armer: return tables().armers.at(plug_in.name).factory()->promises();
   case PlugInKind::Stepper: return tables().steppers.at(plug_in.name).factory()->promises();
   case PlugInKind::Whole: return (*tables().wholes.at(plug_in.name).factory({}))->promises();
+  case PlugInKind::Transport: return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<Facts> facts_of(const PlugIn& plug_in) {
+  switch (plug_in.kind) {
+  case PlugInKind::Armer: return make_armer(plug_in.name)->facts();
+  case PlugInKind::Stepper: return make_stepper(plug_in.name)->facts();
+  case PlugInKind::Whole: return facts_of(plug_in.name);
   case PlugInKind::Transport: return std::nullopt;
   }
   return std::nullopt;
@@ -225,28 +258,18 @@ std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& str
     const auto asked = promises_asked(strategy);
     return asked ? whole->second.factory(*asked) : std::unexpected(asked.error());
   }
-  const std::size_t colon = strategy.find(':');
-  const std::size_t plus = strategy.find('+');
-  if (plus == std::string::npos || (colon != std::string::npos && colon > plus))
+  const auto parts = parts_of(strategy);
+  if (!parts)
     return no_such(strategy);
-  const std::size_t armer_begins = colon == std::string::npos ? 0 : colon + 1;
-  const std::string transport_name =
-      colon == std::string::npos ? std::string(kDefaultTransport) : strategy.substr(0, colon);
-  const auto transport = tables().transports.find(transport_name);
-  const auto armer = tables().armers.find(full_name(strategy.substr(armer_begins, plus - armer_begins)));
-  const auto stepper = tables().steppers.find(strategy.substr(plus + 1));
-  if (transport == tables().transports.end() || armer == tables().armers.end() ||
-      stepper == tables().steppers.end())
-    return no_such(strategy);
-  auto made_armer = armer->second.factory();
-  auto made_stepper = stepper->second.factory();
-  if (const Pairing& pairing = transport->second.factory.pairing;
-      pairing && !pairing(*made_armer, *made_stepper))
+  const Transport& transport = tables().transports.at(parts->transport).factory;
+  auto made_armer = tables().armers.at(parts->armer).factory();
+  auto made_stepper = tables().steppers.at(parts->stepper).factory();
+  if (transport.pairing && !transport.pairing(*made_armer, *made_stepper))
     return std::unexpected(Error{ErrorKind::BadInput,
                                  {},
-                                 fmt::format("the transport {} cannot work with {}+{}", transport_name,
-                                             armer->first, stepper->first)});
-  return transport->second.factory.make(std::move(made_armer), std::move(made_stepper));
+                                 fmt::format("the transport {} cannot work with {}+{}", parts->transport,
+                                             parts->armer, parts->stepper)});
+  return transport.make(std::move(made_armer), std::move(made_stepper));
 }
 
 } // namespace proberace

@@ -4,10 +4,14 @@
 //
 //   const bool registered =
 //       register_stepper("xol-vma", "...", [] { return std::make_unique<XolVma>(); });
+//
+// What others may want to know of a strategy they ask its promises, its facts (facts_of), its parts (parts_of),
+// and which plug-in has a role (roles.h): no name is compared with a literal.
 #pragma once
 
 #include "harness/probe/armer.h"
 #include "harness/probe/prober.h"
+#include "harness/probe/roles.h"
 
 #include <functional>
 #include <memory>
@@ -16,7 +20,7 @@
 #include <vector>
 
 // Counts up with each change of what a plug-in sees of harness/ (plugin.h).
-#define PROBERACE_INTERFACE_SYMBOL proberace_interface_1
+#define PROBERACE_INTERFACE_SYMBOL proberace_interface_2
 extern "C" const int PROBERACE_INTERFACE_SYMBOL;
 
 namespace proberace {
@@ -57,17 +61,37 @@ struct PlugIn {
 // Sorted by kind, then name.
 std::vector<PlugIn> plug_ins();
 
-// Every combination that works, in its shortest spelling, sorted; the reference peer `kernel-uprobe` last.
+// Every combination that works, in its shortest spelling, sorted; the reference peer last.
 std::vector<std::string> strategy_names();
 
-// Few strategies that have every plug-in among them: each armer beside the reference stepper `xol-vma`, each
-// stepper beside the reference armer `poke`; under the other transports each stepper that is not composed of
-// others, and the armer that stops threads; the whole ones; in the same order. What is tested, measured and
-// drawn where all combinations would be too many.
+// Few strategies that have every plug-in among them: each armer beside the reference stepper, each stepper
+// beside the reference armer; under the other transports each stepper that is not composed of others, and the
+// armer that stops threads; the whole ones; in the same order. What is tested, measured and drawn where all
+// combinations would be too many.
 std::vector<std::string> covering_strategies();
 
-// What a plug-in itself promises: an armer, a stepper, or a whole strategy. Null for a transport.
+// The parts of a strategy, under the names that they are registered under.
+struct Parts {
+  std::string transport;
+  std::string armer;
+  std::string stepper;
+  // In the process, by signal: `armer+stepper` is the whole name.
+  bool by_default_transport() const;
+};
+// Null for a whole strategy, and for a name that is no strategy's.
+std::optional<Parts> parts_of(const std::string& strategy);
+
+// Of a prober that is not open; the defaults for a name that is no strategy's.
+Facts facts_of(const std::string& strategy);
+bool is_reference_peer(const std::string& strategy);
+
+// Those of covering_strategies() among which arming does not differ: each stepper beside the reference armer
+// under the default transport, and the whole ones but the reference peer.
+std::vector<std::string> stepping_strategies();
+
+// What a plug-in itself promises and states: an armer, a stepper, or a whole strategy. Null for a transport.
 std::optional<Promises> promises_of(const PlugIn& plug_in);
+std::optional<Facts> facts_of(const PlugIn& plug_in);
 
 // A stepper by itself, for those who compose a prober of their own. Null if there is none of that name.
 std::unique_ptr<Stepper> make_stepper(const std::string& name);

@@ -4,6 +4,7 @@
 
 #include "harness/code/decode.h"
 #include "harness/code/site.h"
+#include "harness/probe/facts.h"
 #include "harness/probe/footprint.h"
 #include "harness/probe/promises.h"
 #include "harness/probe/trap_context.h"
@@ -71,6 +72,7 @@ public:
   virtual ~Stepper() = default;
   virtual std::string_view name() const noexcept = 0;
   virtual Promises promises() const noexcept = 0;
+  virtual Facts facts() const noexcept { return {}; }
 
   // InstructionUnsupported names the instruction and why; MemoryUnsupported if the target's memory does not
   // allow what a hit would need.

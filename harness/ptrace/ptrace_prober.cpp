@@ -41,6 +41,10 @@ Promises PtraceProber::promises() const {
                             Promise::ChangesTakeEffect});
 }
 
+Facts PtraceProber::facts() const {
+  return armer_->facts() & stepper_->facts() & Facts{.handled_by = HandledBy::Supervisor};
+}
+
 bool PtraceProber::is_open() const noexcept {
   return target_ != nullptr && owner_ == ::getpid();
 }

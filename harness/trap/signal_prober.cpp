@@ -75,6 +75,10 @@ Promises SignalProber::promises() const {
          (stepper_->writes_below_the_frames() ? Promises::all_but({Promise::Reentrant}) : Promises::all());
 }
 
+Facts SignalProber::facts() const {
+  return armer_->facts() & stepper_->facts();
+}
+
 Status SignalProber::open(const Target& target) {
   const schedule::Lock lock(mutex_);
   if (session_)

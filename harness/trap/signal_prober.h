@@ -28,6 +28,7 @@ public:
 
   std::string name() const override;
   Promises promises() const override;
+  Facts facts() const override;
   Status open(const Target& target) override;
   Status close() override;
   SiteResults insert(std::span<const Site> sites) override;

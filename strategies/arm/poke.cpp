@@ -121,7 +121,8 @@ const bool registered =
         OnRemoval::KeepPage) &&
     add("poke/raw", "the same, and no core is serialised", Serialise::No, OnRemoval::KeepPage) &&
     add("poke/drop", "poke, and a page that was clean is dropped with its last probe", Serialise::Yes,
-        OnRemoval::DropPage);
+        OnRemoval::DropPage) &&
+    claim(Role::ReferenceArmer, "poke");
 
 } // namespace
 

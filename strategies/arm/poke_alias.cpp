@@ -33,6 +33,7 @@ public:
                ? alias
                : alias & Promises::all_but({Promise::InsertionWhileRunning, Promise::RemovalWhileRunning});
   }
+  Facts facts() const noexcept override { return {.keeps_mappings = true}; }
 
   Status open(TargetCode& code) override {
     code_ = &code;

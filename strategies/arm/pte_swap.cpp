@@ -284,7 +284,8 @@ template <typename Pages> bool add(std::string_view name, const char* summary) {
 
 const bool registered =
     add<MovedPages>("pte-swap/mremap", "move a modified copy over the page, the original back at the end") &&
-    add<MemfdPages>("pte-swap/memfd", "map a modified copy over the page, the original back at the end");
+    add<MemfdPages>("pte-swap/memfd", "map a modified copy over the page, the original back at the end") &&
+    claim_plain_name("pte-swap/mremap");
 
 } // namespace
 

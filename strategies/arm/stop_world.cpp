@@ -24,6 +24,9 @@ public:
     const Promises both = Promises::all_but({Promise::SyscallsUndisturbed});
     return std::is_same_v<Stopper, ThreadStopper> ? both & Promises::all_but({Promise::HelperMayDie}) : both;
   }
+  Facts facts() const noexcept override {
+    return {.stops_threads = true, .threads_must_answer = std::is_same_v<Stopper, Rendezvous>};
+  }
 
   Status open(TargetCode& code) override {
     code_ = &code;
@@ -93,7 +96,8 @@ template <typename Stopper> bool add(std::string_view name, const char* summary)
 const bool registered =
     add<ThreadStopper>("stop-world/ptrace",
                        "a helper stops every thread with ptrace, writes, lets them go") &&
-    add<Rendezvous>("stop-world/rendezvous", "a signal makes every thread wait in a handler meanwhile");
+    add<Rendezvous>("stop-world/rendezvous", "a signal makes every thread wait in a handler meanwhile") &&
+    claim_plain_name("stop-world/ptrace") && claim(Role::StoppingArmer, "stop-world/ptrace");
 
 } // namespace
 

@@ -18,6 +18,7 @@ class Emulate final : public Stepper {
 public:
   std::string_view name() const noexcept override { return "emulate"; }
   Promises promises() const noexcept override { return Promises::all(); }
+  Facts facts() const noexcept override { return {.paths = {Path::Emulated}, .selective = true}; }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
                                                              const Abilities& abilities) override {

@@ -34,6 +34,12 @@ public:
       all = all & stepper->promises();
     return all;
   }
+  Facts facts() const noexcept override {
+    Facts either = order_.front()->facts();
+    for (auto next = order_.begin() + 1; next != order_.end(); ++next)
+      either = either | (*next)->facts();
+    return either;
+  }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
                                                              const Abilities& abilities) override {

@@ -23,6 +23,7 @@ public:
                               // the byte stays out when the thread does not come back from its step
                               Promise::HandlersMayJump, Promise::ThreadsMayEnd});
   }
+  Facts facts() const noexcept override { return {.paths = {Path::InPlaceStep}}; }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
                                                              const Abilities&) override {

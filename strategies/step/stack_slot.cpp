@@ -74,6 +74,9 @@ public:
                        : Promises::all_but({Promise::AllControlFlow, Promise::StackOperands,
                                             Promise::AnyFlags /* AC: its word is not aligned */}));
   }
+  Facts facts() const noexcept override {
+    return {.paths = {Path::StackSlot}, .removal = Removal::WaitsForThreads};
+  }
   bool needs_the_thread() const noexcept override { return true; }
   bool writes_below_the_frames() const noexcept override { return true; }
 

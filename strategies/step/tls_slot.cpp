@@ -69,6 +69,9 @@ public:
                                                Promise::RipRelative, Promise::AnyThreadPointer});
     return kSlots == 1 ? nested & Promises::all_but({Promise::Reentrant}) : nested;
   }
+  Facts facts() const noexcept override {
+    return {.paths = {Path::ThreadSlot}, .removal = Removal::WaitsForThreads};
+  }
   bool needs_the_thread() const noexcept override { return true; }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,

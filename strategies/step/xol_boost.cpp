@@ -27,6 +27,7 @@ public:
     return Promises::all_but(
         {Promise::NoAddedMapping, Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc});
   }
+  Facts facts() const noexcept override { return {.paths = {Path::SlotJump}}; }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
                                                              const Abilities&) override {

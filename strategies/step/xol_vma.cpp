@@ -43,6 +43,7 @@ public:
   Promises promises() const noexcept override {
     return Promises::all_but({Promise::NoAddedMapping, Promise::FaultsSeeOriginalPc});
   }
+  Facts facts() const noexcept override { return {.paths = {Path::SlotStep}}; }
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
                                                              const Abilities&) override {
@@ -95,7 +96,8 @@ private:
 };
 
 const bool registered = register_stepper("xol-vma", "single-step a copy in a mapping added to the process",
-                                         [] { return std::make_unique<XolVma>(); });
+                                         [] { return std::make_unique<XolVma>(); }) &&
+                        claim(Role::ReferenceStepper, "xol-vma");
 
 } // namespace
 

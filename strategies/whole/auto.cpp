@@ -62,6 +62,12 @@ public:
       all = all & member->promises();
     return all;
   }
+  Facts facts() const override {
+    Facts either = members_.front()->facts();
+    for (auto next = members_.begin() + 1; next != members_.end(); ++next)
+      either = either | (*next)->facts();
+    return either;
+  }
 
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);

@@ -59,6 +59,9 @@ public:
                               Promise::SigtrapMayBeBlocked, Promise::AnyThreadPointer, Promise::VforkSafe,
                               Promise::UnmappingSafe, Promise::RseqIntact, Promise::ProbesInOwnPath});
   }
+  Facts facts() const override {
+    return {.paths = {Path::Trampoline}, .traps = Traps::NoHit, .selective = true};
+  }
 
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);

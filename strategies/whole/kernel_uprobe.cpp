@@ -81,6 +81,16 @@ public:
         Promise::ProbesInOwnPath,
     });
   }
+  // A removal takes 20 to 80 ms a site (Linux 6.18), and each site a descriptor for each processor. The kernel
+  // does not say which way a hit went.
+  Facts facts() const override {
+    return {.handled_by = HandledBy::Kernel,
+            .removal = Removal::Slow,
+            .schedulable = false,
+            .counts_threads = false,
+            .machine_wide = true,
+            .most_sites = 64};
+  }
 
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);
@@ -238,7 +248,8 @@ private:
 };
 
 const bool registered = register_whole("kernel-uprobe", "the running kernel's uprobes, counted through perf",
-                                       [] { return std::make_unique<KernelUprobe>(); });
+                                       [] { return std::make_unique<KernelUprobe>(); }) &&
+                        claim(Role::ReferencePeer, "kernel-uprobe");
 
 } // namespace
 

@@ -212,9 +212,10 @@ TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
   EXPECT_LE(installed_run("--plugin libnameless.so " + long_hunt).status, 1);
   const std::string header = installed_ + "/include/proberace/harness/probe/registry.h";
   std::string text = text_of(header);
-  const std::size_t version = text.find("proberace_interface_1");
+  constexpr std::string_view kSymbol = "proberace_interface_";
+  const std::size_t version = text.find(kSymbol);
   ASSERT_NE(version, std::string::npos);
-  std::ofstream(header) << text.replace(version, 21, "proberace_interface_0");
+  std::ofstream(header) << text.insert(version + kSymbol.size(), "0");
   write("old.cpp", example());
   compile("old");
   refused("libold.so", "built against another interface");
