@@ -11,19 +11,19 @@ DECLINED = ("refused", "skipped") # a strategy that cannot take these bodies, a 
 
 
 def smallest(strategy):
-    """A cell: two threads, one site, one execution each."""
-    body = "mov@0" if "stack-slot-nested" in strategy else "push@0" # that one cannot step what uses the stack
-    return {"experiment": "controlled", "deadline_ms": 300_000, "scheduler": "random", "seed": 1, "budget_ms": 280_000,
-            "schedules": 2_000 if strategy.startswith("ptrace:") else 50_000,
-            "program": {"strategy": strategy, "bodies": [body], "armed": [0], "threads": [["x0"], ["x0"]]}}
+    """A scenario: two threads, one site, one execution each."""
+    body = "mov" if "stack-slot-nested" in strategy else "push"  # that one cannot step an instruction that uses the stack
+    return f"strategy {strategy}\nbodies A={body}\narmed A\nthread 0: run A\nthread 1: run A\n"
 
 
 def rate(directory, strategy):
-    """How the smallest program ended, and its schedules a second as text."""
+    """How the smallest scenario ended, and its schedules a second as text."""
     file = directory / (re.sub("[^a-z0-9-]", "_", strategy) + ".rate.json")
     verdict = json.loads(file.read_text()) if file.exists() else {"ending": "held"}
     data = verdict.get("data", {})
-    return verdict["ending"], f"{data['executions'] / 2 / data['seconds']:,.0f}" if data.get("seconds") else ""
+    found = verdict.get("counterexample")
+    ending = verdict.get("ending") or (found["verdict"]["ending"] if found else "held")
+    return ending, f"{data['executions'] / 2 / data['seconds']:,.0f}" if data.get("seconds") else ""
 
 
 def progress(report, cases, wanted):
@@ -42,7 +42,7 @@ def table(directory):
         data = json.loads(file.read_text())
         kind = data["campaign"]["scheduler"] if "campaign" in data else "stress"
         rows[data.get("strategy") or data["campaign"]["strategy"]][kind] = data
-    yield "| strategy | | programs | schedules, random | pct | hits | stress: runs | executions | hits | schedules/s |"
+    yield "| strategy | | scenarios | schedules, random | pct | hits | stress: runs | executions | hits | schedules/s |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for strategy, kinds in sorted(rows.items()):
         hunts = [kinds[k] for k in ("random", "pct") if k in kinds]
@@ -52,11 +52,11 @@ def table(directory):
             for outcome, count in run["outcomes"].items():
                 outcomes[outcome] += count
         broken = Counter(b["property"] for hunt in hunts for b in hunt["broken"])
-        wrong = [f"{property} in {count} programs" for property, count in broken.items()]
+        wrong = [f"{property} in {count} scenarios" for property, count in broken.items()]
         declined = sum(count for outcome, count in outcomes.items() if outcome in DECLINED)
         wrong += [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != "held" and outcome not in DECLINED]
         ending, a_second = rate(directory, strategy)
-        wrong += [f"{ending} in the smallest program"] if ending != "held" else []
+        wrong += [f"{ending} in the smallest scenario"] if ending != "held" else []
         total = lambda name, of: f"{sum(row[name] for row in of):,}" if of else ""
         name = strategy.replace("|", "\\|")
         said = "BROKEN: " + ", ".join(wrong) if wrong else "held"
@@ -69,7 +69,7 @@ def table(directory):
 
 def main(what, *arguments):
     if what == "smallest":
-        print(json.dumps(smallest(*arguments)))
+        print(smallest(*arguments))
     elif what == "progress":
         file, cases, wanted = arguments
         print(*progress(json.loads(Path(file).read_text()), int(cases), int(wanted)))

@@ -34,7 +34,7 @@ class Model:
         self.path, self.name = path, path.stem
         text = path.read_text()
         head = text[: text.index("*/")]
-        self.program = json.loads(re.search(r"Program: (.*)", head).group(1))
+        self.scenario = "\n".join(re.findall(r"Scenario: (.*)", head)) + "\n"
         self.guards = [(m[1], m[2].strip()) for m in re.finditer(r"Guard: (\w+) (.*)", head)]
         self.properties = re.search(r"Properties: (.*)", head).group(1)
 
@@ -144,9 +144,10 @@ def record(model, count, options, folder):
         file = folder / scheduler
         wanted, done, ran, in_vain = (count + 1) // 2, 0, 0, 0
         while done < wanted:
-            cell = {"experiment": "controlled", "deadline_ms": 600000, "program": model.program, "scheduler": scheduler,
-                    "seed": 1 + 1000 * ran, "schedules": min(wanted - done, 1000), "budget_ms": 500000, "record": str(file)}
-            status, output = run([str(options.controlled), "hunt", "--cell", json.dumps(cell)], ROOT)
+            schedules_now = str(min(wanted - done, 1000))
+            status, output = run([str(options.controlled), "hunt", "--scenario", model.scenario, "--scheduler", scheduler,
+                                  "--seed", str(1 + 1000 * ran), "--per-scenario", schedules_now, "--schedules", schedules_now,
+                                  "--budget", "500s", "--record", str(file), "--out", str(folder)], ROOT)
             if status not in ((0, 1) if broken else (0,)):
                 fail(f"{model.name}: the code does not hold: {output}")
             before, done, ran = done, len(file.read_text().splitlines()) if file.exists() else 0, ran + 1

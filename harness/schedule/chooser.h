@@ -32,6 +32,7 @@ private:
 struct GuideStep {
   std::uint8_t task = 0;
   std::string name; // of the point
+  bool operator==(const GuideStep&) const = default;
 };
 
 // The steps of another run, of a program that may have lost some of them: whoever stands where that run went

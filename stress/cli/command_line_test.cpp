@@ -36,7 +36,10 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --plan nowhere"), 2,
                   "no pin plan is called 'nowhere'");
-  expect_one_line(run_proberace("hunt --cell nonsense"), 2, "--cell");
+  expect_one_line(run_proberace("hunt --scenario /nonexistent"), 2, "--scenario /nonexistent: cannot be read");
+  expect_one_line(run_proberace("hunt --scenario 'strategy jump\nbodies A=mov\nthread 0: rum A\n'"), 2,
+                  "line 3: no act is called 'rum'");
+  expect_one_line(run_proberace("hunt --strategy jump --record /tmp/steps"), 2, "go with --scenario");
   expect_one_line(run_proberace("check --target nothing --strategy poke+xol-vma"), 2, "--target");
   expect_one_line(run_proberace("check --target zlib --strategy poke+xol-vma --symbol nosuch"), 2,
                   "libz has no function 'nosuch'");
@@ -101,16 +104,20 @@ TEST(CommandLine, ListSaysTheSameInJson) {
   EXPECT_NE(text.find(fmt::format("{} combinations", list["strategies"].size())), std::string::npos);
 }
 
-TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndACellThatRunsAgain) {
-  const Outcome o = run_proberace("hunt --strategy poke+in-place --threads 2 --budget 10s --json", "");
+TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndAFileThatRunsAgain) {
+  const std::string out = fmt::format("/tmp/proberace-hunt-{}", ::getpid());
+  const Outcome o =
+      run_proberace(fmt::format("hunt --strategy poke+in-place --threads 2 --budget 10s --json --out {}", out), "");
   ASSERT_EQ(o.status, 1) << o.out;
   const Json report = Json::parse(o.out);
   ASSERT_FALSE(report["counterexample"].is_null());
-  const std::string cell = report["counterexample"]["cell"].dump();
+  const std::string file = report["counterexample"]["file"];
+  // How often it recurs is the machine's to say.
   int bad = 0;
-  for (int i = 0; i < 2000 && bad == 0; ++i) // how often is the machine's to say
-    bad += run_proberace("hunt --cell '" + cell + "'").status == 1 ? 1 : 0;
-  EXPECT_GT(bad, 0) << cell;
+  for (int i = 0; i < 20 && bad == 0; ++i)
+    bad += run_proberace("replay --times 100 " + file).status == 1 ? 1 : 0;
+  EXPECT_GT(bad, 0) << file;
+  std::filesystem::remove_all(out);
 }
 
 TEST(CommandLine, AHuntInASoundStrategyHoldsAndSaysHowMuchItTested) {

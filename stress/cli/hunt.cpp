@@ -1,15 +1,21 @@
-// proberace hunt: invents multithreaded histories until one breaks a strategy, or the budget is spent.
+// proberace hunt: invents scenarios until one breaks a strategy, or the budget is spent.
+#include "harness/cell/cell.h"
 #include "harness/cell/endings.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "stress/cli/controlled_build.h"
-#include "stress/cli/hunt_races.h"
+#include "stress/cli/hunt_report.h"
 #include "stress/cli/long_hunt.h"
-#include "stress/hunt/hunter.h"
+#include "stress/hunt/scenario_replay.h"
+#include "stress/scenario/broken_properties.h"
 
+#include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <fstream>
+#include <iostream>
 #include <random>
 #include <set>
 
@@ -17,229 +23,272 @@ namespace proberace {
 
 namespace {
 
-constexpr std::size_t kCellThreads = 32;
+constexpr std::size_t kMostWorkers = 32;         // that a free scenario is invented with
 constexpr std::chrono::seconds kLongestCase{60}; // of a long hunt
 
-double share(std::uint64_t part, std::uint64_t whole) {
-  return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+std::unexpected<Error> bad(std::string message) {
+  return std::unexpected(Error{ErrorKind::BadInput, {}, std::move(message)});
 }
 
-Json to_json(const HuntReport& r, const std::string& strategy) {
-  Json j{{"schema", "proberace/hunt/1"}, {"strategy", strategy}, {"seed", r.seed}, {"cells", r.cells},
-         {"shrinks", r.shrinks},         {"skipped", r.skipped}};
-  j.update(r.json());
-  j["counterexample"] = nullptr;
-  if (r.found)
-    j["counterexample"] = Json{{"cell", Json::parse(to_cell(r.found->history).line())},
-                               {"verdict", proberace::to_json(r.found->verdict)}};
-  return j;
+std::vector<std::string> offered_schedulers() {
+  std::vector<std::string> names;
+  for (const SchedulerRow& row : kSchedulers)
+    if (row.offered)
+      names.emplace_back(row.name);
+  return names;
 }
 
-void print_history(const History& h) {
-  fmt::print("  {} worker{} ({}), bodies:", h.threads, h.threads == 1 ? "" : "s", h.plan);
-  for (std::size_t i = 0; i < h.bodies.size(); ++i)
-    fmt::print(" {}={}@page{}", i, h.bodies[i].body, h.bodies[i].page);
-  fmt::print("\n");
-  const Json cell = Json::parse(to_cell(h).line());
-  for (std::size_t c = 0; c < h.controllers.size(); ++c)
-    fmt::print("  controller {}, {} time{}: {}\n", c, h.rounds, h.rounds == 1 ? "" : "s",
-               cell["controllers"][c].dump());
-  if (h.churn != 0)
-    fmt::print("  {} short-lived threads meanwhile\n", h.churn);
-  if (h.jitter != 0)
-    fmt::print("  workers idle for up to {} iterations between executions\n", h.jitter);
-}
-
-void print_counterexample(const BrokenHistory& found, bool promised) {
-  const Verdict& v = found.verdict;
-  fmt::print("\ncounterexample: {}{}\n  {}\n", name(v.ending),
-             v.property.empty() ? "" : " (" + v.property + ")", v.summary);
-  fmt::print("  {}\n",
-             promised ? "the strategy promises exact counts: a broken promise"
-                      : "the strategy does not promise exact counts with threads: a finding, not a surprise");
-  print_history(found.history);
-  if (!v.evidence.is_null())
-    fmt::print("  evidence: {}\n", v.evidence.dump());
-  fmt::print("  again: proberace hunt --cell '{}'\n", to_cell(found.history).line());
+// A scenario's text, or the name of a file that has it; "-" for standard input.
+std::expected<Scenario, Error> read_scenario(const std::string& given) {
+  if (given.find('\n') != std::string::npos)
+    return scenario_from_text(given);
+  std::ifstream file;
+  if (given != "-")
+    file.open(given);
+  std::istream& in = given == "-" ? std::cin : file;
+  if (!in)
+    return bad(
+        fmt::format("--scenario {}: cannot be read; give a file, '-', or the lines of a scenario", given));
+  return scenario_from_text(std::string(std::istreambuf_iterator<char>(in), {}));
 }
 
 class Hunt final : public Command {
 public:
   std::string name() const override { return "hunt"; }
   std::string summary() const override {
-    return "Invent multithreaded histories until one breaks a strategy";
+    return "Invent multithreaded scenarios until one breaks a strategy";
   }
   std::string example() const override {
     return "proberace hunt --strategy pte-swap+xol-vma --threads 4 --budget 60s";
   }
 
   void declare(CLI::App& app) override {
-    app.add_option("--strategy", bounds_.strategy, "The strategy to hunt in (proberace list)");
-    app.add_option("--threads", bounds_.max_threads, "At most this many workers")
-        ->check(CLI::Range(std::size_t{1}, kCellThreads))
+    app.add_option("--strategy", strategy_, "The strategy to hunt in (proberace list)");
+    app.add_option(
+           "--scheduler", scheduler_,
+           fmt::format(
+               "Who decides which thread runs next: {}. 'free' leaves it to the kernel; the others run "
+               "one thread at a time, between named points of the strategy",
+               fmt::join(offered_schedulers(), ", ")))
         ->capture_default_str();
-    app.add_option("--plan", bounds_.plan, "Pin plan (proberace list)")->capture_default_str();
-    app.add_option("--budget", budget_ms_, "How long to hunt")->transform(duration_in_milliseconds());
-    app.add_option("--seed", seed_, "Invent the histories of an earlier hunt again");
-    app.add_option("--cell", cell_, "Run one cell again from its line, instead of hunting");
-    app.add_option("--log", log_,
-                   "With --cell: also log every hit and execution to this new file (proberace log)");
+    app.add_option("--threads", threads_,
+                   "Threads of a scenario, at most; with 'free': those that execute probed code")
+        ->check(CLI::Range(std::size_t{1}, kMostWorkers))
+        ->capture_default_str();
+    app.add_option("--plan", plan_, "With 'free': where threads are pinned (proberace list)")
+        ->capture_default_str();
+    app.add_option("--budget", budget_ms_, "How long to hunt (10s if not given)")
+        ->transform(duration_in_milliseconds());
+    app.add_option("--seed", seed_, "Invent the scenarios of an earlier hunt again");
+    app.add_option("--property", property_,
+                   "Look only for failures of this one (lost-hit, crashed, hung, ...)");
+    app.add_option("--out", out_, "Folder for the counterexample's file")->capture_default_str();
+    app.add_option("--scenario", given_, "Hunt in this scenario: a file, '-', or its lines (see below)");
+    app.add_option("--depth", depth_,
+                   "With pct: the depth of the bugs to find; it lowers a thread DEPTH-1 times")
+        ->check(CLI::Range(std::size_t{1}, schedule::Pct::kMaxDepth))
+        ->capture_default_str();
+    app.add_option("--preemptions", preemptions_, "With exhaustive: preemptions in a schedule, at most")
+        ->check(CLI::Range(0, 8))
+        ->capture_default_str();
+    app.add_option("--per-scenario", per_scenario_,
+                   "Schedules of every fourth scenario (with --resume: of every one). The others, and those "
+                   "that fork, "
+                   "get a sixteenth")
+        ->check(CLI::Range(1, 100'000'000))
+        ->capture_default_str();
+    app.add_option("--schedules", schedules_, "End after so many schedules (with --resume: of each case)");
     app.add_flag("--as-found", as_found_,
-                 "Do not shrink what breaks (with --resume and --scheduler: and keep a file of each)");
+                 "Do not shrink a counterexample (with --resume: and keep a file of each one)");
+    app.add_option("--record", record_, "With --scenario: write the steps of each schedule to this file");
+    app.add_option(
+        "--log", log_,
+        "With --scenario and 'free': log every execution and hit to this new file (proberace log)");
     app.add_flag("--json", json_, "Print JSON");
     long_.declare(app);
-    races_.declare(app);
+    app.footer("A scenario has a line for each of these:\n"
+               "  strategy poke+in-place\n"
+               "  bodies A=mov B=push@1     # names of code to probe, on which page\n"
+               "  armed A                   # before the threads start\n"
+               "  thread 0: run A; insert B\n"
+               "  thread 1 rounds 8 pinned: run A B until-done jitter 100\n"
+               "Acts of threads:\n" +
+               acts_help());
   }
 
   Exit run() override {
-    if (cell_)
-      return run_again();
-    if (log_)
-      return fail(Error{ErrorKind::BadInput, {}, "--log goes with --cell (or see `proberace log record`)"});
-    if (bounds_.strategy.empty())
-      return fail(Error{ErrorKind::BadInput, {}, "hunt needs --strategy (see `proberace list`)"});
-    const auto prober = make_prober(bounds_.strategy);
-    if (!prober)
-      return fail(prober.error());
-    if (const Status possible = long_.check(seed_); !possible)
+    if (const Status usable = prepare(); !usable)
+      return fail(usable.error());
+    if (const Status possible = can_save_to(out_); !possible)
       return fail(possible.error());
-    if (races_.asked())
-      return hunt_controlled();
-    if (const auto plan = make_pin_plan(bounds_.plan, bounds_.max_threads); !plan)
-      return fail(plan.error());
-    if (long_.asked())
-      return long_.run(
-          Json{{"strategy", bounds_.strategy}, {"plan", bounds_.plan}, {"threads", bounds_.max_threads}},
-          [this](std::uint64_t seed) { return run_case(seed); }, budget(), false, json_, progress_);
-    start_nursery();
-    const HuntReport report = hunt(options());
-    if (!report.found && report.hits == 0 && report.refused) // nothing was tested
-      return fail(why_not_run(*report.refused));
-    const bool promised = (*prober)->promises().has(Promise::ExactCounts);
-    if (json_)
-      fmt::print("{}\n", to_json(report, bounds_.strategy).dump(2));
-    else
-      print(report, promised);
-    if (report.found)
-      return Exit::Counterexample;
-    return Exit::Held;
+    return long_.asked() ? run_long() : run_once();
   }
 
 private:
-  std::chrono::milliseconds budget() const { return std::chrono::milliseconds(budget_ms_); }
+  bool is_free() const { return options_.exploration.is_free(); }
 
-  Exit hunt_controlled() {
-    auto options = races_.options(bounds_.strategy, bounds_.max_threads);
-    if (!options)
-      return fail(options.error());
-    options->worth_shrinking = worth_shrinking();
-    options->budget = options->exploration.budget = long_.asked() ? kLongestCase : budget();
-    if (!long_.asked()) {
-      options->seed = seed_.value_or(std::random_device{}());
-      return races_.run(std::move(*options), json_, progress_);
+  // Checks what was asked, and becomes the program that has schedule points if need be.
+  Status prepare() {
+    if (const auto kind = named<SchedulerKind>(scheduler_);
+        kind && kSchedulers[static_cast<std::size_t>(*kind)].offered)
+      options_.exploration.scheduler = *kind;
+    else
+      return bad(fmt::format("no scheduler is called '{}': one is {}", scheduler_,
+                             fmt::join(offered_schedulers(), ", ")));
+    if (given_) {
+      auto scenario = read_scenario(*given_);
+      if (!scenario)
+        return std::unexpected(scenario.error());
+      if (!strategy_.empty())
+        scenario->strategy = strategy_;
+      strategy_ = scenario->strategy;
+      options_.only = std::move(*scenario);
     }
-    if (const Status usable = races_.try_out(); !usable)
-      return fail(usable.error());
-    return long_.run(
-        races_.campaign(*options),
-        [this, &options](std::uint64_t seed) {
-          options->seed = seed;
-          return races_.run_case(*options, as_found_);
-        },
-        budget(), true, json_, progress_);
+    if (strategy_.empty())
+      return bad("hunt needs --strategy or --scenario (see `proberace list`)");
+    if (const Status strategy = check_strategy(); !strategy)
+      return strategy;
+    if (const auto known = broken_properties();
+        !property_.empty() && std::ranges::find(known, property_) == known.end())
+      return bad(
+          fmt::format("no property is called '{}': --property is {}", property_, fmt::join(known, ", ")));
+    if (!given_ && (!record_.empty() || !log_.empty()))
+      return bad("--record and --log go with --scenario");
+    if (!log_.empty() && !is_free())
+      return bad("--log goes with --scheduler free; --record keeps the steps of a schedule");
+    if (const Status possible = long_.check(seed_); !possible)
+      return possible;
+    return fill_options();
   }
 
-  std::expected<Json, Error> run_case(std::uint64_t seed) {
-    HuntOptions o = options();
-    o.progress = {};
-    o.budget = kLongestCase;
-    o.seed = seed;
-    o.stop_after = 1;
-    const HuntReport report = hunt(o);
-    if (!report.found && report.refused && report.refused->is(Ending::Skipped)) // and so will all others be
-      return std::unexpected(why_not_run(*report.refused));
-    Json line{
-        {"seed", seed}, {"refused", report.refused && !report.found}, {"broken", report.found.has_value()}};
-    line.update(report.json());
-    if (report.refused)
-      line["summary"] = report.refused->summary;
-    if (report.found) {
-      line["property"] = what_broke(report.found->verdict);
-      line["summary"] = report.found->verdict.summary;
-      line["cell"] = Json::parse(to_cell(report.found->history).line());
+  Status check_strategy() const {
+    const auto prober = make_prober(strategy_);
+    if (!prober)
+      return std::unexpected(prober.error());
+    if (!is_free() && !(*prober)->facts().schedulable)
+      return std::unexpected(
+          Error{ErrorKind::MachineLacks,
+                {},
+                fmt::format("{} has no schedule points: hunt with --scheduler free", strategy_)});
+    return is_free() ? Status{} : become_controlled();
+  }
+
+  Status fill_options() {
+    Exploration& e = options_.exploration;
+    e.depth = depth_;
+    e.preemptions = preemptions_;
+    e.record = record_;
+    e.log = log_;
+    e.schedules = per_scenario_;
+    if (is_free()) {
+      const auto plan = make_pin_plan(plan_, threads_);
+      if (!plan)
+        return std::unexpected(plan.error());
+      options_.bounds = free_bounds(strategy_, plan->cpus.size()); // an oversubscribed plan takes more
+      options_.bounds.plan = plan_;
+      options_.bounds.min_threads = plan->cpus.size() - threads_ + 1; // and never few
+    } else {
+      options_.bounds = controlled_bounds(strategy_, threads_);
     }
+    options_.property = property_;
+    options_.stop_after = schedules_;
+    options_.limits.budget = e.budget = long_.asked() ? kLongestCase : std::chrono::milliseconds(budget_ms_);
+    options_.limits.seed = seed_.value_or(std::random_device{}());
+    if (!log_.empty()) // it is of one run
+      options_.limits.cases = 1;
+    options_.worth_shrinking = [this](const Verdict& v) {
+      return !as_found_ && !given_ && (!long_.asked() || kinds_seen_.insert(what_broke(v)).second);
+    };
+    return {};
+  }
+
+  Exit run_once() {
+    start_nursery();
+    options_.progress = [this](const ScenarioHuntReport& r) {
+      progress_.show(fmt::format("{}: {} scenarios, {}{}", strategy_, r.scenarios,
+                                 is_free() ? fmt::format("{} executions, {} hits", r.executions, r.hits)
+                                           : fmt::format("{} schedules", r.schedules),
+                                 r.shrinks != 0 ? fmt::format(", shrinking ({})", r.shrinks) : ""));
+    };
+    const ScenarioHuntReport report = hunt_scenarios(options_);
+    if (report.tested_nothing())
+      return fail(why_not_run(*report.refused));
+    std::expected<std::string, Error> saved;
+    if (report.found)
+      saved = save(out_, counterexample_of(*report.found, is_free(), report.seed));
+    fmt::print("{}{}",
+               json_ ? to_json(report, options_, saved.value_or("")).dump(2)
+                     : text_of(report, options_, saved.value_or("")),
+               json_ ? "\n" : "");
+    if (!saved)
+      return fail(saved.error());
+    return report.found ? Exit::Counterexample : Exit::Held;
+  }
+
+  Exit run_long() {
+    Json campaign{{"strategy", strategy_}, {"threads", threads_}};
+    if (is_free())
+      campaign["plan"] = plan_;
+    else
+      campaign.update(Json{{"scheduler", scheduler_},
+                           {"depth", depth_},
+                           {"preemptions", preemptions_},
+                           {"schedules", per_scenario_},
+                           {"stop_after", schedules_},
+                           {"property", property_}});
+    if (given_)
+      campaign["scenario"] = to_json(*options_.only);
+    options_.limits.cases = 1;
+    return long_.run(
+        std::move(campaign), [this](std::uint64_t seed) { return run_case(seed); },
+        std::chrono::milliseconds(budget_ms_), !is_free(), json_, progress_);
+  }
+
+  // One case of a long hunt. Its counterexample is kept in a file if it is the first of its kind, or does not recur, or
+  // all are kept.
+  std::expected<Json, Error> run_case(std::uint64_t seed) {
+    options_.limits.seed = seed;
+    const ScenarioHuntReport r = hunt_scenarios(options_);
+    if (!r.found && r.refused && r.refused->is(Ending::Skipped)) // and so will all others be
+      return std::unexpected(why_not_run(*r.refused));
+    Json line{{"seed", seed}};
+    if (!is_free())
+      line.update(Json{{"schedules", r.schedules},
+                       {"steps", r.steps},
+                       {"threads", r.threads},
+                       {"most_choices", r.most_choices},
+                       {"knowing", r.knowing},
+                       {"exhausted", r.exhausted != 0}});
+    line["refused"] = r.refusals != 0 && !r.found;
+    line["broken"] = r.found.has_value();
+    line.update(r.json());
+    if (r.refused)
+      line["summary"] = r.refused->summary;
+    if (!r.found)
+      return line;
+    const Verdict& verdict = r.found->explored.verdict;
+    line["property"] = what_broke(verdict);
+    line["summary"] = verdict.summary;
+    line["recurs"] = r.found->recurs;
+    if (!as_found_ && !r.shrunk && r.found->recurs) // of a kind that was found before
+      return line;
+    const auto saved = save(out_, counterexample_of(*r.found, is_free(), seed));
+    if (!saved)
+      return std::unexpected(saved.error());
+    line["file"] = *saved;
     return line;
   }
 
-  // Of a long hunt's cases only the first that breaks in a way, in each process.
-  std::function<bool(const Verdict&)> worth_shrinking() {
-    return [this](const Verdict& v) {
-      return !as_found_ && (!long_.asked() || kinds_seen_.insert(what_broke(v)).second);
-    };
-  }
-
-  HuntOptions options() {
-    HuntOptions o;
-    o.bounds = bounds_;
-    o.worth_shrinking = worth_shrinking();
-    o.budget = std::chrono::milliseconds(budget_ms_);
-    o.seed = seed_.value_or(std::random_device{}());
-    o.progress = [this](const HuntReport& r) {
-      progress_.show(fmt::format("{}: {} cells, {} executions, {} hits{}", bounds_.strategy, r.cells,
-                                 r.executions, r.hits,
-                                 r.found ? fmt::format(", shrinking ({})", r.shrinks) : ""));
-    };
-    return o;
-  }
-
-  void print(const HuntReport& r, bool promised) const {
-    fmt::print("{}: {} after {} histories, {} executions, {} insertions, {} removals, {} hits (seed {})\n",
-               bounds_.strategy, r.found ? "BROKEN" : "held", r.cells, r.executions, r.inserted, r.removed,
-               r.hits, r.seed);
-    fmt::print("  of the executions {:.1f} % must count, {:.1f} % must not, {:.1f} % may (they overlapped an "
-               "operation);\n"
-               "  {:.1f} % of the hits are of executions that must count\n",
-               share(r.must, r.executions), share(r.must_not, r.executions), share(r.may, r.executions),
-               share(std::min(r.must, r.hits), r.hits));
-    if (r.skipped != 0)
-      fmt::print("  {} histories skipped\n", r.skipped);
-    if (r.found)
-      print_counterexample(*r.found, promised);
-  }
-
-  Exit run_again() {
-    auto spec = parse_cell(*cell_);
-    if (!spec)
-      return fail(Error{ErrorKind::BadInput, {}, "--cell: " + spec.error()});
-    if (log_ && spec->experiment != "history")
-      return fail(Error{ErrorKind::BadInput, {}, "--log: only cells of the experiment 'history' are logged"});
-    if (log_)
-      spec->parameters["log"] = *log_;
-    if (spec->experiment == "controlled")
-      if (const Status controlled = become_controlled(); !controlled)
-        return fail(controlled.error());
-    start_nursery();
-    const Verdict verdict = run_cell(*spec);
-    fmt::print("{}\n", json_ ? proberace::to_json(verdict).dump(2)
-                             : fmt::format("{}: {}\n{}", proberace::name(verdict.ending), verdict.summary,
-                                           verdict.evidence.dump(2)));
-    switch (verdict.ending) {
-    case Ending::Held: return Exit::Held;
-    case Ending::Refused: return Exit::BadUsage;
-    case Ending::Skipped: return Exit::MachineLacks;
-    default: return Exit::Counterexample;
-    }
-  }
-
-  HistoryBounds bounds_;
+  std::string strategy_, plan_ = "across-cores", property_, out_ = ".", record_, log_;
+  std::string scheduler_ = "free";
+  std::optional<std::string> given_;
+  std::size_t threads_ = 4, depth_ = 3, preemptions_ = 2, per_scenario_ = 500;
+  std::uint64_t schedules_ = 0;
   long budget_ms_ = 10'000;
   std::optional<std::uint64_t> seed_;
-  std::optional<std::string> cell_;
-  std::optional<std::string> log_;
-  bool as_found_ = false;
-  bool json_ = false;
-  HuntRaces races_;
+  bool as_found_ = false, json_ = false;
   LongHunt long_;
+  ScenarioHuntOptions options_;
   std::set<std::string> kinds_seen_; // of counterexamples
   Progress progress_;
 };

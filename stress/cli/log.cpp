@@ -5,7 +5,8 @@
 #include "harness/log/hit_log_check.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/result/table.h"
-#include "stress/scenario/history.h"
+#include "stress/scenario/explore.h"
+#include "stress/scenario/threads_of_free_runs.h"
 
 #include <fmt/format.h>
 
@@ -25,11 +26,13 @@ public:
     app.require_subcommand(1);
     auto* const record = app.add_subcommand("record", "Log a run in which probes come and go");
     record->add_option("file", file_, "The log; it must not exist")->required();
-    record->add_option("--strategy", history_.strategy, "The strategy (proberace list)")->required();
-    record->add_option("--threads", history_.threads, "Workers")
-        ->check(CLI::Range(std::size_t{1}, kMaxWorkers));
-    record->add_option("--rounds", history_.rounds, "How often all sites are armed and cleared")
-        ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}));
+    record->add_option("--strategy", strategy_, "The strategy (proberace list)")->required();
+    record->add_option("--threads", workers_, "Threads that execute the probed code")
+        ->check(CLI::Range(std::size_t{1}, kMaxWorkers))
+        ->capture_default_str();
+    record->add_option("--rounds", rounds_, "How often all sites are armed and cleared")
+        ->check(CLI::Range(std::size_t{1}, std::size_t{1'000'000}))
+        ->capture_default_str();
     auto* const check = app.add_subcommand("check", "Judge a log: do hits and executions match?");
     check->add_option("file", file_, "The log")->required();
     auto* const print = app.add_subcommand("print", "Print a log's records");
@@ -48,14 +51,15 @@ public:
 
 private:
   Exit record() {
-    history_.bodies = {{"push", 0}, {"mov", 0}, {"lea-rip", 1}};
-    const std::vector<std::size_t> all{0, 1, 2};
-    history_.controllers = {
-        {{Action::Insert, all}, {Action::Pause, {}, 200}, {Action::Remove, all}, {Action::Pause, {}, 200}}};
-    CellSpec spec = to_cell(history_);
-    spec.parameters["log"] = file_;
+    constexpr std::size_t kBodies = 3;
+    constexpr std::size_t kToggle = 200; // executions
+    Scenario scenario = workers_on(strategy_, {{"push", 0}, {"mov", 0}, {"lea-rip", 1}}, workers_);
+    scenario.threads.push_back(toggling_thread(kBodies, kToggle, rounds_));
+    Exploration e;
+    e.scheduler = SchedulerKind::Free;
+    e.log = file_;
     start_nursery();
-    const Verdict verdict = run_cell(spec);
+    const Verdict verdict = explore(scenario, e).verdict;
     if (verdict.is(Ending::Refused) || verdict.is(Ending::Skipped))
       return fail(why_not_run(verdict));
     if (json_)
@@ -133,7 +137,8 @@ private:
 
   Exit (Log::*what_)() = nullptr;
   std::string file_;
-  History history_{.strategy = {}, .threads = 2, .bodies = {}, .rounds = 50};
+  std::string strategy_;
+  std::size_t workers_ = 2, rounds_ = 50;
   std::optional<std::size_t> thread_;
   std::size_t from_ = 0;
   std::size_t count_ = 40;

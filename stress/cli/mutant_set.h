@@ -17,9 +17,8 @@ struct Mutant {
   std::string program() const;
 };
 
-// How many schedules of each program a hunt in a mutant tries: small programs give bugs away soon, or not at
-// all.
-inline constexpr int kSchedulesPerProgram = 200;
+// How many schedules of each scenario a hunt in a mutant tries: small scenarios show bugs early, or not at all.
+inline constexpr int kSchedulesPerScenario = 200;
 
 // By name; none where the program was not built (it is installed elsewhere).
 std::vector<Mutant> all_mutants();

@@ -32,12 +32,17 @@ Trial trial_of(std::uint64_t number, const std::vector<Mutant>& mutants, std::si
   return {mutants[i / seeds % mutants.size()], kWays[i / seeds / mutants.size()], i % seeds + 1};
 }
 
+bool is_stress(const Trial& t) {
+  return std::string_view(t.way) == "stress";
+}
+
 std::string command_line(const Trial& t, std::chrono::milliseconds budget) {
-  std::string line = fmt::format("{} hunt --strategy '{}' --seed {} --budget {}ms --as-found --json",
-                                 t.mutant.program(), t.mutant.strategy, t.seed, budget.count());
-  if (std::string_view(t.way) != "stress")
-    line += fmt::format(" --scheduler {} --per-program {} --out {}/mutants/races/{}", t.way,
-                        kSchedulesPerProgram, PROBERACE_BUILD, t.mutant.name);
+  std::string line = fmt::format("{} hunt --strategy '{}' --seed {} --budget {}ms --as-found --json --out "
+                                 "{}/mutants/races/{}",
+                                 t.mutant.program(), t.mutant.strategy, t.seed, budget.count(),
+                                 PROBERACE_BUILD, t.mutant.name);
+  if (!is_stress(t))
+    line += fmt::format(" --scheduler {} --per-scenario {}", t.way, kSchedulesPerScenario);
   return line + " 2>/dev/null";
 }
 
@@ -55,8 +60,8 @@ std::expected<Json, Error> run_trial(std::uint64_t number, const Trial& t, std::
             {"way", t.way},
             {"hunt_seed", t.seed},
             {"caught", found.is_object()},
-            // Schedules; under stress, histories.
-            {"tries", hunt.contains("schedules") ? hunt["schedules"] : hunt.value("cells", Json(0))},
+            // Schedules; under stress, scenarios.
+            {"tries", hunt.value(is_stress(t) ? "scenarios" : "schedules", Json(0))},
             {"seconds", seconds}};
   if (found.is_object())
     line["by"] = what_broke(found.at("verdict"));
@@ -163,7 +168,7 @@ void report(const CaseSet& set, const std::vector<Mutant>& mutants, bool json) {
     return;
   }
   fmt::print(
-      "{}\ncaught of trials, then schedules (histories under stress) to the first catch: median (quartiles); "
+      "{}\ncaught of trials, then schedules (scenarios under stress) to the first catch: median (quartiles); "
       "- where "
       "it was not caught within the budget\npct needs no more schedules than random on {} of {} mutants that "
       "one of them "

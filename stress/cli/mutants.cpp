@@ -118,9 +118,9 @@ private:
               {},
               fmt::format("cmake --build {} --target mutant-{} says why", PROBERACE_BUILD, mutant.name)};
     const Outcome o = run_shell(fmt::format(
-        "{}{} hunt --strategy '{}' --scheduler {} --seed {} --budget {}ms --per-program {} --json --out {} "
+        "{}{} hunt --strategy '{}' --scheduler {} --seed {} --budget {}ms --per-scenario {} --json --out {} "
         "2>/dev/null",
-        on, program, mutant.strategy, scheduler_, seed_, budget_ms_, kSchedulesPerProgram,
+        on, program, mutant.strategy, scheduler_, seed_, budget_ms_, kSchedulesPerScenario,
         folder_of(mutant)));
     const Json hunt = Json::parse(o.out, nullptr, false);
     Hunted h{hunt.is_object() ? "missed" : "not hunted"};

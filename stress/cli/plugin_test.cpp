@@ -110,7 +110,7 @@ TEST_F(OutOfTree, WhatBreaksInArmingIsReplayed) {
     const Json report = Json::parse(hunt.out, nullptr, false);
     ASSERT_TRUE(report.is_object() && report.value("counterexample", Json()).is_object()) << hunt.out;
     EXPECT_TRUE(report["counterexample"]["recurs"]) << hunt.out;
-    EXPECT_LT(report["programs"], 20) << "one that arms breaks";
+    EXPECT_LT(report["scenarios"], 20) << "one that arms breaks";
     const std::string file = report["counterexample"]["file"];
     const Outcome replay = installed_run(program + "replay --times 10 " + file, "2>/dev/null");
     EXPECT_EQ(replay.status, 1) << replay.out;
@@ -149,11 +149,11 @@ public:
 const bool registered = register_whole("hurried", "does not wait", [] { return std::make_unique<Hurried>(); });
 )");
   ASSERT_NO_FATAL_FAILURE(compile("hurried"));
+  write("hurried.scenario", "strategy hurried\nplan oversubscribed\nbodies A=mov\n"
+                            "thread 0 pinned: run A until-done\nthread 1 pinned: run A until-done\n"
+                            "thread 2: insert A; pause 2000; remove A; pause 2000\n");
   const Outcome o = installed_run(
-      R"(--plugin ./libhurried.so hunt --json --cell '{"experiment":"history","deadline_ms":60000,)"
-      R"("strategy":"hurried","plan":"oversubscribed","threads":2,"bodies":["mov@0"],)"
-      R"("controllers":[["+0","~2000","-0","~2000"]],"rounds":1,"churn":0}')",
-      "2>/dev/null");
+      "--plugin ./libhurried.so hunt --json --scenario hurried.scenario --budget 1ms", "2>/dev/null");
   EXPECT_EQ(o.status, 0) << o.out;
   const Json data = Json::parse(o.out).at("data");
   EXPECT_GT(data.at("must"), 0);
@@ -204,7 +204,7 @@ TEST_F(OutOfTree, WhatCannotBeUsedIsRefusedInOneLine) {
   compile("empty");
   refused("libempty.so", "registers no strategy");
   const std::string long_hunt =
-      "hunt --strategy poke+one-slot --scheduler random --resume long --seeds 1-2 --per-program 5";
+      "hunt --strategy poke+one-slot --scheduler random --resume long --seeds 1-2 --per-scenario 5";
   write("nameless.cpp", example());
   compile("nameless", "-Wl,--build-id=none");
   refused("libnameless.so", "has no build id", long_hunt);

@@ -1,6 +1,6 @@
 // Hitting while others run: H20, H21, H22, H23. The racy baseline is run too: a property that it cannot fail
 // shows nothing.
-#include "stress/testing/expect_cell.h"
+#include "stress/testing/expect_scenario.h"
 
 #include "harness/machine/pin_plan.h"
 
@@ -10,29 +10,23 @@ namespace {
 
 class SeveralThreadsHit : public testing::TestWithParam<std::string> {};
 
-History armed_throughout(const std::string& strategy, std::size_t threads, std::vector<PlacedName> bodies,
-                         std::size_t executions) {
-  History h;
-  h.strategy = strategy;
-  h.threads = threads;
-  h.bodies = probeable(strategy, std::move(bodies));
-  Event all{Action::Insert, {}, 0};
-  for (std::size_t i = 0; i < h.bodies.size(); ++i)
-    all.sites.push_back(i);
+Scenario armed_throughout(const std::string& strategy, std::size_t threads, std::vector<PlacedName> bodies,
+                          std::size_t executions, const std::string& plan = "across-cores") {
+  Scenario s = workers_on(strategy, probeable(strategy, std::move(bodies)), threads, plan);
   // A pause ends after some time, too: several, so that a strategy whose hits are slow gets enough of them.
   constexpr std::size_t kPauses = 4;
-  h.controllers = {{all}};
-  for (std::size_t i = 0; i < kPauses; ++i)
-    h.controllers[0].push_back(Event{Action::Pause, {}, executions / kPauses});
-  return h;
+  std::vector<Act> acts{insert(all_of(s.bodies.size()))};
+  acts.insert(acts.end(), kPauses, pause(executions / kPauses));
+  s.threads.push_back(repeated(1, std::move(acts)));
+  return s;
 }
 
 } // namespace
 
 TEST_P(SeveralThreadsHit, H20_TwoThreadsNeverPassUnseen) {
-  const CellSpec spec = to_cell(armed_throughout(GetParam(), 2, {{"mov", 0}}, 8000));
-  const Verdict v = run_cell(spec);
-  PROBERACE_EXPECT_HELD(v, spec);
+  const Scenario s = armed_throughout(GetParam(), 2, {{"mov", 0}}, 8000);
+  const Verdict v = run_free(s).verdict;
+  PROBERACE_EXPECT_SCENARIO_HELD(v, s);
   EXPECT_GE(v.data["must"], 3000U);
   EXPECT_GE(v.data["hits"], v.data["must"]);
   expect_paths(GetParam(), v);
@@ -40,9 +34,9 @@ TEST_P(SeveralThreadsHit, H20_TwoThreadsNeverPassUnseen) {
 
 // push and call: executed twice, or skipped, they leave the stack wrong, and the body's caller sees it.
 TEST_P(SeveralThreadsHit, H21_NobodyTrapsOnItsOwnStepOrSkipsIt) {
-  const CellSpec spec = to_cell(armed_throughout(GetParam(), 2, {{"push", 0}, {"call", 0}}, 8000));
-  const Verdict v = run_cell(spec);
-  PROBERACE_EXPECT_HELD(v, spec);
+  const Scenario s = armed_throughout(GetParam(), 2, {{"push", 0}, {"call", 0}}, 8000);
+  const Verdict v = run_free(s).verdict;
+  PROBERACE_EXPECT_SCENARIO_HELD(v, s);
   EXPECT_GE(v.data["must"], 3000U);
   expect_paths(GetParam(), v);
 }
@@ -50,11 +44,9 @@ TEST_P(SeveralThreadsHit, H21_NobodyTrapsOnItsOwnStepOrSkipsIt) {
 // The kernel has 31 out-of-line slots per process (arch/x86/kernel/uprobes.c, UPROBE_XOL_SLOT_BYTES in one
 // page).
 TEST_P(SeveralThreadsHit, H22_MoreThreadsAtOnceThanAnyPoolOfSlots) {
-  History h = armed_throughout(GetParam(), 48, {{"mov", 0}}, 5000);
-  h.plan = "oversubscribed";
-  const CellSpec spec = to_cell(h);
-  const Verdict v = run_cell(spec);
-  PROBERACE_EXPECT_HELD(v, spec);
+  const Scenario s = armed_throughout(GetParam(), 48, {{"mov", 0}}, 5000, "oversubscribed");
+  const Verdict v = run_free(s).verdict;
+  PROBERACE_EXPECT_SCENARIO_HELD(v, s);
   EXPECT_GE(v.data["must"], 2000U);
   expect_paths(GetParam(), v);
 }
@@ -62,13 +54,12 @@ TEST_P(SeveralThreadsHit, H22_MoreThreadsAtOnceThanAnyPoolOfSlots) {
 // More short-lived threads than records are kept for: each hits and ends. Fails if a record's counts are
 // dropped when another thread takes it over.
 TEST_P(SeveralThreadsHit, H23_ThreadsThatEndLeaveTheirCountsAndTheirRoom) {
-  History h = armed_throughout(GetParam(), 1, {{"mov", 0}, {"nop", 0}}, 100);
-  h.churn = is_peer(GetParam()) ? 50 : 600;
+  Scenario s = armed_throughout(GetParam(), 1, {{"mov", 0}, {"nop", 0}}, 100);
   // Armed before the threads come and until the last is gone: pause until all have executed both bodies.
-  h.controllers[0].back().executions = 1200;
-  const CellSpec spec = to_cell(h);
-  const Verdict v = run_cell(spec);
-  PROBERACE_EXPECT_HELD(v, spec);
+  s.threads.back().acts.back().count = 1200;
+  s.threads.push_back(churning_thread(is_peer(GetParam()) ? 50 : 600, s.bodies.size()));
+  const Verdict v = run_free(s).verdict;
+  PROBERACE_EXPECT_SCENARIO_HELD(v, s);
   EXPECT_GT(v.data["must"], 0U);
   expect_paths(GetParam(), v);
 }
@@ -83,7 +74,7 @@ TEST(Baseline, H20_H21_InPlaceSteppingIsCaughtWithTwoThreads) {
     GTEST_SKIP() << plan.error().message;
   constexpr int kCells = 10;
   for (int i = 0; i < kCells; ++i) {
-    const Verdict v = run_cell(to_cell(armed_throughout("poke+in-place", 2, {{"mov", 0}}, 8000)));
+    const Verdict v = run_free(armed_throughout("poke+in-place", 2, {{"mov", 0}}, 8000)).verdict;
     if (!v.is(Ending::Held)) {
       EXPECT_TRUE(v.is_counterexample()) << v.summary;
       return;

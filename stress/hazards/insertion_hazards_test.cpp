@@ -1,6 +1,6 @@
-// Inserting and removing while others run: H01, H02, H05, H06, H07, H10, H11, H16, H18. Each is a history
+// Inserting and removing while others run: H01, H02, H05, H06, H07, H10, H11, H16, H18. Each is a scenario
 // shaped to make the hazard likely; the judge decides.
-#include "stress/testing/expect_cell.h"
+#include "stress/testing/expect_scenario.h"
 
 namespace proberace {
 
@@ -8,24 +8,21 @@ namespace {
 
 class WhileOthersRun : public testing::TestWithParam<std::string> {
 protected:
-  History history(std::size_t threads, std::vector<PlacedName> bodies) const {
-    History h;
-    h.strategy = GetParam();
-    h.threads = threads;
-    h.bodies = probeable(GetParam(), std::move(bodies));
-    return h;
+  // Threads that execute the bodies until the others are done.
+  Scenario workers(std::size_t count, std::vector<PlacedName> bodies,
+                   const std::string& plan = "across-cores") const {
+    return workers_on(GetParam(), probeable(GetParam(), std::move(bodies)), count, plan);
   }
   // A third of the long size.
   std::size_t rounds(std::size_t ours) const {
-    if (removal_is_dear(GetParam()))
+    if (removal_is_costly(GetParam()))
       return 3;
     return long_run() ? 3 * ours : ours;
   }
 
-  void expect_held(const History& h, std::uint64_t insertions) {
-    const CellSpec spec = to_cell(h);
-    const Verdict v = run_cell(spec);
-    PROBERACE_EXPECT_HELD(v, spec);
+  void expect_held(const Scenario& s, std::uint64_t insertions) {
+    const Verdict v = run_free(s).verdict;
+    PROBERACE_EXPECT_SCENARIO_HELD(v, s);
     EXPECT_GE(v.data["inserted"], insertions);
     EXPECT_EQ(v.data["inserted"], v.data["removed"]);
     EXPECT_GT(v.data["must"], 0U) << "nothing was tested while armed";
@@ -35,103 +32,93 @@ protected:
   }
 };
 
-constexpr Event insert(std::initializer_list<std::size_t> sites) {
-  return Event{Action::Insert, sites, 0};
-}
-constexpr Event remove(std::initializer_list<std::size_t> sites) {
-  return Event{Action::Remove, sites, 0};
-}
-constexpr Event pause(std::size_t executions) {
-  return Event{Action::Pause, {}, executions};
-}
-
 } // namespace
 
 // Bodies with long instructions under two cores' fetch, armed and disarmed again and again.
 TEST_P(WhileOthersRun, H01_ABytePutUnderAnothersFetchIsNeverTorn) {
-  History h = history(2, {{"lea-rip", 0}, {"nop5", 0}});
-  h.controllers = {{insert({0, 1}), pause(60), remove({0, 1}), pause(200)}};
-  h.rounds = rounds(50);
-  expect_held(h, 2 * h.rounds);
+  Scenario s = workers(2, {{"lea-rip", 0}, {"nop5", 0}});
+  const std::size_t n = rounds(50);
+  s.threads.push_back(repeated(n, {insert({0, 1}), pause(60), remove({0, 1}), pause(200)}));
+  expect_held(s, 2 * n);
 }
 
 // One site, one worker on another core, inserted and used at once: the ticket of each execution after insert
 // returned is checked.
 TEST_P(WhileOthersRun, H02_NoExecutionAfterInsertIsMissed) {
-  History h = history(1, {{"mov", 0}});
-  h.controllers = {{insert({0}), pause(20), remove({0}), pause(20)}};
-  h.rounds = rounds(100);
-  expect_held(h, h.rounds);
+  Scenario s = workers(1, {{"mov", 0}});
+  const std::size_t n = rounds(100);
+  s.threads.push_back(repeated(n, {insert({0}), pause(20), remove({0}), pause(20)}));
+  expect_held(s, n);
 }
 
 // Two controllers arm different sites of one page at once. Fails if a copy of the page is made from its
 // content before the other's swap.
 TEST_P(WhileOthersRun, H05_NeighboursOnAPageDoNotLoseEachOther) {
-  History h = history(2, {{"nop", 0}, {"mov", 0}, {"push", 0}, {"add", 0}});
-  h.controllers = {{insert({0, 1}), pause(80), remove({0}), pause(40), remove({1})},
-                   {insert({2}), pause(50), insert({3}), pause(50), remove({2, 3}), pause(20)}};
-  h.rounds = rounds(20);
-  expect_held(h, 4 * h.rounds);
+  Scenario s = workers(2, {{"nop", 0}, {"mov", 0}, {"push", 0}, {"add", 0}});
+  const std::size_t n = rounds(20);
+  s.threads.push_back(repeated(n, {insert({0, 1}), pause(80), remove({0}), pause(40), remove({1})}));
+  s.threads.push_back(
+      repeated(n, {insert({2}), pause(50), insert({3}), pause(50), remove({2, 3}), pause(20)}));
+  expect_held(s, 4 * n);
 }
 
 // A worker runs unprobed code of the page (site 1 is never armed) while the page is swapped. Fails if the
 // original is moved away without MREMAP_DONTUNMAP.
 TEST_P(WhileOthersRun, H06_NobodyFaultsInTheGapOfAPageSwap) {
-  History h = history(2, {{"nop", 0}, {"call", 0}});
-  h.controllers = {{insert({0}), pause(5), remove({0}), pause(5)}};
-  h.rounds = rounds(130);
-  expect_held(h, h.rounds);
+  Scenario s = workers(2, {{"nop", 0}, {"call", 0}});
+  const std::size_t n = rounds(130);
+  s.threads.push_back(repeated(n, {insert({0}), pause(5), remove({0}), pause(5)}));
+  expect_held(s, n);
 }
 
 // Threads are born and end while sites are armed. A one-byte write harms no thread that was missed, so for
 // stop-world this shows only that births and deaths do not upset the stopping; a thread list read once would
 // pass here.
 TEST_P(WhileOthersRun, H07_ThreadsBornMeanwhileAreNoException) {
-  History h = history(2, {{"mov", 0}, {"jmp", 0}});
-  h.controllers = {{insert({0, 1}), pause(50), remove({0, 1}), pause(50)}};
-  h.rounds = rounds(25);
-  h.churn = 200;
-  expect_held(h, 2 * h.rounds);
+  Scenario s = workers(2, {{"mov", 0}, {"jmp", 0}});
+  const std::size_t n = rounds(25);
+  s.threads.push_back(repeated(n, {insert({0, 1}), pause(50), remove({0, 1}), pause(50)}));
+  s.threads.push_back(churning_thread(200, s.bodies.size()));
+  expect_held(s, 2 * n);
 }
 
 // Removal soon after insertion, with more threads than cores: threads are preempted between trap and
 // handler. Fails if a handler that finds no live site takes the trap for the program's own.
 TEST_P(WhileOthersRun, H10_ATrapTakenBeforeRemovalIsExecutedAgain) {
-  History h = history(6, {{"mov", 0}});
-  h.plan = "oversubscribed";
+  Scenario s = workers(6, {{"mov", 0}}, "oversubscribed");
+  const std::size_t n = rounds(35);
   // Six executions may have begun before the insertion.
-  h.controllers = {{insert({0}), pause(7), remove({0}), pause(3)}};
-  h.rounds = rounds(35);
-  expect_held(h, h.rounds);
+  s.threads.push_back(repeated(n, {insert({0}), pause(7), remove({0}), pause(3)}));
+  expect_held(s, n);
 }
 
 TEST_P(WhileOthersRun, H11_OfTwoInsertsOfOneSiteOneSucceeds) {
-  History h = history(2, {{"mov", 0}, {"nop", 0}});
-  h.controllers = {{insert({0, 1}), pause(30), remove({0, 1}), pause(10)},
-                   {insert({1, 0}), pause(20), remove({1, 0}), pause(10)}};
-  h.rounds = rounds(20);
-  expect_held(h, 2);
+  Scenario s = workers(2, {{"mov", 0}, {"nop", 0}});
+  const std::size_t n = rounds(20);
+  s.threads.push_back(repeated(n, {insert({0, 1}), pause(30), remove({0, 1}), pause(10)}));
+  s.threads.push_back(repeated(n, {insert({1, 0}), pause(20), remove({1, 0}), pause(10)}));
+  expect_held(s, 2);
 }
 
 // Bytes, permissions, mappings, descriptors and SIGTRAP's action are compared by the experiment, before open
 // and after close, with probes on two pages. Fails if close forgets one of them.
 TEST_P(WhileOthersRun, H16_EverythingIsAsItWasAfterTheLastRemoval) {
-  History h = history(2, {{"mov", 0}, {"nop", 0}, {"lea-rip", 1}});
-  h.controllers = {{insert({0, 1, 2}), pause(100), remove({1}), pause(50), remove({2, 0}), pause(50)}};
-  h.rounds = rounds(5);
-  expect_held(h, 3 * h.rounds);
+  Scenario s = workers(2, {{"mov", 0}, {"nop", 0}, {"lea-rip", 1}});
+  const std::size_t n = rounds(5);
+  s.threads.push_back(
+      repeated(n, {insert({0, 1, 2}), pause(100), remove({1}), pause(50), remove({2, 0}), pause(50)}));
+  expect_held(s, 3 * n);
 }
 
 // The same site removed and inserted without a pause, so that traps meet every state of its record. Fails if
 // insert writes the byte before the record is live, or remove marks it dead before the byte is gone.
 TEST_P(WhileOthersRun, H18_ATrapAlwaysFindsItsSiteOrNoInt3) {
-  History h = history(3, {{"mov", 0}});
-  h.controllers = {{insert({0}), remove({0}), insert({0}), pause(2), remove({0})}};
-  h.rounds = rounds(80);
-  const CellSpec spec = to_cell(h);
-  const Verdict v = run_cell(spec);
-  PROBERACE_EXPECT_HELD(v, spec);
-  EXPECT_EQ(v.data["inserted"], 2 * h.rounds);
+  Scenario s = workers(3, {{"mov", 0}});
+  const std::size_t n = rounds(80);
+  s.threads.push_back(repeated(n, {insert({0}), remove({0}), insert({0}), pause(2), remove({0})}));
+  const Verdict v = run_free(s).verdict;
+  PROBERACE_EXPECT_SCENARIO_HELD(v, s);
+  EXPECT_EQ(v.data["inserted"], 2 * n);
   EXPECT_GT(v.data["hits"], 0U);
   expect_paths(GetParam(), v);
 }

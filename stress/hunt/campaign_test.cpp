@@ -110,7 +110,7 @@ Json report_in(const std::string& out) {
 }
 
 std::string hunt_line(const std::string& directory, const std::string& seeds, int jobs) {
-  return "hunt --strategy poke+xol-boost --scheduler pct --depth 2 --per-program 40 --threads 2 --budget "
+  return "hunt --strategy poke+xol-boost --scheduler pct --depth 2 --per-scenario 40 --threads 2 --budget "
          "120s --resume " +
          directory + " --seeds " + seeds + " --jobs " + std::to_string(jobs) + " --json";
 }
@@ -151,7 +151,7 @@ TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
   EXPECT_EQ(halves[0].status + halves[1].status, 0);
   const Json wanted = report_in(once.out);
   ASSERT_EQ(wanted.value("cases", 0), 60) << once.out;
-  const int fewer = 60 * 40 - wanted.value("schedules", 0); // a program that forks or reopens has 2
+  const int fewer = 60 * 40 - wanted.value("schedules", 0); // a scenario that forks or reopens has 2
   EXPECT_EQ(fewer % 38, 0);
   EXPECT_LT(fewer / 38, 20);
   EXPECT_EQ(report_in(rest.out), wanted);
@@ -162,7 +162,7 @@ TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
 
 TEST_F(Campaigns, SayWhatIsLeftToDo) {
   const Outcome o = run_proberace("hunt --strategy poke+xol-boost --scheduler random --resume " +
-                                      path("some") + " --seeds 1-1000000 --per-program 1 --budget 1s --json",
+                                      path("some") + " --seeds 1-1000000 --per-scenario 1 --budget 1s --json",
                                   "2>/dev/null");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out);
@@ -185,7 +185,7 @@ TEST_F(Campaigns, SayWhatIsWrongWithTheirOptions) {
   EXPECT_EQ(nowhere.status, 2) << "held, but what breaks could not be kept: " << nowhere.out;
 }
 
-// Histories too, and a strategy that breaks: its cases say so, and can be run again.
+// Free hunts too, and a strategy that breaks: its cases say so, and can be run again.
 TEST_F(Campaigns, KeepWhatBroke) {
   const Outcome o =
       run_proberace("hunt --strategy poke+in-place --threads 3 --scheduler random --out " + path("") +
@@ -207,11 +207,11 @@ TEST_F(Campaigns, KeepWhatBroke) {
   EXPECT_GT(all.size(), 1U) << "or the next line says little";
   for (const Json& broken : all)
     EXPECT_TRUE(broken.contains("file")) << broken.dump();
-  const Outcome histories = run_proberace("hunt --strategy poke+xol-vma --threads 2 --resume " +
-                                              path("histories") + " --seeds 1-3 --budget 60s --json",
-                                          "2>/dev/null");
-  EXPECT_EQ(histories.status, 0);
-  EXPECT_EQ(Json::parse(histories.out).value("cases", 0), 3) << histories.out;
+  const Outcome free = run_proberace("hunt --strategy poke+xol-vma --threads 2 --resume " + path("free") +
+                                         " --seeds 1-3 --budget 60s --json",
+                                     "2>/dev/null");
+  EXPECT_EQ(free.status, 0);
+  EXPECT_EQ(Json::parse(free.out).value("cases", 0), 3) << free.out;
 }
 
 } // namespace

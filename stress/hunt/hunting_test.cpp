@@ -29,7 +29,7 @@ protected:
 
   // Hunts for what breaks `property`, and replays it `times` times, each in a process of its own.
   Json find_and_replay(const std::string& strategy, const std::string& property, int times) {
-    const Json report = hunt(fmt::format("--strategy {} --scheduler random --property {} --per-program 200 "
+    const Json report = hunt(fmt::format("--strategy {} --scheduler random --property {} --per-scenario 200 "
                                          "--budget 60s --seed 1",
                                          strategy, property),
                              1);
@@ -64,10 +64,10 @@ TEST_F(Hunting, H20_InPlaceLosesAHitWhileAnotherThreadSteps) {
   EXPECT_NE(table_.find("in-place.restore"), std::string::npos) << table_;
   EXPECT_LE(report["counterexample"]["steps"], 25) << table_;
   // What breaks in another way than the file says is said, and is no "held".
-  Json race = Json::parse(std::ifstream(report["counterexample"]["file"].get<std::string>()));
-  race["verdict"]["property"] = "double-hit";
-  const std::string other = (folder_ / "other.race").string();
-  std::ofstream(other) << race;
+  Json other_way = Json::parse(std::ifstream(report["counterexample"]["file"].get<std::string>()));
+  other_way["verdict"]["property"] = "double-hit";
+  const std::string other = (folder_ / "other.json").string();
+  std::ofstream(other) << other_way;
   const Outcome o = run_proberace(fmt::format("replay {} --times 3 --json", other), "2>/dev/null");
   EXPECT_EQ(o.status, 1) << o.out;
   const Json replay = Json::parse(o.out, nullptr, false);
@@ -92,7 +92,7 @@ TEST_F(Hunting, WhatIsExactHoldsUnderEveryScheduler) {
   for (const char* strategy :
        {"poke+xol-vma", "pte-swap+xol-boost", "poke+emulate", "poke+tls-slot-nested", "jump"})
     for (const char* scheduler : {"random", "pct", "exhaustive --preemptions 1"}) {
-      const Json report = hunt(fmt::format("--strategy {} --scheduler {} --per-program 50 --schedules 400 "
+      const Json report = hunt(fmt::format("--strategy {} --scheduler {} --per-scenario 50 --schedules 400 "
                                            "--budget 120s --seed 3",
                                            strategy, scheduler),
                                0);
@@ -115,13 +115,14 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
 // The program makes the page what it was between the armer's making it writable and its store.
 TEST_F(Hunting, H06_H15_AProtectionChangedMeanwhileIsNoFault) {
   const Outcome o = run_proberace(
-      R"(hunt --json --cell '{"experiment":"controlled","deadline_ms":60000,"program":{)"
-      R"("strategy":"poke/mprotect+xol-vma","bodies":["mov@0"],"armed":[0],"threads":[["m0"],["-0"]]},)"
-      R"("scheduler":"exhaustive","preemptions":2,"seed":1,"schedules":5000,"budget_ms":50000}')");
+      "hunt --json --scheduler exhaustive --preemptions 2 --per-scenario 5000 --budget 50s --scenario "
+      "'strategy poke/mprotect+xol-vma\nbodies A=mov\narmed A\n"
+      "thread 0: protect A\nthread 1: remove A\n'",
+      "2>/dev/null");
   EXPECT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out, nullptr, false);
   ASSERT_TRUE(report.is_object());
-  EXPECT_TRUE(report["data"].value("exhausted", false)) << o.out;
+  EXPECT_EQ(report["exhausted"], 1) << o.out;
 }
 
 // Before pct knows how many choices there are it would change all priorities at the first.
@@ -129,9 +130,9 @@ TEST_F(Hunting, PctTakesItsFirstScheduleAtRandom) {
   const auto steps_of = [&](const char* scheduler, int seed) {
     const std::string file = (folder_ / fmt::format("{}-{}", scheduler, seed)).string();
     const Outcome o = run_proberace(fmt::format(
-        R"(hunt --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"poke+emulate",)"
-        R"("bodies":["mov@0"],"armed":[0],"threads":[["x0","x0"],["x0","x0"]]}},"scheduler":"{}","seed":{},)"
-        R"("schedules":2,"budget_ms":30000,"record":"{}"}}')",
+        "hunt --scheduler {} --seed {} --per-scenario 2 --schedules 2 --budget 30s --record {} --scenario "
+        "'strategy poke+emulate\nbodies A=mov\narmed A\n"
+        "thread 0: run A; run A\nthread 1: run A; run A\n'",
         scheduler, seed, file));
     EXPECT_EQ(o.status, 0) << o.out;
     std::vector<std::string> lines;
@@ -157,11 +158,11 @@ TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
   int before_it_began = 0;
   for (int seed = 1; seed <= 20; ++seed) {
     const std::string steps = (folder_ / fmt::format("steps-{}", seed)).string();
-    const Outcome o = run_proberace(fmt::format(
-        R"(hunt --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"poke+emulate",)"
-        R"("bodies":["mov@0"],"armed":[0],"threads":[["x0"],["!0:0"]]}},"scheduler":"random","seed":{},)"
-        R"("schedules":1,"budget_ms":30000,"record":"{}"}}')",
-        seed, steps));
+    const Outcome o = run_proberace(fmt::format("hunt --scheduler random --seed {} --per-scenario 1 "
+                                                "--schedules 1 --budget 30s --record {} --scenario "
+                                                "'strategy poke+emulate\nbodies A=mov\narmed A\n"
+                                                "thread 0: run A\nthread 1: signal 0: run A\n'",
+                                                seed, steps));
     EXPECT_EQ(o.status, 0) << o.out;
     std::ifstream file(steps);
     std::string line;
@@ -173,53 +174,56 @@ TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
   EXPECT_GT(before_it_began, 0);
 }
 
-// What a program of one thread says of itself, after 20 runs.
-Json run_program(const std::string& strategy, const std::string& bodies, const std::string& acts) {
-  const Outcome o = run_proberace(fmt::format(
-      R"(hunt --json --cell '{{"experiment":"controlled","deadline_ms":60000,"program":{{"strategy":"{}",)"
-      R"("bodies":[{}],"armed":[0,1],"threads":[[{}]]}},)"
-      R"("scheduler":"random","seed":1,"schedules":20,"budget_ms":30000}}')",
-      strategy, bodies, acts));
+// What a scenario of one thread did in 20 runs.
+Json run_acts(const std::string& strategy, const std::string& bodies, const std::string& acts) {
+  const Outcome o = run_proberace(
+      fmt::format(
+          "hunt --json --scheduler random --seed 1 --per-scenario 20 --schedules 20 --budget 30s --scenario "
+          "'strategy {}\nbodies {}\narmed A B\nthread 0: {}\n'",
+          strategy, bodies, acts),
+      "2>/dev/null");
   EXPECT_EQ(o.status, 0) << strategy << ' ' << acts << ": " << o.out;
   const Json report = Json::parse(o.out, nullptr, false);
   return report.is_object() ? report.value("data", Json::object()) : Json::object();
 }
 
-// A hit handler that hits another probe, a child that becomes another program, mprotect of the probed page:
-// each is seen to have happened.
+// A hit handler that hits another probe, a child that becomes another program, mprotect of the probed page: each is
+// seen to have happened.
 TEST_F(Hunting, NestedHitsExecAndMprotectAreRunAndCounted) {
   for (const char* strategy : {"poke+xol-boost", "pte-swap+xol-vma", "poke+emulate"}) {
-    const Json data = run_program(strategy, R"("mov@0","push@0")", R"("n0,1","e0","m0","x0")");
+    const Json data = run_acts(strategy, "A=mov B=push", "nest A: run B; exec: run A; protect A; run A");
     EXPECT_EQ(data["must"], 20 * 3) << strategy << ": outer, nested, and the one behind mprotect";
     EXPECT_EQ(data["hits"], 20 * 3);
     EXPECT_GE(data["paths"]["breakpoint"], 20 * 3);
   }
 }
 
-// Likewise what only some strategies promise to survive.
-TEST_F(Hunting, WhatIsPromisedIsTried) {
+// Acts that only some strategies promise to survive are done under those.
+TEST_F(Hunting, PromisedActsAreDone) {
   const Json data =
-      run_program("poke+emulate", R"("load@0","mov@0")", R"("c1","s1","i0","j0:1","k1","d0","t0","x0")");
-  for (const char* done : {"x", "t", "c", "s", "i", "j", "k", "d", "changed", "skipped", "faults"})
+      run_acts("poke+emulate", "A=load B=mov",
+               "change B; skip B; int3s; leave 0: run B; cancel: run B; fault A; spawn: run A; run A");
+  for (const char* done : {"run", "spawn", "change", "skip", "int3s", "leave", "cancel", "fault", "changed",
+                           "skipped", "faults"})
     EXPECT_EQ(data["acts"].value(done, 0), 20) << done;
-  EXPECT_GE(data["must"], 20 * 6) << "c1 s1 d0 t0 x0 and the jump's handler";
+  EXPECT_GE(data["must"], 20 * 6) << "change, skip, fault, spawn, run, and the left handler";
   EXPECT_EQ(data["paths"]["foreign-trap"], 2 * 20);
-  const Json traced = run_program("ptrace:poke+emulate", R"("load@0","mov@0")", R"("v0","d0","x0")");
-  EXPECT_EQ(traced["acts"], Json::parse(R"({"x": 20, "v": 20, "d": 20, "faults": 20})"));
+  const Json traced = run_acts("ptrace:poke+emulate", "A=load B=mov", "vfork: run A; fault A; run A");
+  EXPECT_EQ(traced["acts"], Json::parse(R"({"run": 20, "vfork": 20, "fault": 20, "faults": 20})"));
 }
 
-TEST_F(Hunting, WhatIsNotPromisedIsNot) {
-  const Json data = run_program("poke+xol-vma", R"("load@0","mov@0")", R"("d0","x0")");
-  EXPECT_EQ(data["acts"], Json::parse(R"({"x": 20})"));
+TEST_F(Hunting, ActsThatAreNotPromisedAreLeftOut) {
+  const Json data = run_acts("poke+xol-vma", "A=load B=mov", "fault A; run A");
+  EXPECT_EQ(data["acts"], Json::parse(R"({"run": 20})"));
 }
 
 // Handlers that jump out of what they interrupted, and threads that end in it, are found there in some run.
 TEST_F(Hunting, ExecutionsAreLeftAndThreadsEndInThem) {
-  const Outcome o = run_shell(
-      PROBERACE_PROGRAM
-      R"(-controlled hunt --json --cell '{"experiment":"controlled","deadline_ms":60000,"program":{"strategy":)"
-      R"("poke+xol-boost","bodies":["push@0","mov@0"],"armed":[0,1],"threads":[["x0","x0"],["j0:1","k0"]]},)"
-      R"("scheduler":"random","seed":1,"schedules":1000,"budget_ms":50000}')");
+  const Outcome o = run_proberace(
+      "hunt --json --scheduler random --seed 1 --per-scenario 1000 --schedules 1000 --budget 50s --scenario "
+      "'strategy poke+xol-boost\nbodies A=push B=mov\narmed A B\n"
+      "thread 0: run A; run A\nthread 1: leave 0: run B; cancel: run A\n'",
+      "2>/dev/null");
   ASSERT_EQ(o.status, 0) << o.out;
   const Json data = Json::parse(o.out).at("data");
   EXPECT_GT(data.at("acts").at("left"), 100);
@@ -231,7 +235,7 @@ TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
   EXPECT_EQ(o.status, 3) << o.out;
   EXPECT_NE(o.out.find("has no schedule points"), std::string::npos) << o.out;
   EXPECT_EQ(run_proberace("hunt --strategy jump --scheduler fair").status, 2);
-  EXPECT_EQ(run_proberace("replay /nonexistent.race").status, 2);
+  EXPECT_EQ(run_proberace("replay /nonexistent.json").status, 2);
   EXPECT_EQ(run_proberace("replay").status, 2);
   EXPECT_EQ(run_proberace("replay --trail /nonexistent.trail --model /nonexistent.pml").status, 2);
   EXPECT_EQ(run_proberace("hunt --strategy jump --scheduler toward").status, 2);

@@ -2,7 +2,7 @@
 // can show.
 #include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
-#include "stress/scenario/program_properties.h"
+#include "stress/scenario/broken_properties.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -28,7 +28,7 @@ TEST(Mutants, AreBuiltHuntedAndReported) {
 
 // What hunts can find, they can look for: `hunt --property`.
 TEST(Mutants, WhatTheyAreExpectedToBreakHasAName) {
-  const auto names = program_properties();
+  const auto names = broken_properties();
   int mutants = 0;
   for (const auto& file : std::filesystem::directory_iterator(PROBERACE_SOURCE "/stress/mutants")) {
     if (file.path().extension() != ".patch")

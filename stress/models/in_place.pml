@@ -4,7 +4,11 @@
  * would be sound.
  *
  * Properties: no hit lost (H20), none twice (H21)
- * Program: {"strategy": "poke+in-place", "bodies": ["mov@0"], "armed": [0], "threads": [["x0"], ["x0"]]}
+ * Scenario: strategy poke+in-place
+ * Scenario: bodies A=mov
+ * Scenario: armed A
+ * Scenario: thread 0: run A
+ * Scenario: thread 1: run A
  * Guard: ALONE itself
  */
 #include "step.inc"

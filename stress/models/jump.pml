@@ -4,7 +4,11 @@
  * of one instruction with the tail of another.
  *
  * Properties: no torn instruction (H01, H17), no hit lost, none while the site is clear, no trap taken for the program's own (H18)
- * Program: {"strategy": "jump", "bodies": ["nop5@0"], "threads": [["x0"], ["x0"], ["+0", "-0"]]}
+ * Scenario: strategy jump
+ * Scenario: bodies A=nop5
+ * Scenario: thread 0: run A
+ * Scenario: thread 1: run A
+ * Scenario: thread 2: insert A; remove A
  * Guard: INT3_FIRST jump-without-int3
  * Guard: AFTER_INT3 not-observable
  * Guard: AFTER_TAIL not-observable

@@ -4,7 +4,11 @@
  * the byte is old or new, whenever it is fetched, is assumed.
  *
  * Properties: no hit lost once insert has returned (H02), none while the site is clear, no late trap taken for the program's own (H10), no trap after close
- * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0", "x0"], ["x0", "x0"], ["+0", "-0"]]}
+ * Scenario: strategy poke+emulate
+ * Scenario: bodies A=mov
+ * Scenario: thread 0: run A; run A
+ * Scenario: thread 1: run A; run A
+ * Scenario: thread 2: insert A; remove A
  * Guard: SERIALISES_ARMED not-observable
  * Guard: SERIALISES_CLEAR not-observable
  * Guard: RETRY late-trap-is-foreign

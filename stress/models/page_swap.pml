@@ -3,7 +3,12 @@
  * the stash is moved back (H63).
  *
  * Properties: no hit lost (H05, H11), none while the site is clear, no fault in a gap (H06), no late trap taken for the program's own (H10), nothing left behind (H16, H63)
- * Program: {"strategy": "pte-swap/mremap+emulate", "bodies": ["mov@0", "mov@0"], "threads": [["x0"], ["x1"], ["+0", "-0"], ["+1", "-1"]]}
+ * Scenario: strategy pte-swap/mremap+emulate
+ * Scenario: bodies A=mov B=mov
+ * Scenario: thread 0: run A
+ * Scenario: thread 1: run B
+ * Scenario: thread 2: insert A; remove A
+ * Scenario: thread 3: insert B; remove B
  * Guard: KEEPS_NEIGHBOUR swap-loses-neighbour
  * Guard: BACK_WHEN_LAST swap-back-early
  * Guard: FROM_ORIGINAL swap-copies-armed-page

@@ -2,7 +2,11 @@
  * looked up yet (H10, H18), several controllers (H11), and removals that return only when nobody is inside (H36).
  *
  * Properties: no hit lost, none while the site is clear (H11, H36), no trap taken for the program's own (H10, H18)
- * Program: {"strategy": "poke+emulate", "bodies": ["mov@0"], "threads": [["x0"], ["+0", "-0"], ["+0", "-0"]]}
+ * Scenario: strategy poke+emulate
+ * Scenario: bodies A=mov
+ * Scenario: thread 0: run A
+ * Scenario: thread 1: insert A; remove A
+ * Scenario: thread 2: insert A; remove A
  * Guard: PUBLISH_FIRST publishes-late
  * Guard: DEAD_LAST dead-before-disarmed
  * Guard: LOOK_AGAIN look-not-repeated

@@ -3,7 +3,12 @@
  * given back once nobody is in it.
  *
  * Properties: nobody runs another site's copy (H25), nor in memory that was given back, no hit lost, none while the site is clear
- * Program: {"strategy": "poke+tls-slot-nested", "bodies": ["pop@0", "mov@0"], "armed": [0, 1], "threads": [["x0"], ["!0:1"], ["-0,1"]]}
+ * Scenario: strategy poke+tls-slot-nested
+ * Scenario: bodies A=pop B=mov
+ * Scenario: armed A B
+ * Scenario: thread 0: run A
+ * Scenario: thread 1: signal 0: run B
+ * Scenario: thread 2: remove A B
  * Guard: OWN_SLOT tls-one-slot
  * Guard: KEPT_UNTIL_LEFT given-back-early
  */

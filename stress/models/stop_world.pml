@@ -3,7 +3,11 @@
  * (H07, H08, H09); who is called when nobody waits for it any more goes on at once.
  *
  * Properties: no thread executes the site while it is written (H07), no hit lost (H09), none while the site is clear
- * Program: {"strategy": "stop-world/rendezvous+emulate", "bodies": ["mov@0"], "threads": [["x0"], ["t0"], ["+0", "-0"]]}
+ * Scenario: strategy stop-world/rendezvous+emulate
+ * Scenario: bodies A=mov
+ * Scenario: thread 0: run A
+ * Scenario: thread 1: spawn: run A
+ * Scenario: thread 2: insert A; remove A
  * Guard: LETS_GO rendezvous-never-lets-go
  * Guard: UNTIL_NONE_IS_NEW not-observable
  * Guard: ONLY_WHEN_ALL_CAME not-observable

@@ -2,55 +2,38 @@
 
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
-#include "stress/scenario/history.h"
+#include "stress/scenario/explore.h"
+#include "stress/scenario/threads_of_free_runs.h"
 
 namespace proberace {
 
 namespace {
 
-Event on_all(Action action, std::size_t sites) {
-  Event e{action, {}, 0};
-  for (std::size_t i = 0; i < sites; ++i)
-    e.sites.push_back(i);
-  return e;
-}
-
-constexpr Event pause_for(std::size_t executions) {
-  Event e;
-  e.executions = executions;
-  return e;
-}
-
-History of(const std::string& strategy, std::vector<PlacedName> bodies, std::size_t threads) {
-  History h;
-  h.strategy = strategy;
-  h.plan = make_pin_plan("across-cores", threads) ? "across-cores" : "same-pu";
-  h.threads = threads;
-  h.bodies = std::move(bodies);
-  return h;
+Scenario workers(const std::string& strategy, std::vector<PlacedName> bodies, std::size_t threads) {
+  return workers_on(strategy, std::move(bodies), threads,
+                    make_pin_plan("across-cores", threads) ? "across-cores" : "same-pu");
 }
 
 // Armed once, executed, removed.
-History armed_throughout(const std::string& strategy, std::vector<PlacedName> bodies, std::size_t threads) {
-  History h = of(strategy, std::move(bodies), threads);
-  const std::size_t n = h.bodies.size();
-  h.controllers = {{on_all(Action::Insert, n), pause_for(2000), on_all(Action::Remove, n)}};
-  return h;
+Scenario armed_throughout(const std::string& strategy, std::vector<PlacedName> bodies, std::size_t threads) {
+  Scenario s = workers(strategy, std::move(bodies), threads);
+  const auto all = all_of(s.bodies.size());
+  s.threads.push_back(repeated(1, {insert(all), pause(2000), remove(all)}));
+  return s;
 }
 
-// Two controllers that insert, or also remove, on shared and neighbouring sites while three threads execute
-// them.
-History toggled(const std::string& strategy, bool remove_too) {
-  History h = of(strategy, {{"nop", 0}, {"mov", 0}, {"add", 1}}, 3);
+// Two threads insert, or also remove, on shared and neighbouring sites while three threads execute them.
+Scenario toggled(const std::string& strategy, bool remove_too) {
+  Scenario s = workers(strategy, {{"nop", 0}, {"mov", 0}, {"add", 1}}, 3);
   if (!remove_too) {
-    h.controllers = {{{Action::Insert, {0}}, pause_for(300), {Action::Insert, {1}}, pause_for(300)},
-                     {pause_for(150), {Action::Insert, {2}}, pause_for(600)}};
-    return h;
+    s.threads.push_back(repeated(1, {insert({0}), pause(300), insert({1}), pause(300)}));
+    s.threads.push_back(repeated(1, {pause(150), insert({2}), pause(600)}));
+    return s;
   }
-  h.controllers = {{{Action::Insert, {0, 2}}, pause_for(200), {Action::Remove, {0}}, pause_for(50)},
-                   {{Action::Insert, {1, 2}}, pause_for(100), {Action::Remove, {1, 2}}, pause_for(50)}};
-  h.rounds = 5;
-  return h;
+  constexpr std::size_t kRounds = 5;
+  s.threads.push_back(repeated(kRounds, {insert({0, 2}), pause(200), remove({0}), pause(50)}));
+  s.threads.push_back(repeated(kRounds, {insert({1, 2}), pause(100), remove({1, 2}), pause(50)}));
+  return s;
 }
 
 constexpr std::chrono::seconds kDeadline{10};
@@ -77,9 +60,9 @@ std::string verdict_word(const Verdict& v, bool promised) {
 
 CellSpec promise_cell(const std::string& strategy, Promise promise) {
   switch (promise) {
-  case Promise::ExactCounts: return to_cell(armed_throughout(strategy, {{"mov", 0}, {"nop", 0}}, 4));
-  case Promise::InsertionWhileRunning: return to_cell(toggled(strategy, false));
-  case Promise::RemovalWhileRunning: return to_cell(toggled(strategy, true));
+  case Promise::ExactCounts: return free_cell(armed_throughout(strategy, {{"mov", 0}, {"nop", 0}}, 4));
+  case Promise::InsertionWhileRunning: return free_cell(toggled(strategy, false));
+  case Promise::RemovalWhileRunning: return free_cell(toggled(strategy, true));
   default: return own_experiment(strategy, promise);
   }
 }

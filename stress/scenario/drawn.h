@@ -1,8 +1,8 @@
-// What generators of histories and programs draw alike.
+// Pieces that the generator of scenarios draws.
 #pragma once
 
 #include "stress/code/body.h"
-#include "stress/scenario/history.h"
+#include "stress/scenario/scenario.h"
 
 #include <rapidcheck.h>
 

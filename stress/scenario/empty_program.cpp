@@ -1,6 +1,7 @@
 #include "stress/scenario/empty_program.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -102,21 +102,20 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
   for (const std::string& file : {trail, model})
     if (::access(file.c_str(), R_OK) != 0)
       return bad(file + ": cannot be read");
-  const auto head = lines_of(model, "Program: ");
+  const auto head = lines_of(model, "Scenario: ");
   if (head.empty())
-    return bad(model + ": is no model: it has no line \"Program: \"");
+    return bad(model + ": is no model: it has no line \"Scenario: \"");
   const auto definitions = definitions_of(model, without);
   if (!definitions)
     return std::unexpected(definitions.error());
-  const Json json = Json::parse(head[0], nullptr, false);
-  auto program = program_from(json);
-  if (!program)
-    return bad(fmt::format("{}: {}", model, program.error().message));
+  auto scenario = scenario_from_text(fmt::format("{}", fmt::join(head, "\n")));
+  if (!scenario)
+    return bad(fmt::format("{}: {}", model, scenario.error().message));
   const auto lines = printed_by_spin(std::filesystem::absolute(trail), model_path, *definitions);
   if (!lines)
     return std::unexpected(lines.error());
   const auto names = names_in(model_path.parent_path() / "names.inc");
-  ModelTrail read{std::move(*program), {}, {}};
+  ModelTrail read{std::move(*scenario), {}, {}};
   for (const auto& [number, name] : names)
     read.points.insert(name);
   for (const std::string& line : *lines) {
@@ -126,7 +125,7 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
     int number = 0;
     if (!(words >> step >> task >> number) || step != "step")
       continue;
-    if (task >= 2 * read.program.threads.size() || // those that threads start are numbered behind them
+    if (task >= 2 * read.scenario.threads.size() || // those that threads start are numbered behind them
         !names.contains(number))
       return bad(fmt::format("{}: a step of {} that is none of {}", trail, task, model));
     read.steps.push_back({static_cast<std::uint8_t>(task), names.at(number)});
@@ -139,7 +138,7 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
 
 std::vector<schedule::GuideStep> guide_of(const ModelTrail& trail) {
   std::vector<schedule::GuideStep> guide;
-  for (std::size_t t = 0; t < trail.program.threads.size(); ++t)
+  for (std::size_t t = 0; t < trail.scenario.threads.size(); ++t)
     guide.push_back({static_cast<std::uint8_t>(t), "begin"});
   guide.insert(guide.end(), trail.steps.begin(), trail.steps.end());
   return guide;

@@ -1,16 +1,16 @@
-// A counterexample of Spin's in a protocol's model (stress/models/) as what it says of the code: a program,
+// A counterexample of Spin's in a protocol's model (stress/models/) as what it says of the code: a scenario,
 // and the steps of its threads.
 #pragma once
 
 #include "harness/schedule/chooser.h"
-#include "stress/scenario/controlled.h"
+#include "stress/scenario/explore.h"
 
 #include <set>
 
 namespace proberace {
 
 struct ModelTrail {
-  Program program;
+  Scenario scenario;
   std::vector<schedule::GuideStep> steps{};
   std::set<std::string> points{}; // that the model has steps of
 };

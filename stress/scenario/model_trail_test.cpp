@@ -6,7 +6,7 @@ namespace proberace {
 namespace {
 
 ModelTrail trail_of(std::initializer_list<schedule::GuideStep> steps) {
-  return ModelTrail{Program{}, steps, {"execute", "poke_store", "poke_serialise", "trap_taken"}};
+  return ModelTrail{Scenario{}, steps, {"execute", "poke_store", "poke_serialise", "trap_taken"}};
 }
 
 std::vector<TakenStep> run_of(std::initializer_list<std::pair<std::size_t, const char*>> steps) {

@@ -1,7 +1,9 @@
 #include "stress/scenario/outcomes.h"
 
+#include "harness/base/json.h"
 #include "harness/cell/endings.h"
 #include "stress/code/body.h"
+#include "stress/scenario/threads_of_free_runs.h"
 
 #include <array>
 
@@ -14,7 +16,7 @@ constexpr std::array<std::size_t, 4> kJitters{0, 30, 300, 3000};
 
 } // namespace
 
-void Outcomes::add(const History& history, const Verdict& verdict) {
+void Outcomes::add(const Scenario& scenario, const Verdict& verdict) {
   const std::string outcome = what_broke(verdict);
   ++counts[outcome];
   if (verdict.data.is_object()) {
@@ -22,7 +24,7 @@ void Outcomes::add(const History& history, const Verdict& verdict) {
     hits += verdict.data.value("hits", std::uint64_t{0});
   }
   if (verdict.is_counterexample())
-    examples.try_emplace(outcome, to_cell(history).line());
+    examples.try_emplace(outcome, scenario, verdict);
   if ((verdict.is(Ending::Refused) || verdict.is(Ending::Skipped)) && !not_run)
     not_run = verdict;
 }
@@ -34,24 +36,19 @@ std::size_t Outcomes::counterexamples() const {
   return n;
 }
 
-History stress_history(const std::string& strategy, std::size_t threads, const StressCondition& condition,
-                       std::size_t run) {
+Scenario stress_scenario(const std::string& strategy, std::size_t workers, const StressCondition& condition,
+                         std::size_t run) {
   const auto bodies = all_bodies();
-  History h;
-  h.strategy = strategy;
-  h.plan = condition.plan;
-  h.threads = threads;
-  // Two on one page, one on another: what is done to one must not be seen at the others.
-  for (std::size_t i = 0; i < 3; ++i)
-    h.bodies.push_back({std::string(bodies[(run + i * bodies.size() / 3) % bodies.size()].name()), i / 2});
-  const std::vector<std::size_t> all{0, 1, 2};
-  h.controllers = {{{Action::Insert, all, 0},
-                    {Action::Pause, {}, condition.toggle},
-                    {Action::Remove, all, 0},
-                    {Action::Pause, {}, condition.toggle}}};
-  h.rounds = kTogglings;
-  h.jitter = kJitters[run % kJitters.size()];
-  return h;
+  constexpr std::size_t kBodies = 3;
+  // Two on one page, one on another: neighbours must not notice what is done to one.
+  std::vector<PlacedName> placed;
+  for (std::size_t i = 0; i < kBodies; ++i)
+    placed.push_back(
+        {std::string(bodies[(run + i * bodies.size() / kBodies) % bodies.size()].name()), i / 2});
+  Scenario s =
+      workers_on(strategy, std::move(placed), workers, condition.plan, kJitters[run % kJitters.size()]);
+  s.threads.push_back(toggling_thread(kBodies, condition.toggle, kTogglings));
+  return s;
 }
 
 } // namespace proberace

@@ -1,7 +1,8 @@
-// What many runs of the same histories came to, in the manner of litmus7: how often each outcome was seen.
+// What many runs of the same scenarios came to, in the manner of litmus7: how often each outcome was seen.
 #pragma once
 
-#include "stress/scenario/history.h"
+#include "harness/cell/verdict.h"
+#include "stress/scenario/scenario.h"
 
 #include <functional>
 #include <map>
@@ -12,12 +13,12 @@ namespace proberace {
 
 struct Outcomes {
   std::map<std::string, std::size_t> counts; // by what_broke (endings.h)
-  std::map<std::string, std::string>
-      examples;                   // the first cell of each outcome that is a counterexample, as its line
+  std::map<std::string, std::pair<Scenario, Verdict>>
+      examples;                   // the first of each outcome that is a counterexample
   std::optional<Verdict> not_run; // the first that was refused or skipped
   std::uint64_t executions = 0, hits = 0;
 
-  void add(const History& history, const Verdict& verdict);
+  void add(const Scenario& scenario, const Verdict& verdict);
   std::size_t counterexamples() const;
 };
 
@@ -26,9 +27,8 @@ struct StressCondition {
   std::size_t toggle = 0; // executions of all workers between arming and clearing all sites, and back
 };
 
-// One history under a condition: workers over probed code, one controller that arms and clears everything,
-// workers that idle by turns. Differs from run to run by its bodies and its jitter.
-History stress_history(const std::string& strategy, std::size_t threads, const StressCondition& condition,
-                       std::size_t run);
+// One scenario under a condition: so many workers execute probed code, and one thread arms and clears all of it. Differs from run to run by its bodies and its jitter.
+Scenario stress_scenario(const std::string& strategy, std::size_t threads, const StressCondition& condition,
+                         std::size_t run);
 
 } // namespace proberace

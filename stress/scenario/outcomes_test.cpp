@@ -2,7 +2,9 @@
 #include "harness/base/shell.h"
 #include "stress/scenario/outcomes.h"
 
+#include <filesystem>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -16,25 +18,28 @@ Verdict ended(Ending ending, std::string property = "") {
 }
 
 TEST(Outcomes, AreCountedByWhatWasSeen) {
-  const History h = stress_history("poke+emulate", 2, {"same-pu", 10}, 3);
+  const Scenario s = stress_scenario("poke+emulate", 2, {"same-pu", 10}, 3);
   Outcomes o;
-  o.add(h, ended(Ending::Held));
-  o.add(h, ended(Ending::Broken, "lost-hit"));
-  o.add(h, ended(Ending::Broken, "lost-hit"));
-  o.add(h, ended(Ending::Crashed));
-  o.add(h, ended(Ending::Skipped));
+  o.add(s, ended(Ending::Held));
+  o.add(s, ended(Ending::Broken, "lost-hit"));
+  o.add(s, ended(Ending::Broken, "lost-hit"));
+  o.add(s, ended(Ending::Crashed));
+  o.add(s, ended(Ending::Skipped));
   EXPECT_EQ(o.counts, (std::map<std::string, std::size_t>{
                           {"held", 1}, {"lost-hit", 2}, {"crashed", 1}, {"skipped", 1}}));
   EXPECT_EQ(o.counterexamples(), 3U);
-  EXPECT_EQ(parse_cell(o.examples.at("lost-hit"))->parameters, to_cell(h).parameters);
+  EXPECT_EQ(o.examples.at("lost-hit").first, s);
+  EXPECT_EQ(o.examples.at("lost-hit").second.property, "lost-hit");
 }
 
-TEST(StressHistories, DifferFromRunToRunAndComeBackFromTheirLine) {
-  const History first = stress_history("jump", 3, {"across-cores", 100}, 1);
-  const History second = stress_history("jump", 3, {"across-cores", 100}, 2);
+TEST(StressScenarios, DifferFromRunToRunAndComeBackFromTheirText) {
+  const Scenario first = stress_scenario("jump", 3, {"across-cores", 100}, 1);
+  const Scenario second = stress_scenario("jump", 3, {"across-cores", 100}, 2);
   EXPECT_NE(first, second);
-  EXPECT_NE(first.jitter, second.jitter);
-  EXPECT_EQ(history_from(to_cell(first).parameters), first);
+  EXPECT_NE(first.threads[0].acts[0].jitter, second.threads[0].acts[0].jitter);
+  const auto again = scenario_from_text(text_of(first));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, first);
 }
 
 TEST(StressCommand, CountsOutcomesByPlanAndRate) {
@@ -52,15 +57,23 @@ TEST(StressCommand, CountsOutcomesByPlanAndRate) {
   EXPECT_EQ(run_proberace("stress --strategy poke+xol-boost --plan nowhere").status, 2);
 }
 
-// The racy baseline, run free: seen, counted, and with a cell to run again.
+// The racy baseline, run free: seen, counted, and with a file to run again.
 TEST(StressCommand, SeesTheRacyBaselineBreak) {
-  const Outcome o = run_proberace(
-      "stress --strategy poke+in-place --threads 2 --plan across-cores --toggle 100 --runs 20 --budget 60s",
-      "2>/dev/null");
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("proberace-stress-" + std::to_string(::getpid()));
+  const Outcome o = run_proberace("stress --strategy poke+in-place --threads 2 --plan across-cores --toggle "
+                                  "100 --runs 20 --budget 60s --out " +
+                                      folder.string(),
+                                  "2>/dev/null");
   if (o.status == 3)
     GTEST_SKIP() << o.out;
   EXPECT_EQ(o.status, 1) << o.out;
-  EXPECT_NE(o.out.find("again: proberace hunt --cell"), std::string::npos) << o.out;
+  const std::string again = "again: proberace replay ";
+  const std::size_t at = o.out.find(again);
+  ASSERT_NE(at, std::string::npos) << o.out;
+  const std::string file = o.out.substr(at + again.size(), o.out.find('\n', at) - at - again.size());
+  EXPECT_EQ(run_proberace("replay --times 20 " + file).status, 1) << file;
+  std::filesystem::remove_all(folder);
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-// A thread of a history that executes bodies and judges each execution.
+// A thread of a scenario that executes bodies and judges each execution.
 #pragma once
 
 #include "harness/cell/arena.h"

@@ -4,7 +4,7 @@
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
 #include "stress/code/body.h"
-#include "stress/scenario/history.h"
+#include "stress/scenario/scenario.h"
 
 #include <cstdlib>
 #include <gtest/gtest.h>
@@ -77,7 +77,7 @@ inline bool may_take_no_trap(const std::string& strategy) {
   const Verdict v = run_cell(spec);                                                                          \
   PROBERACE_EXPECT_HELD(v, spec)
 
-// A history's cell held, did what it was for, and its hits went the way they should: every hit of ours by a
+// A scenario held, did what it was for, and its hits went the way they should: every hit of ours by a
 // breakpoint and, for a stepper out of line, a step in its slot.
 inline void expect_paths(const std::string& strategy, const Verdict& v) {
   if (is_peer(strategy))
@@ -129,7 +129,7 @@ inline std::vector<PlacedName> probeable(const std::string& strategy, std::vecto
 }
 
 // A removal takes some 80 ms (the kernel's), or waits until threads have left memory of their own.
-inline bool removal_is_dear(const std::string& strategy) {
+inline bool removal_is_costly(const std::string& strategy) {
   return is_peer(strategy) || !(*make_prober(strategy))->promises().has(Promise::NoWritableExecutable);
 }
 

@@ -1,0 +1,139 @@
+#include "stress/scenario/scenario_generator.h"
+
+#include "stress/scenario/drawn.h"
+#include "stress/scenario/threads_of_free_runs.h"
+
+#include <algorithm>
+
+namespace proberace {
+
+namespace {
+
+// Bodies and threads are drawn freely and brought into range once their numbers are known.
+constexpr std::size_t kFarIndex = 119; // divisible by few, so that each index is about as likely
+constexpr std::size_t kMostExecutions = 1000;
+
+std::size_t fewest_bodies(const ActRow& row) {
+  return row.form == ActForm::BodyRuns ? 2 : row.drawn == 0 ? 0 : 1;
+}
+
+rc::Gen<Act> act(const ActRow& row) {
+  return rc::gen::map(rc::gen::tuple(some<std::size_t>(fewest_bodies(row), row.drawn, upto(0, kFarIndex)),
+                                     upto(0, kFarIndex), upto(1, kMostExecutions)),
+                      [&row](auto drawn) {
+                        Act act;
+                        act.kind = row.kind;
+                        act.bodies = std::move(std::get<0>(drawn));
+                        act.thread = row.form == ActForm::ThreadRuns ? std::get<1>(drawn) : 0;
+                        act.count = row.form == ActForm::Count ? std::get<2>(drawn) : 0;
+                        return act;
+                      });
+}
+
+// Each as often as its row says, among those with one of these traits.
+template <typename Wanted> rc::Gen<Act> act_among(Wanted&& wanted) {
+  std::vector<const ActRow*> rows;
+  for (const ActRow& row : kActs)
+    if (wanted(row))
+      rows.insert(rows.end(), row.weight, &row);
+  return rc::gen::mapcat(rc::gen::elementOf(rows), [](const ActRow* row) { return act(*row); });
+}
+
+rc::Gen<Act> ordinary_act() {
+  return act_among([](const ActRow& row) { return row.has(kOrdinary); });
+}
+
+rc::Gen<Act> any_act() {
+  constexpr std::size_t kOrdinaryShare = 3; // to one of the others
+  return rc::gen::weightedOneOf<Act>(
+      {{kOrdinaryShare, ordinary_act()},
+       {1, act_among([](const ActRow& row) { return !row.has(kOrdinary) && !row.has(kFreeOnly); })}});
+}
+
+void bring_into_range(Scenario& s) {
+  for (std::size_t& body : s.armed)
+    body %= s.bodies.size();
+  for (ScenarioThread& thread : s.threads)
+    for (Act& a : thread.acts) {
+      for (std::size_t& body : a.bodies)
+        body %= s.bodies.size();
+      a.thread %= s.threads.size();
+      if (a.kind == ActKind::Fault)
+        s.bodies[a.bodies[0]].body = kFaultingBody;
+    }
+}
+
+// Half of all scenarios have none but ordinary acts.
+rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ScenarioBounds& bounds) {
+  const auto threads = [&bounds](rc::Gen<Act> one) {
+    return some(1, bounds.max_threads, some(1, bounds.max_acts, std::move(one)));
+  };
+  return rc::gen::oneOf(threads(ordinary_act()), threads(any_act()));
+}
+
+rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
+  return rc::gen::map(rc::gen::tuple(some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
+                                     some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds),
+                                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
+                      [bounds](auto parts) {
+                        Scenario s;
+                        s.strategy = bounds.strategy;
+                        s.plan = bounds.plan;
+                        s.bodies = std::move(std::get<0>(parts));
+                        s.armed = std::move(std::get<1>(parts));
+                        for (std::vector<Act>& acts : std::get<2>(parts))
+                          s.threads.push_back({std::move(acts)});
+                        s.reopened = std::get<3>(parts);
+                        bring_into_range(s);
+                        return s;
+                      });
+}
+
+rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
+  const auto controls = act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); });
+  return rc::gen::map(rc::gen::tuple(upto(1, bounds.max_threads),
+                                     some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
+                                     some(1, bounds.max_controllers, some(1, bounds.max_acts, controls)),
+                                     upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
+                                     rc::gen::element<std::size_t>(0, 0, 100, 10'000)),
+                      [bounds](auto parts) {
+                        auto& [workers, bodies, controllers, rounds, churned, jitter] = parts;
+                        Scenario s;
+                        s.strategy = bounds.strategy;
+                        s.plan = bounds.plan;
+                        s.bodies = std::move(bodies);
+                        for (std::size_t i = 0; i < workers; ++i)
+                          s.threads.push_back(worker_thread(i, s.bodies.size(), jitter));
+                        for (std::vector<Act>& acts : controllers)
+                          s.threads.push_back({std::move(acts), rounds});
+                        if (churned != 0)
+                          s.threads.push_back(churning_thread(churned, s.bodies.size()));
+                        bring_into_range(s);
+                        return s;
+                      });
+}
+
+} // namespace
+
+ScenarioBounds free_bounds(std::string strategy, std::size_t workers) {
+  ScenarioBounds bounds;
+  bounds.strategy = std::move(strategy);
+  bounds.max_threads = workers;
+  bounds.max_acts = 8;
+  bounds.max_bodies = 6;
+  return bounds;
+}
+
+ScenarioBounds controlled_bounds(std::string strategy, std::size_t threads) {
+  ScenarioBounds bounds;
+  bounds.strategy = std::move(strategy);
+  bounds.controlled = true;
+  bounds.max_threads = std::min(threads, kMaxControlledThreads);
+  return bounds;
+}
+
+rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds) {
+  return bounds.controlled ? controlled_scenario(bounds) : free_scenario(bounds);
+}
+
+} // namespace proberace

@@ -1,0 +1,34 @@
+// Invents scenarios with RapidCheck; its shrinking takes away threads, acts, bodies, probes and rounds.
+#pragma once
+
+#include "stress/scenario/scenario.h"
+
+#include <rapidcheck.h>
+
+namespace proberace {
+
+// The same vocabulary for both ways of running. Under control a few threads do a few acts each, so that many schedules
+// of them can be tried. In a free run pinned workers execute the bodies until the others are done: controllers, which
+// insert and remove, and a thread that starts short-lived ones.
+struct ScenarioBounds {
+  std::string strategy;
+  std::string plan = "across-cores";
+  bool controlled = false;
+  std::size_t min_threads = 1, max_threads = 3; // in a free run: workers
+  std::size_t max_acts = 4;                     // per thread, or per controller
+  std::size_t max_bodies = 3;
+  std::size_t max_pages = 2;
+  // Of free runs alone.
+  std::size_t max_controllers = 2;
+  std::size_t max_rounds = 8;
+  std::size_t max_churn = 4;
+};
+
+// A free run of up to so many workers.
+ScenarioBounds free_bounds(std::string strategy, std::size_t workers = 4);
+// A controlled run of up to so many threads.
+ScenarioBounds controlled_bounds(std::string strategy, std::size_t threads = 3);
+
+rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds);
+
+} // namespace proberace

@@ -1,0 +1,391 @@
+#include "stress/scenario/scenario_run.h"
+
+#include "harness/base/json.h"
+#include "harness/base/threads.h"
+#include "stress/code/probed_text.h"
+#include "stress/scenario/broken_properties.h"
+#include "stress/scenario/signals.h"
+
+#include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <random>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+// A delay, so that threads interleave differently each time.
+void idle(std::size_t iterations) noexcept {
+  for (std::size_t i = 0; i < iterations; ++i)
+    asm volatile("");
+}
+
+} // namespace
+
+ScenarioRun::ScenarioRun(const Scenario& scenario, Arena& arena, ScenarioScratch& scratch,
+                         Conductor& conductor, Text text, std::unique_ptr<Prober> prober)
+    : scenario_(scenario), rows_(scenario.threads.size()), arena_(arena), scratch_(scratch),
+      conductor_(conductor), controlled_(conductor.controls()), text_(std::move(text)),
+      prober_(std::move(prober)), leaves_(some_act_has(scenario, kLeaves)) {
+  logs_.resize(rows_.count() + 1); // the last: of who removes what is left
+}
+
+ScenarioRun::~ScenarioRun() = default;
+
+Status ScenarioRun::open() {
+  Signals::take();
+  before_ = CodeSnapshot::of(text_);
+  text_.declare(target_);
+  std::vector<Address> addresses;
+  for (const PlacedBody& body : text_.bodies())
+    addresses.push_back(body.site);
+  auto sites = open_with_sites(*prober_, target_, addresses);
+  if (!sites)
+    return std::unexpected(sites.error());
+  sites_ = std::move(*sites);
+  site_index_ = SiteIndex(sites_);
+  std::ranges::copy(addresses, scratch_.sites);
+  take_handler();
+  if (log_ && !tickets_)
+    return std::unexpected(
+        Error{ErrorKind::Unsupported,
+              {},
+              fmt::format("{} calls no hit handler, so hits cannot be logged", prober_->name())});
+  for (const ActRow& row : kActs)
+    does_[static_cast<std::size_t>(row.kind)] =
+        (!row.needs || prober_->promises().has(*row.needs)) && (tickets_ || !row.has(kNeedsHandler));
+  operations_.resize(threads() + 1);
+  observed_.resize(threads() + 1);
+  deeds_.resize(threads());
+  base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
+  shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_});
+  // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the hit handler
+  // is not called for (prober.h): only the counts judge it.
+  const bool may_nest = !prober_->promises().has(Promise::HandlersMayJump);
+  shared_nested_.emplace(Worker::Shared{text_, scratch_.states, false, executions_});
+  for (std::size_t row = 0; row < rows_.count(); ++row)
+    workers_.emplace_back(rows_.nests(row, may_nest) ? *shared_nested_ : *shared_, scratch_.tallies[row],
+                          scratch_.notes[row], arena_.points[row], logs_[row]);
+  return {};
+}
+
+Status ScenarioRun::log_to(const std::string& path) {
+  std::vector<std::size_t> rings;
+  for (std::size_t t = 0; t < threads(); ++t) {
+    rings.push_back(rows_.own(t));
+    for (const Act& act : scenario_.threads[t].acts)
+      switch (act.kind) {
+      case ActKind::Run:
+      case ActKind::Insert:
+      case ActKind::Remove:
+      case ActKind::Pause: break;
+      case ActKind::Spawn: rings.push_back(rows_.spawned(t)); break;
+      default:
+        return std::unexpected(
+            Error{ErrorKind::BadInput, {}, fmt::format("'{}' cannot be logged", row_of(act.kind).word)});
+      }
+  }
+  rings.push_back(rows_.count());
+  rings.erase(std::ranges::unique(rings).begin(), rings.end());
+  Json bodies = Json::array();
+  for (const PlacedName& b : scenario_.bodies)
+    bodies.push_back(b.body);
+  auto log =
+      HitLog::create(path, {.threads = rings.size(),
+                            .about = Json{{"strategy", scenario_.strategy}, {"sites", std::move(bodies)}}});
+  if (!log)
+    return std::unexpected(log.error());
+  log_ = std::move(*log);
+  for (const std::size_t row : rings)
+    logs_[row] = log_->join();
+  return {};
+}
+
+Status ScenarioRun::close_log(Json& data) {
+  if (!log_)
+    return {};
+  const auto totals = log_->close();
+  if (!totals) {
+    data["log_error"] = describe(totals.error());
+    return std::unexpected(totals.error());
+  }
+  data["log"] = Json{{"records", totals->records},
+                     {"lost", totals->lost},
+                     {"bytes", totals->bytes},
+                     {"way", name(totals->way)}};
+  return {};
+}
+
+void ScenarioRun::take_handler() {
+  tickets_ = prober_->set_handler(&Signals::on_hit, this).has_value();
+}
+
+Status ScenarioRun::begin() {
+  if (scenario_.reopened) {
+    note_paths();
+    if (const Status closed = prober_->close(); !closed)
+      return closed;
+    if (const Status opened = prober_->open(target_); !opened)
+      return opened;
+    take_handler();
+  }
+  for (std::size_t row = 0; row < rows_.count(); ++row)
+    std::fill_n(scratch_.tallies[row], sites_.size(), Tally{});
+  for (Observed& o : observed_)
+    o.clear.assign(sites_.size(), ClearSite{});
+  std::fill_n(scratch_.signals_sent, threads(), 0U);
+  std::fill_n(scratch_.signals_handled, threads(), 0U);
+  Operations& operations = operations_.back();
+  if (!scenario_.armed.empty())
+    operate(threads(), true, scenario_.armed);
+  if (operations.refusal)
+    return std::unexpected(*operations.refusal);
+  for (std::size_t s = 0; s < sites_.size(); ++s) {
+    base_.back()[s] = prober_->hits(sites_[s]);
+    for (std::size_t t = 0; t < threads(); ++t)
+      base_[t][s] = scratch_.threads[t] == 0 ? 0 : prober_->hits(sites_[s], scratch_.threads[t]).value_or(0);
+  }
+  return {};
+}
+
+void ScenarioRun::enlist(std::size_t thread) noexcept {
+  Signals::enlist(*this, thread);
+  scratch_.threads[thread] = current_thread();
+  arena_.points[thread].thread.store(current_thread(), std::memory_order_relaxed); // evidence only
+}
+
+void ScenarioRun::perform(std::size_t thread) noexcept {
+  const ScenarioThread& self = scenario_.threads[thread];
+  for (std::size_t round = 0; round < self.rounds; ++round)
+    for (const Act& act : self.acts) {
+      const ActRow& row = row_of(act.kind);
+      if (act.kind != ActKind::Run) // it takes a step for each execution
+        conductor_.step(row.step, act.bodies.empty() ? Address{} : sites_[act.bodies[0]].address);
+      if (!does(row))
+        continue;
+      ++deeds_[thread].acts[static_cast<std::size_t>(act.kind)];
+      row.perform(*this, thread, act);
+    }
+  const std::vector<ClearSite>& clear = observed_[thread].clear;
+  if (std::ranges::none_of(clear, &ClearSite::known))
+    return;
+  conductor_.step("look", {});
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    if (clear[s].known)
+      look_whether_still_clear(thread, s);
+}
+
+bool ScenarioRun::does(const ActRow& row) const noexcept {
+  return does_[static_cast<std::size_t>(row.kind)];
+}
+
+// Under control each execution is a step. In a free run this is the loop that workers spend their time in.
+void ScenarioRun::run_bodies(std::size_t thread, const Act& act) noexcept {
+  if (controlled_) {
+    const std::size_t times = act.times == kUntilDone ? 1 : act.times;
+    for (std::size_t n = 0; n < times; ++n)
+      for (const std::size_t body : act.bodies) {
+        conductor_.step(row_of(ActKind::Run).step, sites_[body].address);
+        execute_own(thread, body);
+      }
+    return;
+  }
+  std::minstd_rand random(static_cast<unsigned>(thread + 1));
+  const std::size_t bodies = act.bodies.size();
+  const std::size_t least = act.times == kUntilDone ? kExecutionsAtLeast : act.times * bodies;
+  const bool until_done = act.times == kUntilDone;
+  std::size_t at = 0;
+  for (std::size_t n = 0; n < least || (until_done && !done_.load(std::memory_order_relaxed)); ++n) {
+    execute_own(thread, act.bodies[at]);
+    at = at + 1 == bodies ? 0 : at + 1;
+    if (act.jitter != 0)
+      idle(random() % act.jitter);
+  }
+}
+
+void ScenarioRun::execute(std::size_t row, std::size_t body) noexcept {
+  workers_[row].execute(body);
+  if (scratch_.noted_at[row] == 0 && scratch_.notes[row].count != 0)
+    scratch_.noted_at[row] = conductor_.steps() + 1;
+}
+
+void ScenarioRun::wait_for_executions(std::size_t executions) const {
+  const std::uint64_t until = executions_.load(std::memory_order_relaxed) + executions;
+  const auto deadline = std::chrono::steady_clock::now() + kLongestPause;
+  while (executions_.load(std::memory_order_relaxed) < until && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+}
+
+std::string ScenarioRun::name_of(std::size_t body) const {
+  return fmt::format("{} ({})", letters_of(body), scenario_.bodies[body].body);
+}
+
+void ScenarioRun::note(std::size_t thread, std::string property, std::string summary) {
+  Observed& o = observed_[thread];
+  if (o.at)
+    return;
+  o.property = std::move(property);
+  o.summary = std::move(summary);
+  o.at = conductor_.steps();
+}
+
+// The count must not move while the site is clear: since this thread last saw it clear, whoever removed it.
+void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body) {
+  const std::uint64_t word = scratch_.states[body].read();
+  if (!SiteState::quiet(word) || SiteState::armed(word))
+    return;
+  const std::uint64_t hits = prober_->hits(sites_[body]);
+  if (scratch_.states[body].read() != word)
+    return;
+  ClearSite& before = observed_[thread].clear[body];
+  if (before.known && before.word == word && before.hits != hits)
+    note(
+        thread, std::string(name(Fault::MovedWhileClear)),
+        fmt::format("site {} was clear, and its count went from {} to {}", name_of(body), before.hits, hits));
+  before = {word, hits, true};
+}
+
+// True if a refusal breaks the run: it is no property of the site, so nothing the threads do meanwhile explains it. On
+// a busy machine threads that run free may not stop, or not leave, in time.
+bool ScenarioRun::breaks(ErrorKind refusal) const noexcept {
+  switch (refusal) {
+  case ErrorKind::StaleSite:
+  case ErrorKind::NotTakingEffect:
+  case ErrorKind::AlreadyOpen:
+  case ErrorKind::NotOpen:
+  case ErrorKind::System: return true;
+  case ErrorKind::ThreadWouldNotStop:
+  case ErrorKind::NotQuiescent: return controlled_;
+  default: return false;
+  }
+}
+
+void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::size_t> bodies) {
+  Operations& operations = operations_[thread];
+  ThreadPoint& point = arena_.points[thread];
+  std::vector<Site> batch;
+  std::vector<std::uint64_t> before;
+  for (const std::size_t i : bodies)
+    before.push_back(scratch_.states[i].read());
+  for (const std::size_t i : bodies) {
+    scratch_.states[i].begin();
+    batch.push_back(sites_[i]);
+  }
+  point.pass(insert ? "inserting" : "removing", batch.empty() ? Address{} : batch[0].address);
+  const SiteResults results = insert ? prober_->insert(batch) : prober_->remove(batch);
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    const Status& result = results[k];
+    SiteState& state = scratch_.states[bodies[k]];
+    const bool told_so =
+        !result && result.error().kind == (insert ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
+    if (!result && !told_so && result.error().kind != ErrorKind::AlreadyArmed &&
+        result.error().kind != ErrorKind::NotArmed) {
+      if (!operations.refusal)
+        operations.refusal = result.error();
+      if (breaks(result.error().kind))
+        note(thread, broken_property::kRefused, describe(result.error()));
+    }
+    // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in flight, and
+    // later executions may count.
+    if (!result && result.error().kind == ErrorKind::NotQuiescent && !controlled_)
+      continue;
+    const std::uint64_t after = state.end(result.has_value());
+    if (RecordRing* const log = thread < threads() ? logs_[rows_.own(thread)] : logs_.back())
+      log->append(RecordKind::Operated, bodies[k], 0, after);
+    if (result)
+      ++(insert ? operations.inserted : operations.removed);
+    const bool was_armed = SiteState::armed(before[k]);
+    if (SiteState::only_one_between(before[k], after) && result.has_value() + told_so == 1 &&
+        result.has_value() == (was_armed == insert))
+      note(thread, broken_property::kArmedState,
+           fmt::format("site {} was {}, and {} it {}", name_of(bodies[k]), was_armed ? "armed" : "clear",
+                       insert ? "inserting" : "removing",
+                       result ? "succeeded" : "was told that it " + std::string(insert ? "is" : "is not")));
+  }
+  point.pass("between operations");
+}
+
+void ScenarioRun::end_free_run() {
+  std::vector<std::size_t> armed;
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    if (SiteState::armed(scratch_.states[s].read()))
+      armed.push_back(s);
+  if (!armed.empty())
+    operate(threads(), false, armed);
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    look_whether_still_clear(threads(), s);
+  wait_for_executions(10 * threads()); // after removal: they must not count
+  done_.store(true, std::memory_order_relaxed);
+}
+
+std::optional<Verdict> ScenarioRun::close() {
+  note_paths();
+  if (const Status closed = prober_->close(); !closed)
+    return broken(std::string(name(Fault::NotRestored)), describe(closed.error()));
+  if (const std::string difference = before_.difference(CodeSnapshot::of(text_)); !difference.empty())
+    return broken(std::string(name(Fault::NotRestored)), difference);
+  return std::nullopt;
+}
+
+void ScenarioRun::note_paths() {
+  const PathCounts now = prober_->paths();
+  for (std::size_t i = 0; i < kPathCount; ++i)
+    paths_.taken[i] += now.taken[i];
+}
+
+std::optional<Error> ScenarioRun::refused_throughout() const {
+  std::optional<Error> first;
+  for (const Operations& o : operations_) {
+    if (o.inserted != 0)
+      return std::nullopt;
+    if (!first)
+      first = o.refusal;
+  }
+  return first;
+}
+
+Json ScenarioRun::deeds() const {
+  Json all = Json::object();
+  const auto add = [&all](std::string_view key, std::uint64_t times) {
+    if (times != 0)
+      all[std::string(key)] = all.value(key, std::uint64_t{0}) + times;
+  };
+  for (const Deeds& d : deeds_) {
+    for (const ActRow& row : kActs)
+      add(row.word, d.acts[static_cast<std::size_t>(row.kind)]);
+    add("left", d.left);
+    add("faults", d.faults);
+    add("changed", d.changed);
+    add("skipped", d.skipped);
+  }
+  return all;
+}
+
+Json ScenarioRun::data() const {
+  Json paths = Json::object();
+  for (std::size_t i = 0; i < kPathCount; ++i)
+    paths[std::string(name(static_cast<Path>(i)))] = paths_.taken[i];
+  Operations all;
+  for (const Operations& o : operations_) {
+    all.inserted += o.inserted;
+    all.removed += o.removed;
+    if (!all.refusal)
+      all.refusal = o.refusal;
+  }
+  return Json{{"acts", deeds()},
+              {"executions", all_.started},
+              {"must", all_.must},
+              {"may", all_.may()},
+              {"must_not", all_.must_not},
+              {"hits", hits_},
+              {"inserted", all.inserted},
+              {"removed", all.removed},
+              {"first_refusal", all.refusal ? Json(describe(*all.refusal)) : Json(nullptr)},
+              {"judged_by_ticket", tickets_},
+              {"judged_per_thread", judged_per_thread_},
+              {"paths", std::move(paths)}};
+}
+
+} // namespace proberace

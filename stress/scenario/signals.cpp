@@ -1,0 +1,262 @@
+#include "stress/scenario/signals.h"
+
+#include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
+#include "stress/code/probed_code.h"
+#include "stress/scenario/broken_properties.h"
+#include "stress/scenario/scenario_run.h"
+
+#include <algorithm>
+#include <csetjmp>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+
+namespace proberace {
+
+namespace {
+
+constexpr std::size_t kNoBody = SIZE_MAX;
+constexpr std::uint64_t kChange = 0x1234'5678'9abc; // what a hit handler adds to a register
+constexpr std::ptrdiff_t kFaultingBytes = 3;        // of the instruction that loads from kFaults
+
+// A thread of the scenario, or one that such a thread has started.
+struct Self {
+  ScenarioRun* run = nullptr;
+  std::size_t thread = 0;
+  std::size_t nested = kNoBody;                   // what the next hit's handler executes
+  Signals::Change change = Signals::Change::None; // what the next hit's handler changes
+  sigjmp_buf* way_out = nullptr;                  // out of the execution, while one may be left
+  std::uintptr_t trap_returns = 0;                // behind the int3 that is executed next
+  std::uint32_t traps = 0;                        // that the program's own handler was given, where they were
+};
+// Initial-exec: reached from signal handlers.
+[[gnu::tls_model("initial-exec")]] constinit thread_local Self t_self;
+
+// Of the process: the actions that a scenario replaced.
+struct sigaction old_fault_action {
+}, old_trap_action{};
+
+int scenario_signal() {
+  return SIGRTMIN;
+}
+
+void take_one(int signo, void (*handler)(int, siginfo_t*, void*), struct sigaction* old) {
+  struct sigaction action {};
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  ::sigaction(signo, &action, old);
+}
+
+// Signals that are not ours go to the handler that was there before, which does not return.
+void pass_on(const struct sigaction& old, int signo, siginfo_t* info, void* context) {
+  if ((old.sa_flags & SA_SIGINFO) != 0)
+    old.sa_sigaction(signo, info, context);
+  else
+    ::signal(signo, SIG_DFL); // the instruction is executed again, and the signal ends the process
+}
+
+// An int3 and its two-byte form, each noted before it is executed.
+[[gnu::noinline]] void execute_int3s() {
+  std::uintptr_t scratch = 0;
+  asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %1\n\tint3\n1:"
+               : "=&r"(scratch), "=m"(t_self.trap_returns)
+               :
+               : "memory");
+  asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %1\n\t.byte 0xcd, 0x03\n1:"
+               : "=&r"(scratch), "=m"(t_self.trap_returns)
+               :
+               : "memory");
+  t_self.trap_returns = 0;
+}
+
+} // namespace
+
+void Signals::take() {
+  take_one(scenario_signal(), &Signals::on_signal, nullptr);
+  take_one(SIGSEGV, &Signals::on_fault, &old_fault_action);
+  take_one(SIGTRAP, &Signals::on_own_trap, &old_trap_action);
+}
+
+void Signals::enlist(ScenarioRun& run, std::size_t thread) noexcept {
+  t_self = Self{&run, thread};
+}
+
+void Signals::nest_next(std::size_t body) noexcept {
+  t_self.nested = body;
+}
+void Signals::nest_nothing() noexcept {
+  t_self.nested = kNoBody;
+}
+void Signals::change_next(Change what) noexcept {
+  t_self.change = what;
+}
+
+void Signals::execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t body) noexcept {
+  sigjmp_buf out;
+  if (sigsetjmp(out, 1) == 0) {
+    t_self.way_out = &out;
+    run.execute(run.rows_.own(thread), body);
+  }
+  t_self.way_out = nullptr;
+}
+
+// Registers and the PC as hit handlers may change them (prober.h). A site that uses the stack needs the rest of its
+// body to put it in order: it cannot be skipped.
+void Signals::change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) noexcept {
+  const Change change = std::exchange(t_self.change, Change::None);
+  Mailbox* const mailbox = mailbox_of(hit);
+  if (change == Change::None || mailbox == nullptr)
+    return;
+  ScenarioRun::Deeds& deeds = run.deeds_[t_self.thread];
+  if (change == Change::Register) {
+    hit.context.set(Register::R8, hit.context.get(Register::R8) + kChange);
+    mailbox->changed = mailbox->changed + kChange;
+    deeds.changed = deeds.changed + 1;
+  } else if (body < run.sites_.size() && !run.text_.bodies()[body].body->has(BodyTrait::StackPointer)) {
+    hit.context.set_pc(address_of(reinterpret_cast<const void*>(&proberace_skip_body)));
+    mailbox->skipped = mailbox->skipped + 1;
+    deeds.skipped = deeds.skipped + 1;
+  }
+}
+
+// When remove has returned, no thread is in the hit handler for the site or reaches it: its owner may free what the
+// handler needs (prober.h, set_handler).
+void Signals::on_hit(Hit& hit, void* raw) {
+  auto& run = *static_cast<ScenarioRun*>(raw);
+  const std::size_t body = run.site_index_.index_of(hit.site);
+  if (RecordRing* const log = stamp_ticket(hit))
+    log->append(RecordKind::Hit, body, hit.context.get(Register::R11));
+  if (const std::size_t nested = std::exchange(t_self.nested, kNoBody); nested != kNoBody) {
+    run.conductor_.step("nested", run.sites_[nested].address);
+    run.execute(run.rows_.nested(t_self.thread), nested);
+  }
+  if (t_self.change != Change::None)
+    change_what_was_hit(run, hit, body);
+  if (body == run.sites_.size())
+    return;
+  const std::uint64_t word = run.scratch_.states[body].read();
+  if (SiteState::quiet(word) && !SiteState::armed(word))
+    run.handled_after_removal_.store(true, std::memory_order_relaxed); // read when the threads have ended
+}
+
+// sigqueue(3) to one thread: a real-time signal is queued, so that none gets lost.
+void Signals::send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept {
+  siginfo_t info{};
+  info.si_signo = scenario_signal();
+  info.si_code = SI_QUEUE;
+  info.si_value.sival_int = static_cast<int>(body << 8) | static_cast<int>(what);
+  raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), thread, info.si_signo, &info);
+  run.conductor_.signal_sent(thread);
+}
+
+void Signals::signal(ScenarioRun& run, const Act& act, Sent what) noexcept {
+  std::atomic_ref(run.scratch_.signals_sent[act.thread]).fetch_add(1, std::memory_order_relaxed);
+  send(run, run.scratch_.threads[act.thread], what, act.bodies[0]);
+}
+
+void Signals::on_signal(int, siginfo_t* info, void* context) {
+  const Self self = t_self;
+  if (self.run == nullptr || info->si_code != SI_QUEUE)
+    return;
+  ScenarioRun& run = *self.run;
+  look_at_interrupted_pc(run, self.thread, interrupted_pc(context));
+  const auto what = static_cast<Sent>(info->si_value.sival_int & 0xff);
+  const auto body = static_cast<std::size_t>(info->si_value.sival_int) >> 8;
+  if (what != Sent::End) {
+    run.conductor_.step("handler", run.sites_[body].address);
+    run.execute(run.rows_.handler(self.thread), body);
+    ++run.scratch_.signals_handled[self.thread];
+  }
+  if (what == Sent::Execute || t_self.way_out == nullptr)
+    return;
+  ScenarioRun::Deeds& deeds = run.deeds_[self.thread];
+  deeds.left = deeds.left + 1;
+  ::siglongjmp(*t_self.way_out, 1);
+}
+
+void Signals::on_fault(int signo, siginfo_t* info, void* context) {
+  ScenarioRun* const run = t_self.run;
+  if (run == nullptr || info->si_addr != kFaults || t_self.way_out == nullptr)
+    return pass_on(old_fault_action, signo, info, context);
+  ScenarioRun::Deeds& deeds = run->deeds_[t_self.thread];
+  deeds.faults = deeds.faults + 1;
+  auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
+  const Address pc = interrupted_pc(context);
+  if (std::ranges::find(run->sites_, pc, &Site::address) == run->sites_.end()) {
+    run->note(
+        t_self.thread, broken_property::kFaultsSeeOriginalPc,
+        fmt::format("thread {}: the handler of a probed load's fault saw the PC {:#x}, where no site is",
+                    t_self.thread, value(pc)));
+    ::siglongjmp(*t_self.way_out, 1);
+  }
+  registers[REG_RAX] = 0; // what the load would have read, had it not faulted
+  registers[REG_RIP] += kFaultingBytes;
+}
+
+// It must lie in code that was there before any probe, if the strategy says so: not in a slot.
+void Signals::look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc) {
+  if (!run.prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
+      std::ranges::any_of(run.before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
+    return;
+  run.note(thread, broken_property::kSignalsSeeOriginalPc,
+           fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's",
+                       thread, value(pc)));
+}
+
+void Signals::on_own_trap(int signo, siginfo_t* info, void* context) {
+  if (t_self.run == nullptr || t_self.trap_returns == 0)
+    return pass_on(old_trap_action, signo, info, context);
+  if (value(interrupted_pc(context)) == t_self.trap_returns)
+    ++t_self.traps;
+}
+
+// Each int3 of the program's own reaches its handler once, with the PC behind it (H31, H70).
+void Signals::take_own_traps(ScenarioRun& run, std::size_t thread) {
+  constexpr std::uint32_t kInt3s = 2;
+  t_self.traps = 0;
+  execute_int3s();
+  if (t_self.traps != kInt3s)
+    run.note(thread, broken_property::kOwnTrapsDelivered,
+             fmt::format("thread {}: of {} int3s of the program's own its handler saw {}", thread, kInt3s,
+                         t_self.traps));
+}
+
+// Cancelled, the thread ends wherever a signal finds it (H23): by a jump to its end, as glibc's own cancellation does
+// once its unwinder reaches code that it knows nothing of.
+void Signals::spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool cancel) {
+  const std::size_t number = run.threads() + thread;
+  std::atomic<pid_t> started{0};
+  std::atomic<bool> there{false};
+  std::thread spawned([&] {
+    t_self = Self{&run, thread};
+    sigjmp_buf out;
+    if (sigsetjmp(out, 1) == 0) {
+      t_self.way_out = cancel ? &out : nullptr;
+      started.store(current_thread(), std::memory_order_relaxed);
+      // pairs with the starter's wait
+      there.store(true, std::memory_order_release);
+      run.conductor_.come(number);
+      for (const std::size_t body : act.bodies)
+        run.execute(run.rows_.spawned(thread), body);
+    }
+    t_self.way_out = nullptr;
+    started.store(0, std::memory_order_relaxed); // too late for a signal
+    run.conductor_.go(thread);
+  });
+  // pairs with the thread's store
+  while (!there.load(std::memory_order_acquire))
+    std::this_thread::yield();
+  run.conductor_.await(number);
+  if (cancel) {
+    run.conductor_.step("cancel", run.sites_[act.bodies[0]].address);
+    if (const pid_t still = started.load(std::memory_order_relaxed); still != 0)
+      send(run, still, Sent::End, act.bodies[0]);
+  }
+  run.conductor_.wait_until_gone(number);
+  spawned.join();
+}
+
+} // namespace proberace

@@ -1,0 +1,49 @@
+// What a scenario's threads do in signal handlers and hit handlers. Private to this folder.
+#pragma once
+
+#include "harness/probe/prober.h"
+#include "stress/scenario/act.h"
+
+#include <csignal>
+#include <sys/types.h>
+
+namespace proberace {
+
+class ScenarioRun;
+
+struct Signals {
+  // What a signal tells the thread that gets it.
+  enum class Sent : int { Execute, Leave, End };
+
+  // Of the process: installs the handlers.
+  static void take();
+  // The calling thread is this one of the run's from now on.
+  static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
+  static void send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
+  static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
+  // Executes a body where a signal's handler may leave the execution by siglongjmp. It has not finished then: it may
+  // have been counted.
+  static void execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t body) noexcept;
+  static void spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool cancel);
+  static void take_own_traps(ScenarioRun& run, std::size_t thread);
+  // The next hit's handler executes this body, or changes that.
+  enum class Change { None, Register, Pc };
+  static void nest_next(std::size_t body) noexcept;
+  static void nest_nothing() noexcept;
+  static void change_next(Change what) noexcept;
+
+  // signal-safe. A HitHandler; the argument is the run.
+  static void on_hit(Hit& hit, void* run);
+
+private:
+  static void change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) noexcept;
+  static void look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc);
+  static void on_signal(int, siginfo_t* info, void* context);
+  static void on_fault(int signo, siginfo_t* info, void* context);
+  static void on_own_trap(int signo, siginfo_t* info, void* context);
+};
+
+// Loads from here fault.
+inline const void* const kFaults = reinterpret_cast<const void*>(0x10);
+
+} // namespace proberace
