@@ -1,5 +1,5 @@
-"""Checks that the documents say what the program and the sources say: plug-ins and their promises, links, folders.
-Prints a line for each that does not, and ends with 1."""
+"""Checks that the documents say what the program and the sources say: plug-ins and their promises, commands, folders,
+links, lengths. Prints a line for each that does not, and ends with 1."""
 import json
 import re
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = ROOT / "build/release/proberace"
+LONG = {"harness", "strategies", "stress", "stress/cli", "stress/models"}  # their READMEs are guides
 FOR_TESTS = {"harness/emulate/array_context.h"}  # a header that no program includes
 
 wrong = []
@@ -69,6 +70,17 @@ def check_plug_ins():
         expect(False, f"{page}: {name} has no row")
 
 
+def check_commands():
+    guide = lines("stress/cli/README.md")
+    readme = (ROOT / "README.md").read_text()
+    listed = output_of("--help").split("Subcommands:")[1]
+    commands = re.findall(r"^  ([a-z]+)  ", listed, re.MULTILINE)
+    expect(len(commands) > 9, "proberace --help lists no commands")
+    for command in commands:
+        expect(f"## {command}" in guide, f"stress/cli/README.md: {command} has no section")
+        expect(f"](stress/cli/README.md#{command})" in readme, f"README.md: {command} has no row")
+
+
 def anchors(path):
     """As GitHub makes them of headings."""
     page = path / "README.md" if path.is_dir() else path
@@ -88,7 +100,22 @@ def check_links():
                 expect(False, f"{name}: a link leads to {to}, which is not there")
             elif anchor:
                 expect(anchor in anchors(target), f"{name}: a link leads to {to}#{anchor}, which is not there")
-    expect(checked > 20, "no links were found")
+    expect(checked > 50, "no links were found")
+
+
+def check_folders():
+    """Each folder says in at most ten lines what it is."""
+    folders = set()
+    for name in files("harness/*.cpp", "strategies/*.cpp", "stress/*.cpp"):
+        folders.update(str(parent) for parent in Path(name).parents if str(parent) != ".")
+    folders.discard("strategies/example")  # strategies/README.md tells of it
+    for folder in sorted(folders):
+        page = ROOT / folder / "README.md"
+        expect(page.exists(), f"{folder} has no README.md")
+        if page.exists() and folder not in LONG:
+            length = len(lines(page))
+            expect(length <= 10, f"{folder}/README.md has {length} lines, more than ten")
+    expect(len(lines("README.md")) <= 150, "README.md has more than 150 lines")
 
 
 def check_layers():
@@ -107,7 +134,7 @@ def check_layers():
             expect(place.get(folder, len(place)) <= place[own], f"{name} includes {other}")
 
 
-for check in (check_plug_ins, check_links, check_layers):
+for check in (check_plug_ins, check_commands, check_links, check_folders, check_layers):
     check()
 for words in wrong:
     print(words, file=sys.stderr)
