@@ -6,10 +6,13 @@ if(DEFINED ENV{PROBERACE_LONG})
   set(timeout 14400)
 endif()
 
-# Suites whose threads race or are timed have the machine to themselves. Those of one thread run beside others.
-set(one_thread "/(Isa|Awkward)$")
-# These take longer than a few seconds. `scripts/test --quick` runs all others.
-set(slow "^(Campaigns|CommandLine|Hunting|Mutants|OutOfTree|RunCommand|StressCommand|Strategies/.*)$")
+# Suites whose threads race or are timed have the machine to themselves. Those of one thread run beside others,
+# and so do those that only hunt with controlled schedules: their threads run one at a time.
+set(beside_others "/(Isa|Awkward)$|^(Campaigns|Mutants|OutOfTree)$")
+# These take long. `scripts/test --quick` runs all others.
+set(slow "^(Campaigns|CommandLine|Hunting|Mutants|OutOfTree|StressCommand|Strategies/(Awkward|Bystanders\
+|EveryPromise|Footprints|HandlersMayJump|Isa|Parked|ProbesInOwnPath|RandomScenarios|Room|Saturation|Sequences\
+|SeveralThreadsHit|SignalsSeeOriginalPc|TracerPassesOn|WhileOthersRun|Zlib))$")
 
 function(proberace_suite suite folder)
   set(test ${folder}/${suite})
@@ -19,7 +22,7 @@ function(proberace_suite suite folder)
     set(test unit/${test})
     list(APPEND labels unit)
     set(alone FALSE)
-  elseif(suite MATCHES "${one_thread}")
+  elseif(suite MATCHES "${beside_others}")
     set(alone FALSE)
   endif()
   if(NOT suite MATCHES "${slow}")
