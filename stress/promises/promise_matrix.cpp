@@ -67,15 +67,19 @@ CellSpec promise_cell(const std::string& strategy, Promise promise) {
   }
 }
 
-PromiseRow try_promise(const std::string& strategy, Promise promise) {
-  const CellSpec spec = promise_cell(strategy, promise);
-  Verdict verdict = run_cell(spec);
+Verdict observe_promise(const std::string& strategy, Promise promise) {
+  Verdict verdict = run_cell(promise_cell(strategy, promise));
   // A site that is refused is not one the promise holds for.
   if (verdict.is(Ending::Held) && verdict.data.contains("first_refusal") &&
       verdict.data["first_refusal"].is_string()) {
     verdict.ending = Ending::Refused;
     verdict.summary = verdict.data["first_refusal"];
   }
+  return verdict;
+}
+
+PromiseRow try_promise(const std::string& strategy, Promise promise) {
+  const Verdict verdict = observe_promise(strategy, promise);
   PromiseRow row;
   row.strategy = strategy;
   row.promise = promise;
@@ -83,7 +87,7 @@ PromiseRow try_promise(const std::string& strategy, Promise promise) {
   row.observed = name(verdict.ending);
   row.verdict = verdict_word(verdict, row.promised);
   row.reason = verdict.is(Ending::Held) ? "" : verdict.summary;
-  row.cell = spec.line();
+  row.cell = promise_cell(strategy, promise).line();
   return row;
 }
 

@@ -22,7 +22,8 @@ struct PromiseRow {
 // The cell that tries a promise of a strategy.
 CellSpec promise_cell(const std::string& strategy, Promise promise);
 
-// Precondition: start_nursery(); `strategy` exists.
+// Preconditions: start_nursery(); `strategy` exists. A site that was refused is Refused.
+Verdict observe_promise(const std::string& strategy, Promise promise);
 PromiseRow try_promise(const std::string& strategy, Promise promise);
 
 } // namespace proberace
