@@ -1,5 +1,5 @@
-// proberace list: plug-ins and what they promise, strategies and their footprints, pin plans.
-#include "harness/cell/cell.h"
+// proberace list: plug-ins, what they promise, strategies, pin plans.
+#include "harness/base/json.h"
 #include "harness/cli/command.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
@@ -81,67 +81,6 @@ void print_promises() {
   fmt::print("{}\n", table.text());
 }
 
-// A strategy's footprint as the process shows it: a cell each.
-struct FootprintRow {
-  std::string strategy;
-  Verdict verdict;
-};
-
-std::vector<FootprintRow> footprints(const std::vector<std::string>& strategies) {
-  start_nursery();
-  std::vector<FootprintRow> rows;
-  for (const std::string& strategy : strategies) {
-    CellSpec spec;
-    spec.experiment = "footprint";
-    spec.parameters = Json{{"strategy", strategy}};
-    rows.push_back({strategy, run_cell(spec)});
-  }
-  return rows;
-}
-
-constexpr std::pair<const char*, const char*> kChanges[] = {
-    {"mappings", "mappings"},
-    {"executable_mappings", "executable"},
-    {"writable_executable_bytes", "W+X bytes"},
-    {"private_text_pages", "private pages"},
-    {"signal_handlers", "handlers"},
-    {"descriptors", "descriptors"},
-    {"processes", "processes"},
-};
-
-// "armed/after the last removal/after close", beside before open.
-std::string three_times(const Json& data, const char* change) {
-  return fmt::format("{}/{}/{}", data["armed"][change].get<std::int64_t>(),
-                     data["residue"][change].get<std::int64_t>(), data["left"][change].get<std::int64_t>());
-}
-
-void print_footprints(const std::vector<FootprintRow>& rows) {
-  std::vector<std::string> header{"strategy"};
-  for (const auto& [key, title] : kChanges)
-    header.emplace_back(title);
-  header.insert(header.end(), {"slots", "TLS or stack bytes"});
-  Table table(header);
-  for (const FootprintRow& row : rows) {
-    std::vector<std::string> line{row.strategy};
-    const Json& data = row.verdict.data;
-    if (!data.contains("armed")) {
-      line.push_back(fmt::format("{}: {}", proberace::name(row.verdict.ending), row.verdict.summary));
-      line.resize(header.size());
-    } else {
-      for (const auto& [key, title] : kChanges)
-        line.push_back(three_times(data, key));
-      line.push_back(fmt::format("{}/{}", data["claimed"]["slots"].get<std::int64_t>(),
-                                 data["claimed_residue"]["residue_slots"].get<std::int64_t>()));
-      line.push_back(fmt::format("{}", data["claimed"]["thread_bytes"].get<std::int64_t>()));
-    }
-    table.add(line);
-  }
-  fmt::print(
-      "What six sites on two pages, hit by two threads, change in the process: while armed / after the last\n"
-      "removal / after close, against before open. Slots: live / residue until close.\n\n{}",
-      table.text());
-}
-
 void print_for_people() {
   Table plugins({"plug-in", "kind", "what it does"});
   for (const PlugIn& p : plug_ins())
@@ -166,19 +105,12 @@ void print_for_people() {
 class List final : public Command {
 public:
   std::string name() const override { return "list"; }
-  std::string summary() const override { return "Plug-ins and what they promise, footprints, pin plans"; }
+  std::string summary() const override { return "Show plug-ins, what they promise, and pin plans"; }
   std::string example() const override { return "proberace list --json"; }
   void declare(CLI::App& app) override {
-    app.add_flag("--footprint", footprint_, "What each strategy changes in the process that hosts it");
-    app.add_option("--strategy", strategies_, "With --footprint: only this one; repeat for more");
     app.add_flag("--json", json_, "Print JSON");
   }
   Exit run() override {
-    for (const std::string& strategy : strategies_)
-      if (const auto prober = make_prober(strategy); !prober)
-        return fail(prober.error());
-    if (footprint_)
-      return run_footprint();
     if (json_)
       fmt::print("{}\n", as_json().dump(2));
     else
@@ -187,23 +119,6 @@ public:
   }
 
 private:
-  Exit run_footprint() const {
-    const auto rows = footprints(strategies_.empty() ? covering_strategies() : strategies_);
-    bool all_held = true;
-    Json list = Json::array();
-    for (const FootprintRow& row : rows) {
-      all_held = all_held && !row.verdict.is(Ending::Broken) && !row.verdict.is(Ending::Crashed);
-      list.push_back(Json{{"strategy", row.strategy}, {"verdict", to_json(row.verdict)}});
-    }
-    if (json_)
-      fmt::print("{}\n", Json{{"schema", "proberace/footprint/1"}, {"strategies", std::move(list)}}.dump(2));
-    else
-      print_footprints(rows);
-    return all_held ? Exit::Held : Exit::Counterexample;
-  }
-
-  std::vector<std::string> strategies_;
-  bool footprint_ = false;
   bool json_ = false;
 };
 

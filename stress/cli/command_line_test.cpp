@@ -85,8 +85,8 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
 }
 
 TEST(CommandLine, HelpHasAnExampleForEachSubcommand) {
-  for (const char* command :
-       {"list", "hunt", "merge", "replay", "stress", "mutants", "log", "check", "bench", "report", "run"}) {
+  for (const char* command : {"list", "footprint", "hunt", "merge", "replay", "stress", "mutants", "log",
+                              "check", "bench", "report", "run"}) {
     const Outcome o = run_proberace(std::string(command) + " --help");
     EXPECT_EQ(o.status, 0);
     EXPECT_NE(o.out.find(fmt::format("Example: proberace {}", command)), std::string::npos) << o.out;
