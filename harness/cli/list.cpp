@@ -1,13 +1,18 @@
-// proberace list: plug-ins, what they promise, strategies, pin plans.
-#include "harness/base/json.h"
+// proberace list: plug-ins, what they promise and state about themselves, strategies, pin plans.
+#include "harness/base/json_fields.h"
 #include "harness/cli/command.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/probe/registry.h"
 #include "harness/result/table.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace proberace {
+
+template <> struct JsonForm<PathSet> {
+  static Json write(const PathSet& paths) { return Json(paths.names()); }
+};
 
 namespace {
 
@@ -29,6 +34,15 @@ Json names_of(const Promises& promises) {
   return names;
 }
 
+// As its name spells them; null for a whole strategy.
+Json parts_json(const std::string& strategy) {
+  const auto parts = parts_of(strategy);
+  return parts ? Json{{"transport", parts->transport},
+                      {"armer", plain_name(parts->armer)},
+                      {"stepper", parts->stepper}}
+               : Json(nullptr);
+}
+
 Json as_json() {
   Json plugins = Json::array();
   for (const PlugIn& p : plug_ins())
@@ -39,8 +53,11 @@ Json as_json() {
              {"promises", p.kind == PlugInKind::Transport ? Json(nullptr) : names_of(*promises_of(p))}});
   Json strategies = Json::array();
   for (const std::string& strategy : strategy_names()) {
-    strategies.push_back(
-        Json{{"name", strategy}, {"promises", names_of((*make_prober(strategy))->promises())}});
+    const auto prober = *make_prober(strategy);
+    strategies.push_back(Json{{"name", strategy},
+                              {"parts", parts_json(strategy)},
+                              {"promises", names_of(prober->promises())},
+                              {"facts", write_fields(prober->facts())}});
   }
   Json plans = Json::array();
   for (const PinPlanText& text : pin_plans()) {
@@ -52,6 +69,9 @@ Json as_json() {
   return Json{{"schema", "proberace/list/1"},
               {"plug_ins", std::move(plugins)},
               {"strategies", std::move(strategies)},
+              {"reference", Json{{"peer", holder_of(Role::ReferencePeer)},
+                                 {"armer", plain_name(holder_of(Role::ReferenceArmer))},
+                                 {"stepper", holder_of(Role::ReferenceStepper)}}},
               {"pin_plans", std::move(plans)}};
 }
 
@@ -81,6 +101,40 @@ void print_promises() {
   fmt::print("{}\n", table.text());
 }
 
+// The facts that differ from those of a plug-in that states none, in words.
+std::string in_words(const Facts& f) {
+  std::vector<std::string> words;
+  if (!f.paths.empty())
+    words.push_back(fmt::format("hits: {}", fmt::join(f.paths.names(), ", ")));
+  const auto say = [&](bool holds, const char* sentence) {
+    if (holds)
+      words.emplace_back(sentence);
+  };
+  say(f.traps == Traps::NoHit, "no hit traps");
+  say(f.traps == Traps::SomeHits, "some hits do not trap");
+  say(f.handled_by == HandledBy::Kernel, "handled in the kernel");
+  say(f.removal == Removal::WaitsForThreads, "a removal waits for threads to leave");
+  say(f.removal == Removal::Slow, "a removal takes tens of ms");
+  say(!f.schedulable, "no schedule points");
+  say(!f.counts_threads, "no counts per thread");
+  say(f.selective, "takes only some instructions");
+  say(f.machine_wide, "acts in every process that maps the file");
+  say(f.stops_threads, "stops all threads");
+  say(f.threads_must_answer, "each thread must answer a signal");
+  say(f.keeps_mappings, "keeps its mappings of pages");
+  if (f.most_sites)
+    words.push_back(fmt::format("at most {} sites at a time", *f.most_sites));
+  return fmt::format("{}", fmt::join(words, "; "));
+}
+
+void print_facts() {
+  Table table({"plug-in", "facts"});
+  for (const PlugIn& p : plug_ins())
+    if (const auto facts = facts_of(p); facts && *facts != Facts{})
+      table.add({p.name, in_words(*facts)});
+  fmt::print("{}\n", table.text());
+}
+
 void print_for_people() {
   Table plugins({"plug-in", "kind", "what it does"});
   for (const PlugIn& p : plug_ins())
@@ -88,6 +142,7 @@ void print_for_people() {
   fmt::print("{}\n", plugins.text());
 
   print_promises();
+  print_facts();
   fmt::print("A strategy is [transport:]armer+stepper, or whole, and promises what all of its parts do; {} "
              "combinations "
              "work (`list --json` names them), {} cover every plug-in (`check --all`).\n\n",
@@ -107,9 +162,7 @@ public:
   std::string name() const override { return "list"; }
   std::string summary() const override { return "Show plug-ins, what they promise, and pin plans"; }
   std::string example() const override { return "proberace list --json"; }
-  void declare(CLI::App& app) override {
-    app.add_flag("--json", json_, "Print JSON");
-  }
+  void declare(CLI::App& app) override { app.add_flag("--json", json_, "Print JSON"); }
   Exit run() override {
     if (json_)
       fmt::print("{}\n", as_json().dump(2));
