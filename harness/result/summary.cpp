@@ -99,7 +99,7 @@ std::expected<Summary, std::string> summary_from(const Json& json) {
   return summary;
 }
 
-void fill_ratios(Summary& summary) {
+void fill_ratios(Summary& summary, const std::string& peer) {
   const auto trap = std::find_if(summary.measured.begin(), summary.measured.end(), [](const MeasuredRow& r) {
     return r.suite == "floors" && r.case_name == "trap" && r.unit == "ns";
   });
@@ -108,9 +108,9 @@ void fill_ratios(Summary& summary) {
       continue;
     if (trap != summary.measured.end() && trap->median > 0)
       row.trap_ratio = row.median / trap->median;
-    const MeasuredRow* peer = find(summary, row, "kernel-uprobe");
-    if (peer != nullptr && peer->median > 0)
-      row.uprobe_ratio = row.median / peer->median;
+    const MeasuredRow* same = find(summary, row, peer);
+    if (same != nullptr && same->median > 0)
+      row.uprobe_ratio = row.median / same->median;
   }
 }
 

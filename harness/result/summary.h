@@ -27,7 +27,7 @@ struct MeasuredRow {
   double low = 0;
   double high = 0;
   std::optional<double> trap_ratio;   // to the trap floor of the same run
-  std::optional<double> uprobe_ratio; // to kernel-uprobe on the same case of the same run
+  std::optional<double> uprobe_ratio; // to the reference peer on the same case of the same run
 };
 
 // One verdict.
@@ -49,7 +49,8 @@ Json to_json(const Summary& summary);
 // A message for the user if `json` is no summary of this schema: what, where.
 std::expected<Summary, std::string> summary_from(const Json& json);
 
-// Fills trap_ratio and uprobe_ratio of every row in ns from the rows of the same run.
-void fill_ratios(Summary& summary);
+// Fills trap_ratio and uprobe_ratio of every row in ns from the rows of the same run. `peer` is the strategy
+// that the others are compared with: the kernel's uprobes.
+void fill_ratios(Summary& summary, const std::string& peer);
 
 } // namespace proberace

@@ -33,8 +33,8 @@ TEST(Summary, SurvivesTheWayThroughJson) {
 TEST(Summary, RatiosAreToTheSameRunsFloorAndPeer) {
   Summary s;
   s.measured = {row("floors", "trap", "none", 2000), row("hit", "nop", "poke+xol-vma", 5000),
-                row("hit", "nop", "kernel-uprobe", 1000), row("hit", "mov", "poke+xol-vma", 5000)};
-  fill_ratios(s);
+                row("hit", "nop", "the-peer", 1000), row("hit", "mov", "poke+xol-vma", 5000)};
+  fill_ratios(s, "the-peer");
   EXPECT_DOUBLE_EQ(*s.measured[1].trap_ratio, 2.5);
   EXPECT_DOUBLE_EQ(*s.measured[1].uprobe_ratio, 5);
   EXPECT_DOUBLE_EQ(*s.measured[2].uprobe_ratio, 1);

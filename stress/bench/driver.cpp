@@ -1,5 +1,6 @@
 #include "stress/bench/driver.h"
 
+#include "harness/probe/roles.h"
 #include "harness/result/statistics.h"
 
 #include <benchmark/benchmark.h>
@@ -80,7 +81,7 @@ BenchOutcome run_measurements(const std::vector<Measurement>& all, int repetitio
   BenchOutcome outcome;
   for (std::size_t i = 0; i < all.size(); ++i)
     add_rows(all[i], samples[i], outcome);
-  fill_ratios(outcome.summary);
+  fill_ratios(outcome.summary, holder_of(Role::ReferencePeer));
   return outcome;
 }
 

@@ -17,8 +17,8 @@ double nanoseconds_since(Clock::time_point begin) {
 Verdict run_insertion(const Json& parameters, Arena&) {
   const std::string strategy = parameters.at("strategy");
   const std::size_t threads = parameters.at("threads");
-  const bool peer = strategy == "kernel-uprobe"; // a removal takes it some 80 ms
-  const int rounds = (peer ? 1 : 15) * (parameters.value("full", false) ? 3 : 1);
+  const bool slow = facts_of(strategy).removal == Removal::Slow;
+  const int rounds = (slow ? 1 : 15) * (parameters.value("full", false) ? 3 : 1);
 
   const auto plan =
       make_pin_plan(parameters.at("plan").get<std::string>(), std::max<std::size_t>(threads, 1));

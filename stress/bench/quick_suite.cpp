@@ -132,12 +132,13 @@ std::vector<Measurement> measurements(const SuiteSize& size) {
       all.push_back(insertion(strategy, threads, size.full));
     if (cpus > 1)
       all.push_back(scaling(strategy, cpus));
-    // A removal takes the kernel some 80 ms: ten thousand would take a quarter of an hour. What grows with
-    // sites does so in the armer and the site table, whatever the transport.
-    if (strategy == "kernel-uprobe" || strategy.find(':') != strategy.npos)
+    // Ten thousand slow removals would take a quarter of an hour. The transport matters little: cost that grows
+    // with the number of sites arises in the armer and the site table.
+    const auto parts = parts_of(strategy);
+    if (facts_of(strategy).removal == Removal::Slow || (parts && !parts->by_default_transport()))
       continue;
     all.push_back(batch(strategy));
-    if (size.full || strategy.starts_with("poke+") || strategy.find('+') == strategy.npos)
+    if (size.full || !parts || parts->armer == holder_of(Role::ReferenceArmer))
       all.push_back(many_sites(strategy));
   }
   return all;

@@ -41,8 +41,9 @@ public:
         return fail(prober.error());
     // The peer belongs into every run: ratios are of one run.
     if (!size_.strategies.empty()) {
-      std::erase(size_.strategies, "kernel-uprobe");
-      size_.strategies.emplace_back("kernel-uprobe");
+      const std::string& peer = holder_of(Role::ReferencePeer);
+      std::erase(size_.strategies, peer);
+      size_.strategies.push_back(peer);
     }
     start_nursery();
     const Json machine = provenance();
@@ -97,7 +98,8 @@ private:
     constexpr std::size_t kQuickBytes = 8192;
     ZlibOptions o;
     o.strategy = "pte-swap+xol-vma";
-    progress_.show("zlib, beside kernel-uprobe");
+    const std::string& peer = holder_of(Role::ReferencePeer);
+    progress_.show(fmt::format("zlib, beside {}", peer));
     if (!size_.full) {
       o.sites = kQuickSites;
       o.bytes_per_file = kQuickBytes;
@@ -105,8 +107,8 @@ private:
     const ZlibComparison c = check_zlib(o);
     const bool held = c.own.is(Ending::Held) && c.peer.is(Ending::Held) && c.equal == c.compared;
     const bool skipped = c.own.is(Ending::Skipped) || c.peer.is(Ending::Skipped);
-    const std::string counts = fmt::format("{}; counts equal to kernel-uprobe's at {} of {} sites",
-                                           c.own.summary, c.equal, c.compared);
+    const std::string counts =
+        fmt::format("{}; counts equal to {}'s at {} of {} sites", c.own.summary, peer, c.equal, c.compared);
     return {"target",
             "zlib",
             o.strategy,

@@ -16,9 +16,6 @@ namespace proberace {
 
 namespace {
 
-constexpr std::string_view kTransport = "ptrace:";
-constexpr std::string_view kPeer = "kernel-uprobe";
-
 std::uint64_t sum(const std::map<pid_t, std::uint64_t>& hits) {
   std::uint64_t all = 0;
   for (const auto& [thread, n] : hits)
@@ -137,20 +134,20 @@ private:
   Status make_parts() {
     if (const auto known = make_prober(strategy_); !known)
       return std::unexpected(known.error());
-    if (strategy_ == kPeer) {
+    if (is_reference_peer(strategy_)) {
       way_ = uprobe_probes();
       return {};
     }
-    if (!strategy_.starts_with(kTransport))
+    const auto parts = parts_of(strategy_);
+    if (!parts || facts_of(strategy_).handled_by != HandledBy::Supervisor)
       return std::unexpected(
           Error{ErrorKind::BadInput,
                 {},
                 fmt::format("'{}' works inside the program only: run takes ptrace:armer+stepper "
                             "and kernel-uprobe",
                             strategy_)});
-    const std::size_t plus = strategy_.find('+');
-    armer_ = make_armer(strategy_.substr(kTransport.size(), plus - kTransport.size()));
-    stepper_ = make_stepper(strategy_.substr(plus + 1));
+    armer_ = make_armer(parts->armer);
+    stepper_ = make_stepper(parts->stepper);
     way_ = traced_probes();
     return {};
   }

@@ -124,9 +124,9 @@ inline Address interrupted_pc(const void* context) noexcept {
       static_cast<std::uintptr_t>(static_cast<const ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP])};
 }
 
-// Whether the cell's strategy is the kernel's, whose removals take some 80 ms: fewer rounds.
+// True if removals of the cell's strategy are slow: fewer rounds, then.
 inline bool removes_slowly(const Json& parameters) {
-  return parameters.at("strategy") == "kernel-uprobe";
+  return facts_of(parameters.at("strategy")).removal == Removal::Slow;
 }
 
 // Skipped, for experiments that need a hit handler where hits never reach user space.

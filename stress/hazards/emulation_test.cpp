@@ -322,8 +322,11 @@ const bool emulation_test_registered =
 // Those that emulate in the process itself.
 std::vector<std::string> emulating_strategies() {
   auto names = strategies_promising({});
-  std::erase_if(names,
-                [](const std::string& n) { return n.find("+emulate") == n.npos || n.find(':') != n.npos; });
+  std::erase_if(names, [](const std::string& n) {
+    const Facts facts = facts_of(n);
+    return !facts.paths.has(Path::Emulated) || facts.traps != Traps::EveryHit ||
+           facts.handled_by != HandledBy::Thread;
+  });
   return names;
 }
 

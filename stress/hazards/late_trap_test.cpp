@@ -89,12 +89,13 @@ Verdict late_trap(const Json& parameters, Arena&) {
 
 const bool late_trap_test_registered = register_experiment("test/late-trap", &late_trap);
 
-// stop-world and the ptrace transport trace the threads themselves, and a thread has one tracer.
+// The test holds a thread by tracing it. A thread has one tracer, and one that is held cannot be stopped.
 std::vector<std::string> traceable_strategies() {
   auto names = strategies_promising(
       {Promise::ExactCounts, Promise::RemovalWhileRunning, Promise::StackOperands}); // the body pops
   std::erase_if(names, [](const std::string& n) {
-    return n.find("stop-world") != n.npos || n.starts_with("ptrace:") || is_peer(n) || may_take_no_trap(n);
+    const Facts facts = facts_of(n);
+    return facts.stops_threads || facts.handled_by != HandledBy::Thread || facts.traps != Traps::EveryHit;
   });
   return names;
 }

@@ -194,10 +194,10 @@ const bool parked_hazards_test_registered =
     register_experiment("test/parked-in-a-hit", &parked_in_a_hit) &&
     register_experiment("test/idle-threads", &idle_threads);
 
-// A thread in a hit holds signals back and would not come to a rendezvous: removal is refused, in words,
-// until the hit is over.
+// A thread in a hit holds signals back. Where each thread must answer one, removal is refused, in words, until
+// the hit is over.
 std::vector<std::string> patient(std::vector<std::string> strategies) {
-  std::erase_if(strategies, [](const std::string& s) { return s.find("rendezvous") != s.npos; });
+  std::erase_if(strategies, [](const std::string& s) { return facts_of(s).threads_must_answer; });
   return strategies;
 }
 
@@ -214,9 +214,9 @@ TEST_P(Parked, H09_AThreadStoppedOnTheSiteIsHitWhenItGoesOn) {
 // interrupts the displaced instruction, which only what is re-entrant need survive.
 TEST_P(ParkedInside, H12_AThreadInsideAStepCompletesItsOwnInstruction) {
   PROBERACE_EXPECT_TEST_HELD("parked-in-the-slot", GetParam());
-  const bool leaves_by_a_jump =
-      GetParam().ends_with("+xol-boost") || GetParam().ends_with("+tls-slot-nested");
-  if (leaves_by_a_jump && !GetParam().starts_with("ptrace:")) {
+  const Facts facts = facts_of(GetParam());
+  const bool leaves_by_a_jump = facts.paths.only({Path::SlotJump, Path::ThreadSlot});
+  if (leaves_by_a_jump && facts.handled_by == HandledBy::Thread) {
     EXPECT_EQ(v.summary, "parked in the slot");
   }
 }

@@ -42,7 +42,7 @@ TEST_P(AnyOfThem, H15_LeavesOtherCodeInItsPlaceAlone) {
   const CellSpec spec = text_changed(GetParam(), "other-code");
   const Verdict v = run_cell(spec);
   PROBERACE_EXPECT_HELD(v, spec);
-  if (!GetParam().starts_with("poke/alias")) { // writes to what it mapped when it came to the page first
+  if (!facts_of(GetParam()).keeps_mappings) {
     EXPECT_EQ(v.summary, "probed anew");
   }
 }

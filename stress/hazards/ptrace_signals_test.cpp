@@ -281,7 +281,7 @@ TEST_P(TracerPassesOn, H19_StopsDoNotEndSystemCallsThatRestart) {
   CellSpec spec;
   const Verdict v = run("test/ptrace-system-calls", spec);
   PROBERACE_EXPECT_HELD(v, spec);
-  const bool all_stopped = GetParam().find("stop-world") != std::string::npos;
+  const bool all_stopped = facts_of(GetParam()).stops_threads;
   EXPECT_EQ(v.data["epoll_wait"], all_stopped ? -EINTR : 0);
 }
 

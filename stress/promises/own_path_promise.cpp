@@ -111,7 +111,7 @@ Verdict not_on_everybodys_libc() {
 }
 
 Verdict probes_in_own_path(const Json& parameters, Arena&) {
-  if (parameters.at("strategy") == "kernel-uprobe")
+  if (facts_of(parameters.at("strategy")).machine_wide)
     return not_on_everybodys_libc();
   const Verdict plain = own_path(parameters, nullptr);
   return plain.is(Ending::Held) ? own_path(parameters, &use_libc) : plain;

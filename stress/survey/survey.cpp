@@ -46,11 +46,7 @@ void add_row(Table& table, const std::string& file, const std::string& strategy,
 } // namespace
 
 std::vector<std::string> surveyed_strategies() {
-  std::vector<std::string> all = covering_strategies();
-  std::erase_if(all, [](const std::string& s) {
-    return s == "kernel-uprobe" || (s.find('+') != s.npos && !s.starts_with("poke+"));
-  });
-  return all;
+  return stepping_strategies();
 }
 
 std::vector<ElfSurvey> survey_elf(const std::vector<std::string>& files,

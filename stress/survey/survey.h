@@ -16,8 +16,8 @@ struct ElfSurvey {
   Verdict verdict; // its data is survey_experiment.cpp's
 };
 
-// The strategies that differ in what they can probe: each stepper beside one armer, and the whole ones but
-// the kernel's, whose removals would take hours.
+// The strategies that differ in what they can probe. The reference peer is not among them: its removals would
+// take hours.
 std::vector<std::string> surveyed_strategies();
 
 // Every instruction of each file, or `sites` of them evenly spread. Precondition: start_nursery(). `progress`

@@ -38,11 +38,12 @@ inline std::string test_name(const testing::TestParamInfo<std::string>& info) {
 }
 
 inline bool is_peer(const std::string& strategy) {
-  return strategy == "kernel-uprobe";
+  return is_reference_peer(strategy);
 }
+// The same without the reference peer.
 inline std::vector<std::string> ours_promising(std::initializer_list<Promise> promises) {
   auto names = strategies_promising(promises);
-  std::erase_if(names, is_peer);
+  std::erase_if(names, is_reference_peer);
   return names;
 }
 
@@ -56,11 +57,11 @@ inline CellSpec test_cell(const std::string& experiment, const std::string& stra
 
 // Hits raise no signal: what holds a thread between its trap and the handler has nothing to hold.
 inline bool takes_no_trap(const std::string& strategy) {
-  return strategy == "jump";
+  return facts_of(strategy).traps == Traps::NoHit;
 }
-// Where a jump fits.
+// Some hits raise none: those at sites where a jump fits.
 inline bool may_take_no_trap(const std::string& strategy) {
-  return takes_no_trap(strategy) || strategy.starts_with("auto");
+  return facts_of(strategy).traps != Traps::EveryHit;
 }
 
 // Runs the cell. Skips the test, with the reason, where the machine lacks what it takes.
@@ -77,38 +78,27 @@ inline bool may_take_no_trap(const std::string& strategy) {
   const Verdict v = run_cell(spec);                                                                          \
   PROBERACE_EXPECT_HELD(v, spec)
 
-// A scenario held, did what it was for, and its hits went the way they should: every hit of ours by a
-// breakpoint and, for a stepper out of line, a step in its slot.
+// A scenario held, and its hits went the way that the strategy's facts state: each took one of its paths,
+// and came by a breakpoint where every hit traps.
 inline void expect_paths(const std::string& strategy, const Verdict& v) {
-  if (is_peer(strategy))
+  const Facts facts = facts_of(strategy);
+  if (facts.handled_by == HandledBy::Kernel)
     return; // the kernel does not say
   const Json& paths = v.data.at("paths");
-  const auto taken = [&](std::string_view path) { return paths.at(path).get<std::uint64_t>(); };
+  const auto taken = [&](Path path) { return paths.at(name(path)).get<std::uint64_t>(); };
   const std::uint64_t hits = v.data.at("hits");
-  EXPECT_EQ(taken("foreign-trap"), 0U);
-  if (takes_no_trap(strategy)) {
-    EXPECT_EQ(taken("trampoline"), hits);
-    return;
+  EXPECT_EQ(taken(Path::ForeignTrap), 0U);
+  // A transport counts breakpoints. A whole strategy that states no paths may count none.
+  if (facts.traps == Traps::EveryHit && (!facts.paths.empty() || parts_of(strategy))) {
+    EXPECT_EQ(taken(Path::Breakpoint), hits);
   }
-  const bool chooses = strategy.find('+') == std::string::npos; // jumps too, whose patching traps besides
-  if (!chooses) {
-    EXPECT_EQ(taken("breakpoint"), hits);
+  std::uint64_t by_its_paths = 0;
+  for (std::size_t p = 0; p < kPathCount; ++p)
+    if (facts.paths.has(static_cast<Path>(p)))
+      by_its_paths += taken(static_cast<Path>(p));
+  if (!facts.paths.empty()) {
+    EXPECT_EQ(by_its_paths, hits) << "hits of " << strategy << " took other paths: " << paths.dump();
   }
-  constexpr std::pair<std::string_view, std::string_view> kPathOf[] = {
-      {"+in-place", "in-place-step"},       {"+xol-vma", "slot-step"},
-      {"+xol-boost", "slot-jump"},          {"+tls-slot", "thread-slot"},
-      {"+tls-slot-nested", "thread-slot"},  {"+stack-slot", "stack-slot"},
-      {"+stack-slot-nested", "stack-slot"}, {"+emulate", "emulated"},
-  };
-  for (const auto& [stepper, path] : kPathOf)
-    if (strategy.ends_with(stepper)) {
-      EXPECT_EQ(taken(path), hits) << path;
-      return;
-    }
-  EXPECT_TRUE(chooses || strategy.find('|') != std::string::npos)
-      << "which path do hits of " << strategy << " take?";
-  EXPECT_EQ(taken("emulated") + taken("slot-jump") + taken("slot-step") + (chooses ? taken("trampoline") : 0),
-            hits);
 }
 
 // The body, or one whose probed instruction every strategy can take, where the strategy does not promise to.
@@ -128,9 +118,9 @@ inline std::vector<PlacedName> probeable(const std::string& strategy, std::vecto
   return wanted;
 }
 
-// A removal takes some 80 ms (the kernel's), or waits until threads have left memory of their own.
+// A removal takes tens of milliseconds, or waits until threads have left memory of their own.
 inline bool removal_is_costly(const std::string& strategy) {
-  return is_peer(strategy) || !(*make_prober(strategy))->promises().has(Promise::NoWritableExecutable);
+  return facts_of(strategy).removal != Removal::Quick;
 }
 
 } // namespace proberace

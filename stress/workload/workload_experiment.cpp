@@ -173,9 +173,9 @@ std::map<Address, std::vector<std::uint8_t>> text_of(const Target& target,
   return text;
 }
 
-// Another process that runs one of these files; 0 if there is none. A uprobe is a place in a file, for
-// everybody: what the kernel does wrong there (results/findings/uprobe-instructions.md) it does to the whole
-// machine. Probed that way, libc's string functions ended every shell.
+// Another process that runs one of these files; 0 if there is none. A uprobe is a place in a file and acts in
+// every process that maps it: a wrong step of the kernel's (results/findings/uprobe-instructions.md) then
+// harms the whole machine. Probes on libc's string functions ended every shell.
 pid_t another_that_maps(const std::vector<Site>& sites) {
   std::set<std::pair<std::uint64_t, std::uint64_t>> files;
   for (const Site& site : sites)
@@ -224,13 +224,12 @@ Verdict run_workload(const Json& parameters, Arena& arena) {
       if (const auto site = target.site_at(space, (*code)[i].address))
         sites.push_back(*site);
   }
-  if ((*prober)->name() == "kernel-uprobe")
+  if ((*prober)->facts().machine_wide)
     if (const pid_t other = another_that_maps(sites); other != 0)
-      return verdict_of(Error{
-          ErrorKind::MachineLacks,
-          {},
-          fmt::format("process {} runs that file, too, and a wrong step of the kernel's there would be its",
-                      other)});
+      return verdict_of(
+          Error{ErrorKind::MachineLacks,
+                {},
+                fmt::format("process {} also maps this file, and the probes would be in it too", other)});
   if (const Status opened = (*prober)->open(target); !opened)
     return verdict_of(opened.error());
 

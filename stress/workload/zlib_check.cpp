@@ -1,5 +1,7 @@
 #include "stress/workload/zlib_check.h"
 
+#include "harness/probe/roles.h"
+
 #include <fmt/format.h>
 
 namespace proberace {
@@ -26,15 +28,15 @@ void note_refusals(const Verdict& v, const std::string& strategy, std::vector<st
 } // namespace
 
 ZlibComparison check_zlib(const ZlibOptions& options) {
-  constexpr char kPeer[] = "kernel-uprobe";
+  const std::string& peer_name = holder_of(Role::ReferencePeer);
   ZlibComparison c;
   c.own = run(options, options.strategy);
   note_refusals(c.own, options.strategy, c.refused);
   if (c.own.is(Ending::Skipped) || c.own.is(Ending::Refused))
     return c;
-  c.peer = options.strategy == kPeer ? c.own : run(options, kPeer);
-  if (options.strategy != kPeer)
-    note_refusals(c.peer, kPeer, c.refused);
+  c.peer = options.strategy == peer_name ? c.own : run(options, peer_name);
+  if (options.strategy != peer_name)
+    note_refusals(c.peer, peer_name, c.refused);
   const Json own = c.own.data.value("rows", Json::array());
   const Json peer = c.peer.data.value("rows", Json::array());
   for (std::size_t i = 0; i < own.size() && i < peer.size(); ++i) {
@@ -44,10 +46,10 @@ ZlibComparison check_zlib(const ZlibOptions& options) {
     if (own[i]["offset"] == peer[i]["offset"] && own[i]["hits"] == peer[i]["hits"])
       ++c.equal;
     else
-      c.differing.push_back(
-          fmt::format("{} at file offset {:#x} ({}): {} hits, kernel-uprobe {}",
-                      own[i]["instruction"].get<std::string>(), own[i]["offset"].get<std::uint64_t>(),
-                      own[i]["function"].get<std::string>(), own[i]["hits"].dump(), peer[i]["hits"].dump()));
+      c.differing.push_back(fmt::format(
+          "{} at file offset {:#x} ({}): {} hits, {} {}", own[i]["instruction"].get<std::string>(),
+          own[i]["offset"].get<std::uint64_t>(), own[i]["function"].get<std::string>(), own[i]["hits"].dump(),
+          peer_name, peer[i]["hits"].dump()));
   }
   return c;
 }

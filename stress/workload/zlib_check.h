@@ -1,4 +1,4 @@
-// Real input judged: the zlib experiment under a strategy, and its counts beside the kernel uprobes' for the
+// Real input judged: the zlib experiment under a strategy, and its counts beside the reference peer's for the
 // same sites.
 #pragma once
 
@@ -20,7 +20,7 @@ struct ZlibOptions {
 
 struct ZlibComparison {
   Verdict own;
-  Verdict peer; // kernel-uprobe
+  Verdict peer; // of the reference peer
   std::size_t compared = 0;
   std::size_t equal = 0;
   std::vector<std::string> differing; // one line per site

@@ -11,14 +11,15 @@ namespace {
 class Sequences : public testing::TestWithParam<std::string> {};
 
 bool may_be_refused(const std::string& strategy, std::string_view mnemonic) {
-  if (takes_no_trap(strategy))
-    return true; // a neighbour lies in the way
-  if (strategy.ends_with("+emulate"))
+  const Promises promises = (*make_prober(strategy))->promises();
+  const bool flow = mnemonic == "call" || mnemonic == "jmp" || mnemonic == "jrcxz" || mnemonic == "loop";
+  const bool stack = mnemonic == "call" || mnemonic == "push" || mnemonic == "pop" || mnemonic == "xadd";
+  if ((flow && !promises.has(Promise::AllControlFlow)) || (stack && !promises.has(Promise::StackOperands)))
+    return true;
+  const Facts facts = facts_of(strategy);
+  if (facts.paths.only({Path::Emulated}))
     return mnemonic == "movsb" || mnemonic == "paddq" || mnemonic == "xadd";
-  if (strategy.ends_with("+stack-slot-nested")) // the stack pointer is lowered meanwhile
-    return mnemonic == "call" || mnemonic == "push" || mnemonic == "pop" || mnemonic == "jmp" ||
-           mnemonic == "jrcxz" || mnemonic == "loop" || mnemonic == "xadd";
-  return false;
+  return facts.selective; // a neighbour lies in a jump's way
 }
 
 } // namespace
