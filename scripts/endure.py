@@ -10,9 +10,12 @@ from pathlib import Path
 DECLINED = ("refused", "skipped") # a strategy that cannot take these bodies, a machine that lacks something
 
 
-def smallest(strategy):
-    """A scenario: two threads, one site, one execution each."""
-    body = "mov" if "stack-slot-nested" in strategy else "push"  # that one cannot step an instruction that uses the stack
+def smallest(listed, strategy):
+    """A scenario: two threads, one site, one execution each. Empty if the strategy has no schedule points."""
+    row = next(row for row in listed["strategies"] if row["name"] == strategy)
+    if not row["facts"]["schedulable"]:
+        return ""
+    body = "push" if "stack-operands" in row["promises"] else "mov"
     return f"strategy {strategy}\nbodies A={body}\narmed A\nthread 0: run A\nthread 1: run A\n"
 
 
@@ -69,7 +72,7 @@ def table(directory):
 
 def main(what, *arguments):
     if what == "smallest":
-        print(smallest(*arguments))
+        print(smallest(json.load(sys.stdin), *arguments))
     elif what == "progress":
         file, cases, wanted = arguments
         print(*progress(json.loads(Path(file).read_text()), int(cases), int(wanted)))

@@ -1,20 +1,8 @@
-"""Which strategies to saturate a library with (from `proberace list --json`), and a table of what came of it."""
+"""A table of what came of saturating libraries with probes."""
 
 import json
-import re
 import sys
 from pathlib import Path
-
-
-def strategies(listed):
-    """Those that promise exact counts: whole ones, every way of stepping under `poke`, every way of arming under
-    `xol-vma`. The kernel's own arms no more than 64 sites."""
-    for row in listed["strategies"]:
-        parts = re.fullmatch(r"(?:(?P<transport>[^:]+):)?(?P<armer>[^+:]+)\+(?P<stepper>.+)", row["name"])
-        plain = parts is None or parts["armer"] == "poke" or parts["stepper"] == "xol-vma"
-        variants = parts is not None and parts["transport"] and "/" in parts["armer"]
-        if row["name"] != "kernel-uprobe" and plain and not variants and "exact-counts" in row["promises"]:
-            yield row["name"]
 
 
 def table(directory):
@@ -29,13 +17,10 @@ def table(directory):
                + f" | {data['cell_seconds']:.0f} |")
 
 
-def main(what, *arguments):
-    if what == "strategies":
-        print("\n".join(strategies(json.load(sys.stdin))))
-    else:
-        lines = list(table(Path(*arguments)))
-        print("\n".join(lines))
-        sys.exit(any("BROKEN" in line for line in lines))
+def main(directory):
+    lines = list(table(Path(directory)))
+    print("\n".join(lines))
+    sys.exit(any("BROKEN" in line for line in lines))
 
 
 if __name__ == "__main__":
