@@ -1,5 +1,6 @@
 #include "harness/base/membarrier.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/raw_syscall.h"
 
 #include <cerrno>
@@ -24,11 +25,8 @@ Status register_membarriers() {
        {MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE}) {
     const long result = raw_syscall(SYS_membarrier, registration, 0, 0);
     if (result < 0)
-      return std::unexpected(
-          Error{ErrorKind::MachineLacks,
-                {},
-                "this kernel refuses membarrier's private expedited core serialisation (needs "
-                "Linux 4.16 and no seccomp filter against it)"});
+      return machine_lacks("this kernel refuses membarrier's private expedited core serialisation (needs "
+                           "Linux 4.16 and no seccomp filter against it)");
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #include "harness/cell/cell.h"
 
+#include "harness/base/failure.h"
 #include "harness/cell/crash_recorder.h"
 #include "harness/cell/experiment.h"
 #include "harness/cell/nursery.h"
@@ -159,8 +160,7 @@ Verdict run_cell(const CellSpec& spec) {
   Arena& arena = nursery()->arena();
   const std::string line = spec.line();
   if (line.size() >= sizeof arena.spec)
-    return verdict_of(
-        Error{ErrorKind::BadInput, {}, fmt::format("a cell of {} bytes is too large", line.size())});
+    return verdict_of(bad_input("a cell of {} bytes is too large", line.size()).error());
   std::memcpy(arena.spec, line.c_str(), line.size() + 1);
   arena.deadline_milliseconds = static_cast<std::uint64_t>(spec.deadline.count());
   nursery()->run();

@@ -1,7 +1,8 @@
 #include "harness/code/admission.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -20,29 +21,28 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
   if (!now)
     return std::unexpected(now.error());
   if (*now != site)
-    return std::unexpected(Error{ErrorKind::StaleSite, site.address,
-                                 "another mapping or other code lies here since the site was made"});
+    return failure(ErrorKind::StaleSite, site.address,
+                   "another mapping or other code lies here since the site was made");
   const auto found = target_.functions().containing(space, site.address);
   if (!found) // unmapped since the line above
-    return std::unexpected(Error{ErrorKind::NotMapped, site.address, "nothing is mapped here"});
+    return failure(ErrorKind::NotMapped, site.address, "nothing is mapped here");
   const FunctionRange& function = *found;
   const auto offset = static_cast<std::size_t>(site.address - function.start);
   if (!boundaries(function)[offset])
-    return std::unexpected(Error{ErrorKind::NotABoundary, site.address,
-                                 fmt::format("no instruction of {} begins here",
-                                             function.name.empty() ? "the function" : function.name)});
+    return failure(ErrorKind::NotABoundary, site.address, "no instruction of {} begins here",
+                   function.name.empty() ? "the function" : function.name);
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
   const std::span code(bytes.data(),
                        std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));
   if (!pages_.read(site.address, code))
-    return std::unexpected(Error{ErrorKind::NotMapped, site.address, "the code here cannot be read"});
+    return failure(ErrorKind::NotMapped, site.address, "the code here cannot be read");
   if (code[0] == kInt3)
-    return std::unexpected(Error{ErrorKind::AlreadyInt3, site.address,
-                                 "an int3 is here already: the program's own, or another tool's probe"});
+    return failure(ErrorKind::AlreadyInt3, site.address,
+                   "an int3 is here already: the program's own, or another tool's probe");
   if (target_.holds_probe(site.address, 1))
-    return std::unexpected(Error{ErrorKind::Conflict, site.address,
-                                 "this byte is part of another probe, of the code that lies here or that "
-                                 "lay here before: remove that first"});
+    return failure(ErrorKind::Conflict, site.address,
+                   "this byte is part of another probe, of the code that lies here or that "
+                   "lay here before: remove that first");
   return decode(site.address, code);
 }
 

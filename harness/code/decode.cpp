@@ -1,9 +1,10 @@
 #include "harness/code/decode.h"
 
+#include "harness/base/failure.h"
+
 #include <Zydis/Zydis.h>
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -110,7 +111,7 @@ std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
   const std::size_t window = std::min(code.size(), kMaxInstructionBytes);
   if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(), code.data(), window, &raw, operands)))
-    return std::unexpected(Error{ErrorKind::NotABoundary, at, "the bytes here are no instruction"});
+    return failure(ErrorKind::NotABoundary, at, "the bytes here are no instruction");
   Instruction i;
   i.address = at;
   std::copy_n(code.begin(), raw.length, i.bytes.begin());

@@ -1,9 +1,10 @@
 #include "harness/code/elf_functions.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
 #include <cstring>
 #include <elf.h>
-#include <fmt/format.h>
 #include <fstream>
 #include <iterator>
 #include <span>
@@ -133,7 +134,7 @@ std::expected<ElfImage, Error> read_elf_functions(const std::string& path) {
   in.read(reinterpret_cast<char*>(&header), sizeof header);
   if (!in || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64 ||
       header.e_machine != EM_X86_64)
-    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{} is no x86-64 ELF file", path)});
+    return bad_input("{} is no x86-64 ELF file", path);
   in.seekg(0);
   const std::vector<std::uint8_t> content{std::istreambuf_iterator<char>(in),
                                           std::istreambuf_iterator<char>()};

@@ -1,5 +1,6 @@
 #include "harness/code/function_index.h"
 
+#include "harness/base/failure.h"
 #include "harness/code/elf_functions.h"
 
 #include <algorithm>
@@ -43,10 +44,8 @@ const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions
 }
 
 std::unexpected<Error> not_loaded(std::string_view path_suffix, const std::set<std::string>& loaded) {
-  return std::unexpected(Error{ErrorKind::BadInput,
-                               {},
-                               fmt::format("no loaded object's path ends with '{}'; loaded are: {}",
-                                           path_suffix, fmt::join(loaded, ", "))});
+  return bad_input("no loaded object's path ends with '{}'; loaded are: {}", path_suffix,
+                   fmt::join(loaded, ", "));
 }
 
 } // namespace
@@ -126,8 +125,7 @@ std::expected<Address, Error> FunctionIndex::symbol(const AddressSpace& space, s
     const auto function = std::find_if(image->functions.begin(), image->functions.end(),
                                        [name](const ElfFunction& f) { return f.name == name; });
     if (function == image->functions.end())
-      return std::unexpected(
-          Error{ErrorKind::BadInput, {}, fmt::format("{} has no function '{}'", m.path, name)});
+      return bad_input("{} has no function '{}'", m.path, name);
     return base.start + static_cast<std::ptrdiff_t>(function->start - image->first_load_address);
   }
   return not_loaded(path_suffix, loaded);

@@ -1,9 +1,9 @@
 #include "harness/code/target.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -45,15 +45,14 @@ std::expected<Site, Error> Target::site_at(Address address) const {
 std::expected<Site, Error> Target::site_at(const AddressSpace& space, Address address) const {
   const Mapping* mapping = space.find(address);
   if (mapping == nullptr)
-    return std::unexpected(Error{ErrorKind::NotMapped, address, "nothing is mapped here"});
+    return failure(ErrorKind::NotMapped, address, "nothing is mapped here");
   if (!mapping->executable)
-    return std::unexpected(Error{ErrorKind::NotExecutable, address,
-                                 fmt::format("{} is not mapped executable here",
-                                             mapping->path.empty() ? "anonymous memory" : mapping->path)});
+    return failure(ErrorKind::NotExecutable, address, "{} is not mapped executable here",
+                   mapping->path.empty() ? "anonymous memory" : mapping->path);
   const auto function = functions_.containing(space, address);
   if (!function)
-    return std::unexpected(Error{ErrorKind::OutsideFunction, address,
-                                 "outside every known function (symbol sizes, .eh_frame): may be data"});
+    return failure(ErrorKind::OutsideFunction, address,
+                   "outside every known function (symbol sizes, .eh_frame): may be data");
   return Site{address, mapping->device, mapping->inode,
               mapping->file_backed()
                   ? mapping->file_offset + static_cast<std::uint64_t>(address - mapping->start)

@@ -1,12 +1,12 @@
 // From a decoded instruction to its micro-plan, in control context: the only place that allocates, and that
 // knows the decoder's spelling of names.
+#include "harness/base/failure.h"
 #include "harness/code/operand.h"
 #include "harness/emulate/habits.h"
 #include "harness/emulate/micro_plan.h"
 #include "harness/emulate/semantics.h"
 
 #include <bit>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -15,8 +15,8 @@ namespace {
 using Planned = std::expected<std::unique_ptr<const MicroPlan>, Error>;
 
 std::unexpected<Error> refuse(const Instruction& instruction, std::string_view why) {
-  return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                               fmt::format("{}: {}", mnemonic_name(instruction), why)});
+  return failure(ErrorKind::InstructionUnsupported, instruction.address, "{}: {}", mnemonic_name(instruction),
+                 why);
 }
 
 Place place_of(const Operand& o) {

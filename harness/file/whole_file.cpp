@@ -1,5 +1,7 @@
 #include "harness/file/whole_file.h"
 
+#include "harness/base/failure.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -22,8 +24,7 @@ std::expected<WholeFile, Error> WholeFile::create(const std::string& path) {
   file.part_path_ = part_of(path);
   file.part_.reset(std::fopen(file.part_path_.c_str(), "we"));
   if (file.part_ == nullptr)
-    return std::unexpected(
-        Error{ErrorKind::BadInput, {}, fmt::format("cannot write '{}': {}", path, std::strerror(errno))});
+    return bad_input("cannot write '{}': {}", path, std::strerror(errno));
   return file;
 }
 

@@ -1,5 +1,6 @@
 #include "harness/log/hit_log.h"
 
+#include "harness/base/failure.h"
 #include "harness/log/ring_drain.h"
 
 #include <algorithm>
@@ -7,7 +8,6 @@
 #include <bit>
 #include <csignal>
 #include <deque>
-#include <fmt/format.h>
 #include <sys/mman.h>
 #include <thread>
 
@@ -145,11 +145,8 @@ HitLog::~HitLog() {
 std::expected<std::unique_ptr<HitLog>, Error> HitLog::create(const std::string& path, HitLogOptions options) {
   if (options.threads > HitLogOptions::kMostThreads || !std::has_single_bit(options.blocks_per_thread) ||
       options.blocks_per_thread < 2)
-    return std::unexpected(
-        Error{ErrorKind::BadInput,
-              {},
-              fmt::format("a log has at most {} threads, and a power of two of blocks for each",
-                          HitLogOptions::kMostThreads)});
+    return bad_input("a log has at most {} threads, and a power of two of blocks for each",
+                     HitLogOptions::kMostThreads);
   auto state = std::make_unique<State>(options.threads, options.blocks_per_thread, options.when_full);
   if (!state->blocks.there())
     return std::unexpected(system_error("no memory for the log's rings", ENOMEM));
@@ -159,7 +156,7 @@ std::expected<std::unique_ptr<HitLog>, Error> HitLog::create(const std::string& 
               {"clock", clock_now()}};
   header.update(options.about);
   if (!state->page.hold(header))
-    return std::unexpected(Error{ErrorKind::BadInput, {}, "what the log is about does not fit its header"});
+    return bad_input("what the log is about does not fit its header");
   auto file = AsyncFile::create(
       path,
       {.depth = kDepth, .use_io_uring = options.use_io_uring, .memory = std::as_bytes(state->blocks.all())});

@@ -1,5 +1,7 @@
 #include "harness/log/hit_log_reader.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -60,8 +62,7 @@ HitLogReader::~HitLogReader() {
 std::expected<HitLogReader, Error> HitLogReader::open(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0)
-    return std::unexpected(
-        Error{ErrorKind::BadInput, {}, fmt::format("cannot open {}: {}", path, std::strerror(errno))});
+    return bad_input("cannot open {}: {}", path, std::strerror(errno));
   struct stat status {};
   void* memory = MAP_FAILED;
   if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&

@@ -1,5 +1,7 @@
 #include "harness/machine/pin_plan.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <fmt/format.h>
@@ -58,7 +60,7 @@ const std::vector<Unit>& units() {
 }
 
 std::unexpected<Error> lacks(std::string_view plan, std::string_view what) {
-  return std::unexpected(Error{ErrorKind::MachineLacks, {}, fmt::format("pin plan {}: {}", plan, what)});
+  return machine_lacks("pin plan {}: {}", plan, what);
 }
 
 // The first unit of each group (a core, a node), groups in order.
@@ -147,10 +149,7 @@ std::expected<PinPlan, Error> make_pin_plan(std::string_view name, std::size_t t
       return row.make(name, threads);
     names.push_back(row.text.name);
   }
-  return std::unexpected(
-      Error{ErrorKind::BadInput,
-            {},
-            fmt::format("no pin plan is called '{}'; there are: {}", name, fmt::join(names, ", "))});
+  return bad_input("no pin plan is called '{}'; there are: {}", name, fmt::join(names, ", "));
 }
 
 std::vector<int> allowed_cpus() {

@@ -1,9 +1,9 @@
 #include "harness/probe/plugin.h"
 
+#include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 
 #include <dlfcn.h>
-#include <fmt/format.h>
 #include <link.h>
 
 extern "C" constinit const int PROBERACE_INTERFACE_SYMBOL = 0;
@@ -31,17 +31,13 @@ Status load_plugin(const std::string& path) {
   if (handle == nullptr) {
     const std::string why = ::dlerror();
     if (why.find("undefined symbol: proberace_interface_") != std::string::npos)
-      return std::unexpected(
-          Error{ErrorKind::BadInput,
-                {},
-                fmt::format("{} was built against another interface of proberace: build it again "
-                            "with the headers that belong to this program",
-                            path)});
-    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("cannot load the plug-in: {}", why)});
+      return bad_input("{} was built against another interface of proberace: build it again "
+                       "with the headers that belong to this program",
+                       path);
+    return bad_input("cannot load the plug-in: {}", why);
   }
   if (plug_ins().size() == before)
-    return std::unexpected(Error{
-        ErrorKind::BadInput, {}, fmt::format("{} registers no strategy (harness/probe/registry.h)", path)});
+    return bad_input("{} registers no strategy (harness/probe/registry.h)", path);
   if (link_map* map = nullptr; ::dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
     loaded().emplace_back(map->l_name);
   return {};

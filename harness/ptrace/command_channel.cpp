@@ -1,5 +1,7 @@
 #include "harness/ptrace/command_channel.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -26,7 +28,7 @@ void PlainError::set(const Status& status) noexcept {
 Status PlainError::get() const {
   if (!failed)
     return {};
-  return std::unexpected(Error{kind, address, message});
+  return failure(kind, address, "{}", message);
 }
 
 std::expected<int, Error> CommandChannel::open() {
@@ -73,11 +75,9 @@ Status CommandChannel::carry_out() noexcept {
   const char byte = Command::kTurn;
   if (::send(socket_, &byte, 1, MSG_NOSIGNAL) == 1 && await_turn())
     return {};
-  return std::unexpected(
-      Error{ErrorKind::System,
-            {},
-            "the supervisor has ended (killed?): probes it left armed end the program at their "
-            "next hit"});
+  return failure(ErrorKind::System,
+                 "the supervisor has ended (killed?): probes it left armed end the program at their "
+                 "next hit");
 }
 
 Status CommandChannel::carry_out_last() noexcept {

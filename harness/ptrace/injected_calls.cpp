@@ -1,6 +1,7 @@
 #include "harness/ptrace/injected_calls.h"
 
 #include "harness/base/address_space.h"
+#include "harness/base/failure.h"
 #include "harness/base/signal_action.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/trace_request.h"
@@ -71,9 +72,8 @@ std::expected<Tracee*, Error> InjectedCalls::hold() {
       while (Tracee* const other = tracees_.next())
         handle_(*other);
   }
-  return std::unexpected(Error{ErrorKind::ThreadWouldNotStop,
-                               {},
-                               "no thread of the program could be stopped for a system call in its name"});
+  return failure(ErrorKind::ThreadWouldNotStop,
+                 "no thread of the program could be stopped for a system call in its name");
 }
 
 std::expected<Address, Error> InjectedCalls::gate() {
@@ -89,8 +89,7 @@ std::expected<Address, Error> InjectedCalls::gate() {
         if (code[i] == 0x0f && code[i + 1] == 0x05)
           return m.start + static_cast<std::ptrdiff_t>(i);
     }
-  return std::unexpected(
-      Error{ErrorKind::MachineLacks, {}, "the program holds no syscall instruction to run one with"});
+  return machine_lacks("the program holds no syscall instruction to run one with");
 }
 
 // Runs a stopped thread until `arrived`. False if it has ended. A SIGSTOP meanwhile, which no mask holds
@@ -157,8 +156,7 @@ std::expected<long, Error> InjectedCalls::call(long number, const Arguments& arg
 std::expected<long, Error> InjectedCalls::call_while_stopped(long number, const Arguments& arguments) {
   Tracee* const t = standing();
   if (t == nullptr)
-    return std::unexpected(
-        Error{ErrorKind::Unsupported, {}, "no thread stands at a place for a system call"});
+    return failure(ErrorKind::Unsupported, "no thread stands at a place for a system call");
   return make(*t, number, arguments);
 }
 

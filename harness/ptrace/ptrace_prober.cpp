@@ -1,5 +1,6 @@
 #include "harness/ptrace/ptrace_prober.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/threads.h"
 #include "harness/code/target.h"
 #include "harness/probe/registry.h"
@@ -15,7 +16,7 @@ namespace proberace {
 namespace {
 
 std::unexpected<Error> not_open() {
-  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+  return failure(ErrorKind::NotOpen, "open the prober first");
 }
 
 } // namespace
@@ -62,10 +63,9 @@ Status PtraceProber::ask(Order order) const {
 Status PtraceProber::open(const Target& target) {
   const std::lock_guard lock(mutex_);
   if (is_open())
-    return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+    return failure(ErrorKind::AlreadyOpen, "this prober is open already");
   if (target.process() != 0)
-    return std::unexpected(
-        Error{ErrorKind::Unsupported, {}, "a prober probes its own process; another one: proberace run"});
+    return failure(ErrorKind::Unsupported, "a prober probes its own process; another one: proberace run");
   channel_.close();       // in a forked child: the copy of the parent's
   (void)relay_.release(); // there, its thread is the parent's
   const auto socket = channel_.open();
@@ -114,8 +114,7 @@ Status PtraceProber::close() {
 std::expected<Instruction, Error> PtraceProber::prepare(const AddressSpace& space, const Site& site) {
   const auto live = armed_.find(site.address);
   if (live != armed_.end() && live->second == site)
-    return std::unexpected(
-        Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+    return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
   return admission_->admit(space, site);
 }
 
@@ -210,8 +209,8 @@ std::expected<std::uint64_t, Error> PtraceProber::hits(const Site& site, pid_t t
 Status PtraceProber::set_handler(HitHandler handler, void*) {
   if (handler == nullptr)
     return {};
-  return std::unexpected(Error{
-      ErrorKind::Unsupported, {}, "hits taken by a supervisor never reach the program: no handler can run"});
+  return failure(ErrorKind::Unsupported,
+                 "hits taken by a supervisor never reach the program: no handler can run");
 }
 
 Footprint PtraceProber::footprint() const {

@@ -1,10 +1,9 @@
 // Attaching, arming, disarming, leaving.
+#include "harness/base/failure.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/supervisor.h"
 #include "harness/ptrace/trace_request.h"
 #include "harness/schedule/point.h"
-
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -60,8 +59,7 @@ SiteResults Supervisor::arm(std::span<const Placement> placements) {
   for (const Placement& placement : placements) {
     auto record = record_for(placement);
     if (record && (*record)->live)
-      record =
-          std::unexpected(Error{ErrorKind::AlreadyArmed, placement.site.address, "a probe is here already"});
+      record = failure(ErrorKind::AlreadyArmed, placement.site.address, "a probe is here already");
     if (record) {
       (*record)->live = true; // before its int3 can be hit (H18)
       batch.push_back(ByteWrite{placement.site.address, original_byte(**record), {}});
@@ -103,8 +101,7 @@ SiteResults Supervisor::disarm(std::span<const Site> sites) {
   for (std::size_t i = 0; i < sites.size(); ++i) {
     TracedSite* const record = sites_.find(sites[i]);
     if (record == nullptr || !record->live) {
-      results[i] =
-          std::unexpected(Error{ErrorKind::NotArmed, sites[i].address, "no probe of this prober is here"});
+      results[i] = failure(ErrorKind::NotArmed, sites[i].address, "no probe of this prober is here");
       continue;
     }
     record->live = false; // traps are handled after this call only, when the int3 is gone
@@ -150,10 +147,8 @@ Status Supervisor::leave() {
     if (all_out())
       return {};
     if (std::chrono::steady_clock::now() > deadline)
-      return std::unexpected(
-          Error{ErrorKind::NotQuiescent,
-                {},
-                fmt::format("a thread has not left a hit within {} s", Tracees::kStopTimeout.count())});
+      return failure(ErrorKind::NotQuiescent, "a thread has not left a hit within {} s",
+                     Tracees::kStopTimeout.count());
   }
 }
 

@@ -1,4 +1,5 @@
 // What a stop of a traced thread means, traps apart: births, ends, execs, job control, signals.
+#include "harness/base/failure.h"
 #include "harness/ptrace/supervisor.h"
 #include "harness/ptrace/trace_request.h"
 #include "harness/schedule/point.h"
@@ -138,8 +139,7 @@ Status Supervisor::run_to_entry() {
   while (entry_->arrived == 0) {
     tracees_.note_all();
     if (!process_lives())
-      return std::unexpected(
-          Error{ErrorKind::BadInput, {}, "the program ended before its first instruction"});
+      return bad_input("the program ended before its first instruction");
     while (Tracee* const tracee = entry_->arrived == 0 ? tracees_.next() : nullptr)
       handle(*tracee);
     if (entry_->arrived == 0)

@@ -1,5 +1,6 @@
 #include "harness/ptrace/tracees.h"
 
+#include "harness/base/failure.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/trace_request.h"
 
@@ -66,7 +67,7 @@ Status Tracees::seize_all(pid_t process) {
         return seized;
   }
   if (tracees_.empty())
-    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("there is no process {}", process)});
+    return bad_input("there is no process {}", process);
   return {};
 }
 
@@ -186,10 +187,9 @@ Status Tracees::stop_all() {
     if (running == nullptr)
       return {};
     if (Clock::now() > deadline)
-      return std::unexpected(Error{ErrorKind::ThreadWouldNotStop,
-                                   {},
-                                   fmt::format("thread {} did not stop within {} s (uninterruptible sleep?)",
-                                               running->thread, kStopTimeout.count())});
+      return failure(ErrorKind::ThreadWouldNotStop,
+                     "thread {} did not stop within {} s (uninterruptible sleep?)", running->thread,
+                     kStopTimeout.count());
     wait_until(deadline);
   }
 }

@@ -1,10 +1,10 @@
 #include "harness/relocate/exit.h"
 
+#include "harness/base/failure.h"
 #include "harness/relocate/relocate.h"
 
 #include <algorithm>
 #include <cstring>
-#include <fmt/format.h>
 #include <limits>
 #include <optional>
 
@@ -81,8 +81,8 @@ private:
 };
 
 std::unexpected<Error> unsupported(const Instruction& instruction, std::string_view why) {
-  return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                               fmt::format("{}: {}", mnemonic_name(instruction), why)});
+  return failure(ErrorKind::InstructionUnsupported, instruction.address, "{}: {}", mnemonic_name(instruction),
+                 why);
 }
 
 constexpr std::uint8_t kLegacyPrefixes[] = {0x66, 0x67, 0xF0, 0xF2, 0xF3, 0x26, 0x2E, 0x36, 0x3E, 0x64, 0x65};

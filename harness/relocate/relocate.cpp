@@ -1,7 +1,8 @@
 #include "harness/relocate/relocate.h"
 
+#include "harness/base/failure.h"
+
 #include <cstring>
-#include <fmt/format.h>
 #include <limits>
 
 namespace proberace {
@@ -11,9 +12,8 @@ Status has_whole_target(const Instruction& instruction) {
                         instruction.flow == Flow::AbsoluteCall;
   if (!branches || !instruction.operand_size_prefix)
     return {};
-  return std::unexpected(
-      Error{ErrorKind::InstructionUnsupported, instruction.address,
-            fmt::format("{}: a branch with an operand-size prefix", mnemonic_name(instruction))});
+  return failure(ErrorKind::InstructionUnsupported, instruction.address,
+                 "{}: a branch with an operand-size prefix", mnemonic_name(instruction));
 }
 
 std::expected<RelocatedCode, Error> relocate(const Instruction& instruction, Address to) {
@@ -23,17 +23,16 @@ std::expected<RelocatedCode, Error> relocate(const Instruction& instruction, Add
   if (!instruction.rip_relative)
     return moved;
   if (instruction.eip_relative)
-    return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                                 fmt::format("{}: EIP-relative operand", mnemonic_name(instruction))});
+    return failure(ErrorKind::InstructionUnsupported, instruction.address, "{}: EIP-relative operand",
+                   mnemonic_name(instruction));
   std::int32_t displacement = 0;
   std::memcpy(&displacement, moved.bytes.data() + instruction.displacement_offset, sizeof displacement);
   const std::ptrdiff_t rebased =
       displacement + (instruction.address - to); // the length is the same at both places
   if (rebased < std::numeric_limits<std::int32_t>::min() ||
       rebased > std::numeric_limits<std::int32_t>::max())
-    return std::unexpected(Error{
-        ErrorKind::NoRoom, instruction.address,
-        fmt::format("{}: its RIP-relative operand is out of a slot's reach", mnemonic_name(instruction))});
+    return failure(ErrorKind::NoRoom, instruction.address,
+                   "{}: its RIP-relative operand is out of a slot's reach", mnemonic_name(instruction));
   displacement = static_cast<std::int32_t>(rebased);
   std::memcpy(moved.bytes.data() + instruction.displacement_offset, &displacement, sizeof displacement);
   return moved;

@@ -1,5 +1,7 @@
 #include "harness/result/run_directory.h"
 
+#include "harness/base/failure.h"
+
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -44,11 +46,8 @@ std::expected<RunDirectory, Error> RunDirectory::create(const fs::path& out, con
   std::error_code error;
   fs::create_directories(run.part_, error);
   if (error)
-    return std::unexpected(
-        Error{ErrorKind::BadInput,
-              {},
-              fmt::format("cannot write results to '{}': {}; choose another folder with --out", out.string(),
-                          error.message())});
+    return bad_input("cannot write results to '{}': {}; choose another folder with --out", out.string(),
+                     error.message());
   return run;
 }
 
@@ -77,9 +76,7 @@ std::expected<fs::path, Error> RunDirectory::finish() {
 
 std::expected<Summary, Error> read_summary(const fs::path& directory) {
   const fs::path path = directory / "summary.json";
-  const auto bad = [&](const std::string& what) {
-    return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{}: {}", path.string(), what)});
-  };
+  const auto bad = [&](const std::string& what) { return bad_input("{}: {}", path.string(), what); };
   std::ifstream in(path);
   if (!in)
     return bad("cannot be read; name a run's directory, as `bench` printed it");

@@ -1,5 +1,6 @@
 #include "harness/trap/departure.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/threads.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/saved_pc.h"
@@ -88,19 +89,16 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
     if (waiting_for == 0 && !threads.empty())
       return {};
     if (Clock::now() > deadline && threads.empty())
-      return std::unexpected(Error{ErrorKind::NotQuiescent,
-                                   {},
-                                   "the threads of this process cannot be listed (/proc/self/task; out of "
-                                   "descriptors?), so none is known to have left"});
+      return failure(ErrorKind::NotQuiescent,
+                     "the threads of this process cannot be listed (/proc/self/task; out of "
+                     "descriptors?), so none is known to have left");
     // A thread that a controlled run holds back leaves no sooner for being waited for with patience.
     const bool held_back = schedule::holds_back(waiting_for);
     if (held_back && timeout >= kLongPatience && schedule::waiting("departure.wait"))
       continue;
     if (Clock::now() > deadline || held_back)
-      return std::unexpected(
-          Error{ErrorKind::NotQuiescent,
-                {},
-                fmt::format("thread {} has not left a hit within {} ms", waiting_for, timeout.count())});
+      return failure(ErrorKind::NotQuiescent, "thread {} has not left a hit within {} ms", waiting_for,
+                     timeout.count());
     std::this_thread::sleep_for(pause);
   }
 }

@@ -1,6 +1,7 @@
 // The code of this very process, as armers reach it from inside.
 #pragma once
 
+#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/armer.h"
@@ -15,8 +16,7 @@ public:
   void serialise() noexcept override { serialise_cores(); }
   bool from_outside() const noexcept override { return false; }
   Status while_stopped(void (*)(void*) noexcept, void*) override {
-    return std::unexpected(
-        Error{ErrorKind::Unsupported, {}, "a thread cannot stop its own process' threads"});
+    return failure(ErrorKind::Unsupported, "a thread cannot stop its own process' threads");
   }
 };
 

@@ -1,10 +1,11 @@
 #include "harness/trap/paged_slots.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -33,8 +34,8 @@ std::expected<bool, Error> PagedSlots::try_page(Address page, Address near) {
   if (!refused)
     return std::unexpected(refused.error());
   if (*refused == ENOMEM)
-    return std::unexpected(Error{ErrorKind::MappingLimit, near,
-                                 "no out-of-line page: out of memory, or vm.max_map_count is reached"});
+    return failure(ErrorKind::MappingLimit, near,
+                   "no out-of-line page: out of memory, or vm.max_map_count is reached");
   if (*refused != 0)
     return false; // taken, or below vm.mmap_min_addr
   pages_.push_back(Page{page, 0});
@@ -59,9 +60,8 @@ Status PagedSlots::add_page(Address near) {
     return std::unexpected(mapped.error());
   if (*mapped)
     return {};
-  return std::unexpected(
-      Error{ErrorKind::NoRoom, near,
-            fmt::format("no free page within {} MiB for an out-of-line slot", kSlotReach >> 20)});
+  return failure(ErrorKind::NoRoom, near, "no free page within {} MiB for an out-of-line slot",
+                 kSlotReach >> 20);
 }
 
 std::expected<Address, Error> PagedSlots::reserve(Address near, std::size_t bytes) {

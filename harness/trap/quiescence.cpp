@@ -1,10 +1,10 @@
 #include "harness/trap/quiescence.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/threads.h"
 #include "harness/schedule/point.h"
 
-#include <fmt/format.h>
 #include <sched.h>
 
 namespace proberace {
@@ -46,12 +46,10 @@ Status quiesce(const ThreadRecords& records) {
   });
   if (stuck == 0)
     return {};
-  return std::unexpected(
-      Error{ErrorKind::NotQuiescent,
-            {},
-            fmt::format("thread {} has been inside a hit for more than {} s: its hit handler does "
-                        "not return",
-                        stuck, kGraceTimeout.count())});
+  return failure(ErrorKind::NotQuiescent,
+                 "thread {} has been inside a hit for more than {} s: its hit handler does "
+                 "not return",
+                 stuck, kGraceTimeout.count());
 }
 
 } // namespace proberace

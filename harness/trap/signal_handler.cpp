@@ -1,6 +1,7 @@
 // The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates
 // nothing but a thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own
 // thread's lines.
+#include "harness/base/failure.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/iretq_exit.h"
 #include "harness/trap/quiescence.h"
@@ -142,8 +143,7 @@ Status install_signal_session(SignalSession& session) {
   SignalSession* none = nullptr;
   if (!the_session.compare_exchange_strong(none, &session,
                                            std::memory_order_acq_rel)) // pairs with the handler
-    return std::unexpected(
-        Error{ErrorKind::AlreadyOpen, {}, "another prober holds this process' SIGTRAP; close it first"});
+    return failure(ErrorKind::AlreadyOpen, "another prober holds this process' SIGTRAP; close it first");
   session.previous = current_signal_action(SIGTRAP);
   // By sigreturn: other signals wait until the handler is done, so that none lands between the trap and the
   // count (H76). SIGTRAP itself does not: a hit handler may execute probed code. By iretq: the kernel must

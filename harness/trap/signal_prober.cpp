@@ -1,6 +1,7 @@
 #include "harness/trap/signal_prober.h"
 
 #include "harness/base/code_pages.h"
+#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/target.h"
@@ -16,7 +17,7 @@ namespace proberace {
 namespace {
 
 std::unexpected<Error> not_open() {
-  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+  return failure(ErrorKind::NotOpen, "open the prober first");
 }
 
 constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
@@ -82,7 +83,7 @@ Facts SignalProber::facts() const {
 Status SignalProber::open(const Target& target) {
   const schedule::Lock lock(mutex_);
   if (session_)
-    return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+    return failure(ErrorKind::AlreadyOpen, "this prober is open already");
   if (const Status registered = register_membarriers(); !registered)
     return registered;
   auto session = std::make_unique<SignalSession>(*stepper_, way_out_);
@@ -145,8 +146,7 @@ SiteRecord* SignalProber::live_record(const Site& site) const {
 std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
   const SiteRecord* const live = live_record(site);
   if (live != nullptr && live->displaced().site == site)
-    return std::unexpected(
-        Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+    return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
   const auto instruction = admission_->admit(space, site);
   if (!instruction)
     return std::unexpected(instruction.error());
@@ -164,9 +164,8 @@ std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, con
     return std::unexpected(plan.error());
   SiteRecord* record = session_->table.add(Displaced{site, instruction, std::move(*plan)});
   if (record == nullptr)
-    return std::unexpected(
-        Error{ErrorKind::NoRoom, site.address,
-              fmt::format("a prober holds at most {} sites between open and close", SiteTable::kCapacity)});
+    return failure(ErrorKind::NoRoom, site.address, "a prober holds at most {} sites between open and close",
+                   SiteTable::kCapacity);
   records_[site] = record;
   session_->threads.sites_in_use(record->index() + 1);
   return record;
@@ -265,15 +264,14 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
     Operation operation{live_record(site)};
     if (*operation.record == nullptr || (*operation.record)->displaced().site != site ||
         named[(*operation.record)->index()]) {
-      operation.record =
-          std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"});
+      operation.record = failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here");
     } else if (!seen.holds(site.address, {&kInt3, 1}) &&
                !seen_armed(site.address)) { // whatever lies here now is not ours to write to (H15)
       (*operation.record)->set_live(false);
       armed_.erase(site.address);
       target_->site_returned(site.address);
-      operation.record = std::unexpected(Error{ErrorKind::StaleSite, site.address,
-                                               "the page was unmapped or written since: the probe is gone"});
+      operation.record = failure(ErrorKind::StaleSite, site.address,
+                                 "the page was unmapped or written since: the probe is gone");
     } else {
       operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
       named[(*operation.record)->index()] = true;
@@ -357,7 +355,7 @@ Status SignalProber::set_handler(HitHandler handler, void* argument) {
   if (!session_)
     return not_open();
   if (!armed_.empty())
-    return std::unexpected(Error{ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first"});
+    return failure(ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first");
   session_->handler = handler;
   session_->handler_argument = argument;
   return {};

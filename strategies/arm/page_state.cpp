@@ -1,5 +1,6 @@
 #include "strategies/arm/page_state.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 
 #include <array>
@@ -15,8 +16,7 @@ namespace proberace {
 namespace {
 
 std::unexpected<Error> refused(Address page, std::string_view why) {
-  return std::unexpected(
-      Error{ErrorKind::MemoryUnsupported, page, fmt::format("this page cannot be swapped: {}", why)});
+  return failure(ErrorKind::MemoryUnsupported, page, "this page cannot be swapped: {}", why);
 }
 
 // Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 62 swapped, 61 "file-page or shared-anon".

@@ -4,6 +4,7 @@
 // mapped a second time, and a store there needs no system call. Trade-off: file text is private, and private
 // memory has no second mapping, so it is refused; a forked child shares the page, and arming or disarming in
 // one arms or disarms both (H27).
+#include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
@@ -71,7 +72,7 @@ public:
 
 private:
   static std::unexpected<Error> refused(Address page, const char* why) {
-    return std::unexpected(Error{ErrorKind::MemoryUnsupported, page, why});
+    return failure(ErrorKind::MemoryUnsupported, page, "{}", why);
   }
 
   // mremap(2) with an old size of 0 maps the pages of a shared mapping a second time.
@@ -83,8 +84,8 @@ private:
       return refused(page, "only shared memory can be mapped a second time, and this is private");
     void* const alias = ::mremap(bytes_at(page), 0, kPageBytes, MREMAP_MAYMOVE, nullptr);
     if (alias == MAP_FAILED && errno == ENOMEM)
-      return std::unexpected(Error{ErrorKind::MappingLimit, page,
-                                   "no second mapping: out of memory, or vm.max_map_count is reached"});
+      return failure(ErrorKind::MappingLimit, page,
+                     "no second mapping: out of memory, or vm.max_map_count is reached");
     if (alias == MAP_FAILED)
       return refused(page, errno == EPERM ? "the kernel gives no second mapping of it: it is sealed (mseal)"
                                           : "the kernel gives no second mapping of it");

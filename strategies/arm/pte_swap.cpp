@@ -17,6 +17,7 @@
 // or replaced the copy (H15), it and what it was made of are given up at the page's next operation. Other
 // code in its place is told from it by the mapping and by the sites' int3s: `mremap` takes anonymous memory
 // with an int3 where the site was for its own.
+#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/probe/registry.h"
@@ -163,7 +164,7 @@ public:
     for_each_page(batch, [&](Address page, std::span<ByteWrite*> writes) {
       const std::optional<SwappedPage> known = still_swapped(now, page);
       if (!known) {
-        settle(page, {}, writes, std::unexpected(Error{ErrorKind::StaleSite, page, "the page was replaced"}));
+        settle(page, {}, writes, failure(ErrorKind::StaleSite, page, "the page was replaced"));
         return;
       }
       SwappedPage next = *known;
@@ -244,7 +245,7 @@ private:
     schedule::point("swap.copy", page);
     PageBytes bytes;
     if (!read_memory(original, bytes))
-      return std::unexpected(Error{ErrorKind::MemoryUnsupported, page, "the page cannot be read"});
+      return failure(ErrorKind::MemoryUnsupported, page, "the page cannot be read");
     for (std::size_t offset = 0; offset < kPage; ++offset)
       if (content.armed[offset])
         bytes[offset] = kInt3;

@@ -1,5 +1,6 @@
 #include "strategies/arm/rendezvous.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
 #include "harness/schedule/point.h"
@@ -9,7 +10,6 @@
 #include <chrono>
 #include <climits>
 #include <ctime>
-#include <fmt/format.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <set>
@@ -61,7 +61,7 @@ std::set<pid_t> who_has_arrived() {
 
 Status Rendezvous::open() {
   if (in_use.exchange(true, std::memory_order_acq_rel)) // pairs with close
-    return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "a rendezvous is open in this process already"});
+    return failure(ErrorKind::AlreadyOpen, "a rendezvous is open in this process already");
   for (int candidate = SIGRTMAX; candidate >= SIGRTMIN; --candidate) {
     if (current_signal_action(candidate).handler != nullptr)
       continue;
@@ -73,7 +73,7 @@ Status Rendezvous::open() {
     return {};
   }
   in_use.store(false, std::memory_order_release); // pairs with open
-  return std::unexpected(Error{ErrorKind::NoRoom, {}, "the program uses every real-time signal"});
+  return failure(ErrorKind::NoRoom, "the program uses every real-time signal");
 }
 
 void Rendezvous::close() {
@@ -119,11 +119,9 @@ Status Rendezvous::while_stopped(void (*job)(void*) noexcept, void* argument) {
   let_go();
   if (missing == 0)
     return {};
-  return std::unexpected(
-      Error{ErrorKind::ThreadWouldNotStop,
-            {},
-            fmt::format("thread {} did not come within {} s: it blocks signal {} or sleeps uninterruptibly",
-                        missing, kRendezvousTimeout.count(), signo_)});
+  return failure(ErrorKind::ThreadWouldNotStop,
+                 "thread {} did not come within {} s: it blocks signal {} or sleeps uninterruptibly", missing,
+                 kRendezvousTimeout.count(), signo_);
 }
 
 Footprint Rendezvous::footprint() const {

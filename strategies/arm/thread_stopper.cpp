@@ -1,5 +1,6 @@
 #include "strategies/arm/thread_stopper.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/raw_syscall.h"
 #include "harness/base/threads.h"
 
@@ -236,13 +237,11 @@ Status report(Outcome outcome, const Helper& helper) {
   switch (outcome) {
   case Outcome::Done: return {};
   case Outcome::WouldNotStop:
-    return std::unexpected(Error{ErrorKind::ThreadWouldNotStop,
-                                 {},
-                                 fmt::format("thread {} did not stop within {} s (uninterruptible sleep?)",
-                                             helper.culprit, kStopTimeout.count())});
+    return failure(ErrorKind::ThreadWouldNotStop,
+                   "thread {} did not stop within {} s (uninterruptible sleep?)", helper.culprit,
+                   kStopTimeout.count());
   case Outcome::TooManyThreads:
-    return std::unexpected(
-        Error{ErrorKind::ThreadWouldNotStop, {}, fmt::format("more than {} threads to stop", kMaxThreads)});
+    return failure(ErrorKind::ThreadWouldNotStop, "more than {} threads to stop", kMaxThreads);
   default:
     return std::unexpected(system_error(
         fmt::format("ptrace of thread {} (another tracer, or kernel.yama.ptrace_scope?)", helper.culprit),

@@ -3,11 +3,10 @@
 // traps on a probe that this thread is about to step over (H21). Kept faithfully as the baseline: it promises
 // nothing that takes two threads. On one thread everything happens where it always did, so faults and signals
 // see the original PC.
+#include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/schedule/point.h"
-
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -28,9 +27,8 @@ public:
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
                                                              const Abilities&) override {
     if (instruction.hazard != StepHazard::None)
-      return std::unexpected(
-          Error{ErrorKind::InstructionUnsupported, instruction.address,
-                fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
+      return failure(ErrorKind::InstructionUnsupported, instruction.address, "{} {}",
+                     mnemonic_name(instruction), reason(instruction.hazard));
     return nullptr;
   }
 

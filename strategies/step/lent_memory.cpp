@@ -1,6 +1,7 @@
 #include "strategies/step/lent_memory.h"
 
 #include "harness/base/address_space.h"
+#include "harness/base/failure.h"
 #include "harness/base/raw_syscall.h"
 
 #include <cstdlib>
@@ -41,16 +42,14 @@ std::uint64_t LentMemory::next_epoch() noexcept {
 Status LentMemory::allowed() {
   void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED)
-    return std::unexpected(Error{ErrorKind::NoRoom, {}, "out of memory"});
+    return failure(ErrorKind::NoRoom, "out of memory");
   const bool may = ::mprotect(page, kPageBytes, kLent) == 0;
   ::munmap(page, kPageBytes);
   if (may)
     return {};
-  return std::unexpected(
-      Error{ErrorKind::MemoryUnsupported,
-            {},
-            "this process may not make writable memory executable (PR_SET_MDWE, or a security "
-            "module): a thread's TLS or stack cannot hold an instruction"});
+  return failure(ErrorKind::MemoryUnsupported,
+                 "this process may not make writable memory executable (PR_SET_MDWE, or a security "
+                 "module): a thread's TLS or stack cannot hold an instruction");
 }
 
 void LentMemory::lend(Address start, std::size_t bytes) noexcept {

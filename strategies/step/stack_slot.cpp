@@ -13,6 +13,7 @@
 //
 // Both make the stack's pages executable at the depths where hits happen (lent_memory.h). As with tls-slot,
 // RIP-relative operands are refused.
+#include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/exit.h"
@@ -20,7 +21,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -83,13 +83,12 @@ public:
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
                                                              const Abilities&) override {
     if (const Status allowed = LentMemory::allowed(); !allowed)
-      return std::unexpected(Error{allowed.error().kind, instruction.address, allowed.error().message});
+      return failure(allowed.error().kind, instruction.address, "{}", allowed.error().message);
     if (kKind == Kind::Nested && (instruction.uses_stack_pointer || instruction.flow != Flow::Next))
-      return std::unexpected(Error{ErrorKind::InstructionUnsupported, instruction.address,
-                                   fmt::format("{} {}", mnemonic_name(instruction),
-                                               instruction.uses_stack_pointer
-                                                   ? "uses the stack pointer, which is lowered meanwhile"
-                                                   : "leaves before the stack pointer is put back")});
+      return failure(ErrorKind::InstructionUnsupported, instruction.address, "{} {}",
+                     mnemonic_name(instruction),
+                     instruction.uses_stack_pointer ? "uses the stack pointer, which is lowered meanwhile"
+                                                    : "leaves before the stack pointer is put back");
     const auto code = relocate_anywhere(instruction);
     if (!code)
       return std::unexpected(code.error());

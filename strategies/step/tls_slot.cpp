@@ -13,6 +13,7 @@
 // Both need no mapping of their own, but split the one TLS lies in and make it executable as well as writable
 // (lent_memory.h). The slot's address differs from thread to thread, so RIP-relative operands are refused, as
 // the uprobes of 2010 did.
+#include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/exit.h"
@@ -20,7 +21,6 @@
 #include "strategies/step/lent_memory.h"
 
 #include <cstring>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -77,16 +77,15 @@ public:
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace&,
                                                              const Abilities&) override {
     if (const Status allowed = LentMemory::allowed(); !allowed)
-      return std::unexpected(Error{allowed.error().kind, instruction.address, allowed.error().message});
+      return failure(allowed.error().kind, instruction.address, "{}", allowed.error().message);
     const auto code = relocate_anywhere(instruction);
     if (!code)
       return std::unexpected(code.error());
     if (plans_.load(std::memory_order_relaxed) == 0) // under the prober's lock: closed since
       next_place_ = 0;
     if (kSlots > 1 && next_place_ == kSlots)
-      return std::unexpected(
-          Error{ErrorKind::NoRoom, instruction.address,
-                fmt::format("a thread's TLS has room for {} sites between open and close", kSlots)});
+      return failure(ErrorKind::NoRoom, instruction.address,
+                     "a thread's TLS has room for {} sites between open and close", kSlots);
     const std::size_t place = kSlots == 1 ? 0 : next_place_++;
     return std::make_unique<const TlsPlan>(*code, place, plans_);
   }

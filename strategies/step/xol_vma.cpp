@@ -8,11 +8,10 @@
 //
 // Asynchronous signals are held back for the one step. A fault of the displaced instruction is still reported
 // at the slot, so faults-see-original-pc is not promised.
+#include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/relocate.h"
-
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -48,9 +47,8 @@ public:
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
                                                              const Abilities&) override {
     if (instruction.hazard != StepHazard::None)
-      return std::unexpected(
-          Error{ErrorKind::InstructionUnsupported, instruction.address,
-                fmt::format("{} {}", mnemonic_name(instruction), reason(instruction.hazard))});
+      return failure(ErrorKind::InstructionUnsupported, instruction.address, "{} {}",
+                     mnemonic_name(instruction), reason(instruction.hazard));
     const auto slot = slots.reserve(instruction.address, instruction.length + 1U);
     if (!slot)
       return std::unexpected(slot.error());

@@ -5,6 +5,7 @@
 // beyond what all of them promise; `auto:PROMISE,...` leaves out every strategy that does not promise what is
 // named, and where none is left in the process, the kernel's uprobes are asked. Trade-off: what two
 // strategies change in a process is what auto changes, and it promises only what both do.
+#include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 
@@ -43,7 +44,7 @@ bool is_gone(const Error& error) {
 }
 
 std::unexpected<Error> not_open() {
-  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+  return failure(ErrorKind::NotOpen, "open the prober first");
 }
 
 class Auto final : public Prober {
@@ -97,8 +98,8 @@ public:
     std::vector<std::size_t> rest;
     for (std::size_t i = 0; i < sites.size(); ++i)
       if (armed_.contains(sites[i]))
-        results[i] = std::unexpected(
-            Error{ErrorKind::AlreadyArmed, sites[i].address, "a probe of this prober is here already"});
+        results[i] =
+            failure(ErrorKind::AlreadyArmed, sites[i].address, "a probe of this prober is here already");
       else
         rest.push_back(i);
     for (const auto& member : members_) {
@@ -122,8 +123,7 @@ public:
     const schedule::Lock lock(mutex_);
     SiteResults results;
     for (const Site& site : sites)
-      results.push_back(
-          std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"}));
+      results.push_back(failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here"));
     for (const auto& member : members_) {
       std::vector<std::size_t> its;
       for (std::size_t i = 0; i < sites.size(); ++i)
@@ -167,8 +167,7 @@ public:
   Status set_handler(HitHandler handler, void* argument) override {
     const schedule::Lock lock(mutex_);
     if (!armed_.empty())
-      return std::unexpected(
-          Error{ErrorKind::AlreadyArmed, armed_.begin()->first.address, "remove every probe first"});
+      return failure(ErrorKind::AlreadyArmed, armed_.begin()->first.address, "remove every probe first");
     handler_ = handler;
     handler_argument_ = argument;
     for (const auto& member : members_)
@@ -241,10 +240,7 @@ std::expected<std::unique_ptr<Prober>, Error> choose(std::span<const Promise> as
   for (const Promise p : asked)
     spelled += fmt::format("{}{}", spelled == "auto" ? ':' : ',', proberace::name(p));
   if (members.empty() && !take(kInTheKernel))
-    return std::unexpected(
-        Error{ErrorKind::BadInput,
-              {},
-              fmt::format("{}: none of the strategies it chooses from promises all of that", spelled)});
+    return bad_input("{}: none of the strategies it chooses from promises all of that", spelled);
   return std::make_unique<Auto>(std::move(spelled), std::move(members));
 }
 

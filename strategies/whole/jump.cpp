@@ -7,6 +7,7 @@
 // is needed for the microseconds of an insertion or removal: a thread that meets the site just then with
 // SIGTRAP blocked is killed, so that is not promised. Read jump_patch.h, trampoline.h, jump_writer.h,
 // jump_ledger.h.
+#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/admission.h"
@@ -29,7 +30,7 @@ struct Probed {
 };
 
 std::unexpected<Error> not_open() {
-  return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+  return failure(ErrorKind::NotOpen, "open the prober first");
 }
 
 // What a thread that has its record finds in a trampoline's mode word.
@@ -66,7 +67,7 @@ public:
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);
     if (session_)
-      return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+      return failure(ErrorKind::AlreadyOpen, "this prober is open already");
     if (const Status registered = register_membarriers(); !registered)
       return registered;
     if (const Status prepared = prepare_slow_path(); !prepared)
@@ -184,8 +185,7 @@ public:
     if (!session_)
       return not_open();
     if (!armed_.empty())
-      return std::unexpected(
-          Error{ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first"});
+      return failure(ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first");
     session_->handler = handler;
     session_->handler_argument = argument;
     return sites_.trampolines().set_mode(handler != nullptr ? kCallHandler : mode_of(*session_));
@@ -222,8 +222,7 @@ private:
   std::expected<Probed*, Error> prepare(const CodeView& view, const Site& site) {
     const auto live = armed_.find(site.address);
     if (live != armed_.end() && live->second->site->site == site)
-      return std::unexpected(
-          Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+      return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
     const auto instruction = admission_->admit(view.space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
@@ -280,14 +279,12 @@ private:
     for (const Site& site : sites) {
       const auto it = armed_.find(site.address);
       if (it == armed_.end() || it->second->site->site != site || !taken.insert(site.address).second) {
-        operations.push_back(
-            std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"}));
+        operations.push_back(failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here"));
         continue;
       }
       if (!site_is_ours(now, *it->second->site)) { // whatever lies here now is not ours to write to (H15)
-        operations.push_back(
-            std::unexpected(Error{ErrorKind::StaleSite, site.address,
-                                  "the page was unmapped or written since: the probe is gone"}));
+        operations.push_back(failure(ErrorKind::StaleSite, site.address,
+                                     "the page was unmapped or written since: the probe is gone"));
         take_springboard_back(*it->second->site);
         end(*it->second);
         continue;

@@ -1,10 +1,10 @@
 #include "strategies/whole/jump_patch.h"
 
+#include "harness/base/failure.h"
 #include "strategies/whole/trampoline.h"
 
 #include <algorithm>
 #include <cstring>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -135,8 +135,7 @@ std::optional<Patch> springboard(const PatchPlace& place, const JumpSite& site) 
 std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite& site) {
   const Address at = site.site.address;
   if (place.view.target.holds_probe(at, site.instruction.length))
-    return std::unexpected(
-        Error{ErrorKind::Conflict, at, "these bytes are part of another probe: remove that first"});
+    return failure(ErrorKind::Conflict, at, "these bytes are part of another probe: remove that first");
   if (site.instruction.length >= kJumpBytes) {
     const std::vector<std::uint8_t> jump = jump_code(at, site.trampoline);
     Patch patch;
@@ -151,14 +150,13 @@ std::expected<Patch, Error> choose_patch(const PatchPlace& place, const JumpSite
   if (auto patch = springboard(place, site))
     return *patch;
   if (conflict)
-    return std::unexpected(Error{ErrorKind::Conflict, at,
-                                 "a jump here would need bytes that are part of another probe: remove that "
-                                 "first"});
-  return std::unexpected(
-      Error{ErrorKind::InstructionUnsupported, at,
-            fmt::format("{} has {} bytes: no address that a pun could lead to is free, and there is no int3 "
-                        "padding within a short jump's reach",
-                        mnemonic_name(site.instruction), site.instruction.length)});
+    return failure(ErrorKind::Conflict, at,
+                   "a jump here would need bytes that are part of another probe: remove that "
+                   "first");
+  return failure(ErrorKind::InstructionUnsupported, at,
+                 "{} has {} bytes: no address that a pun could lead to is free, and there is no int3 "
+                 "padding within a short jump's reach",
+                 mnemonic_name(site.instruction), site.instruction.length);
 }
 
 } // namespace proberace

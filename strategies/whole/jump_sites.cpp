@@ -1,9 +1,9 @@
 #include "strategies/whole/jump_sites.h"
 
+#include "harness/base/failure.h"
 #include "strategies/whole/trampoline.h"
 
 #include <algorithm>
-#include <fmt/format.h>
 
 namespace proberace {
 
@@ -28,9 +28,8 @@ std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Code
                                                 const Instruction& instruction,
                                                 std::optional<std::uint32_t> index) {
   if (sites_.size() == kMaxJumpSites)
-    return std::unexpected(
-        Error{ErrorKind::NoRoom, site.address,
-              fmt::format("a prober holds at most {} sites between open and close", kMaxJumpSites)});
+    return failure(ErrorKind::NoRoom, site.address, "a prober holds at most {} sites between open and close",
+                   kMaxJumpSites);
   JumpSite& made = sites_.emplace_back();
   made.site = site;
   made.instruction = instruction;

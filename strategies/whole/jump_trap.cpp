@@ -2,6 +2,7 @@
 // few microseconds of each insertion and removal. Such a thread goes on in the trampoline, as if the jump had
 // been there already (what Linux's text_poke_bp emulates, arch/x86/kernel/alternative.c). A thread that
 // trapped then and comes here later executes the site again.
+#include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/signal_session.h"
@@ -89,8 +90,7 @@ Status begin_jump_session(JumpSession& session) {
   JumpSession* none = nullptr;
   if (!the_session.compare_exchange_strong(none, &session,
                                            std::memory_order_acq_rel)) // pairs with on_sigtrap
-    return std::unexpected(
-        Error{ErrorKind::AlreadyOpen, {}, "another jump prober is open in this process; close it first"});
+    return failure(ErrorKind::AlreadyOpen, "another jump prober is open in this process; close it first");
   return {};
 }
 

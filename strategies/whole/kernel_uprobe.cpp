@@ -9,6 +9,7 @@
 //
 // A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte
 // in memory is read before a site is called armed (H64).
+#include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/admission.h"
 #include "harness/probe/registry.h"
@@ -95,7 +96,7 @@ public:
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);
     if (target_ != nullptr)
-      return std::unexpected(Error{ErrorKind::AlreadyOpen, {}, "this prober is open already"});
+      return failure(ErrorKind::AlreadyOpen, "this prober is open already");
     const auto type = uprobe_perf_type();
     if (!type)
       return std::unexpected(type.error());
@@ -117,7 +118,7 @@ public:
   Status close() override {
     const schedule::Lock lock(mutex_);
     if (target_ == nullptr)
-      return std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"});
+      return failure(ErrorKind::NotOpen, "open the prober first");
     for (auto& [site, armed] : sites_) {
       if (!armed.events.empty())
         target_->site_returned(site.address);
@@ -137,8 +138,7 @@ public:
   SiteResults insert(std::span<const Site> sites) override {
     const schedule::Lock lock(mutex_);
     if (target_ == nullptr)
-      return SiteResults(sites.size(),
-                         std::unexpected(Error{ErrorKind::NotOpen, {}, "open the prober first"}));
+      return SiteResults(sites.size(), failure(ErrorKind::NotOpen, "open the prober first"));
     const AddressSpace space = target_->address_space();
     admission_->begin_batch();
     SiteResults results;
@@ -153,8 +153,7 @@ public:
     for (const Site& site : sites) {
       const auto it = sites_.find(site);
       if (it == sites_.end() || it->second.events.empty()) {
-        results.push_back(
-            std::unexpected(Error{ErrorKind::NotArmed, site.address, "no probe of this prober is here"}));
+        results.push_back(failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here"));
         continue;
       }
       remove_one(it->second);
@@ -171,15 +170,14 @@ public:
   }
 
   std::expected<std::uint64_t, Error> hits(const Site& site, pid_t) const override {
-    return std::unexpected(Error{ErrorKind::Unsupported, site.address,
-                                 "a uprobe opened once counts no threads, only their sum"});
+    return failure(ErrorKind::Unsupported, site.address,
+                   "a uprobe opened once counts no threads, only their sum");
   }
 
   Status set_handler(HitHandler handler, void*) override {
     if (handler == nullptr)
       return {};
-    return std::unexpected(
-        Error{ErrorKind::Unsupported, {}, "a counting uprobe's hits never reach user space"});
+    return failure(ErrorKind::Unsupported, "a counting uprobe's hits never reach user space");
   }
 
   Footprint footprint() const override {
@@ -196,14 +194,13 @@ private:
   Status insert_one(const AddressSpace& space, const Site& site) {
     const Armed& known = sites_[site];
     if (!known.events.empty())
-      return std::unexpected(
-          Error{ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already"});
+      return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
     const auto instruction = admission_->admit(space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
     if (site.inode == 0)
-      return std::unexpected(Error{ErrorKind::MemoryUnsupported, site.address,
-                                   "a uprobe is a place in a file, and this is anonymous memory"});
+      return failure(ErrorKind::MemoryUnsupported, site.address,
+                     "a uprobe is a place in a file, and this is anonymous memory");
     return register_events(*space.find(site.address), site, *instruction);
   }
 
@@ -225,8 +222,8 @@ private:
     std::uint8_t byte = instruction.bytes[0];
     if (!read_memory(site.address, {&byte, 1}) || byte == instruction.bytes[0]) {
       close_all(events);
-      return std::unexpected(Error{ErrorKind::NotTakingEffect, site.address,
-                                   "the kernel accepted the uprobe but did not arm it here"});
+      return failure(ErrorKind::NotTakingEffect, site.address,
+                     "the kernel accepted the uprobe but did not arm it here");
     }
     armed.events = std::move(events);
     target_->site_taken(site.address, {instruction.bytes.data(), 1}, {&kInt3, 1}, mapping);

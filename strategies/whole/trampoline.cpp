@@ -1,5 +1,6 @@
 #include "strategies/whole/trampoline.h"
 
+#include "harness/base/failure.h"
 #include "harness/relocate/exit.h"
 
 #include <cstddef>
@@ -91,7 +92,7 @@ Status build_trampoline(TrampolineSpace& space, JumpSite& site) {
   if (!built)
     return std::unexpected(built.error());
   if (built->code.size() > room)
-    return std::unexpected(Error{ErrorKind::NoRoom, site.site.address, "the trampoline outgrew its room"});
+    return failure(ErrorKind::NoRoom, site.site.address, "the trampoline outgrew its room");
   site.trampoline = *at;
   site.displaced = *at + static_cast<std::ptrdiff_t>(built->displaced);
   space.write(*at, built->code);

@@ -2,6 +2,7 @@
 // the general registers, the flags and, by XSAVE, whatever else the handler may use (SDM vol. 1, 13.7), and
 // leaves by one iretq, which sets PC, flags and stack pointer at once and needs no memory at the new stack
 // pointer: so a handler may change any of them (H39), and nothing is written near a red zone (H33).
+#include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/base/raw_syscall.h"
 #include "harness/schedule/point.h"
@@ -164,7 +165,7 @@ Status prepare_slow_path() {
   constexpr unsigned kOsUsesXsave = 1U << 27; // CPUID.1:ECX.OSXSAVE
   if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kOsUsesXsave) == 0 ||
       __get_cpuid_count(0xD, 0, &a, &b, &c, &d) == 0)
-    return std::unexpected(Error{ErrorKind::MachineLacks, {}, "this processor, or its kernel, has no XSAVE"});
+    return machine_lacks("this processor, or its kernel, has no XSAVE");
   proberace_xsave_bytes = b; // for the features that are enabled
   return {};
 }

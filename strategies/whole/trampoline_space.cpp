@@ -1,5 +1,6 @@
 #include "strategies/whole/trampoline_space.h"
 
+#include "harness/base/failure.h"
 #include "harness/trap/paged_slots.h"
 
 #include <algorithm>
@@ -69,11 +70,11 @@ std::expected<Address, Error> TrampolineSpace::reserve(Address near, std::size_t
         break;
       }
       if (error == ENOMEM)
-        return std::unexpected(Error{ErrorKind::MappingLimit, near,
-                                     "no trampoline page: out of memory, or vm.max_map_count is reached"});
+        return failure(ErrorKind::MappingLimit, near,
+                       "no trampoline page: out of memory, or vm.max_map_count is reached");
     }
     if (last_ == Address{})
-      return std::unexpected(Error{ErrorKind::NoRoom, near, "no free page in reach for a trampoline"});
+      return failure(ErrorKind::NoRoom, near, "no free page in reach for a trampoline");
   }
   const std::size_t begin = (pages_.at(last_).tail + 15) & ~std::size_t{15}; // aligned for the fetch
   take(last_, begin, begin + bytes);

@@ -1,7 +1,8 @@
 #include "strategies/whole/uprobe_event.h"
 
+#include "harness/base/failure.h"
+
 #include <cerrno>
-#include <fmt/format.h>
 #include <fstream>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
@@ -19,10 +20,7 @@ constexpr char kTypeFile[] = "/sys/bus/event_source/devices/uprobe/type";
 std::expected<std::uint32_t, Error> uprobe_perf_type() {
   std::uint32_t type = 0;
   if (!(std::ifstream(kTypeFile) >> type))
-    return std::unexpected(
-        Error{ErrorKind::MachineLacks,
-              {},
-              fmt::format("this kernel has no uprobes for perf ({} is missing)", kTypeFile)});
+    return machine_lacks("this kernel has no uprobes for perf ({} is missing)", kTypeFile);
   return type;
 }
 
