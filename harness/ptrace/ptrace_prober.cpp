@@ -3,6 +3,7 @@
 #include "harness/base/failure.h"
 #include "harness/base/threads.h"
 #include "harness/code/target.h"
+#include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/ptrace/supervisor_process.h"
 
@@ -12,14 +13,6 @@
 #include <unistd.h>
 
 namespace proberace {
-
-namespace {
-
-std::unexpected<Error> not_open() {
-  return failure(ErrorKind::NotOpen, "open the prober first");
-}
-
-} // namespace
 
 PtraceProber::PtraceProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper)
     : armer_(std::move(armer)), stepper_(std::move(stepper)) {}
@@ -63,7 +56,7 @@ Status PtraceProber::ask(Order order) const {
 Status PtraceProber::open(const Target& target) {
   const std::lock_guard lock(mutex_);
   if (is_open())
-    return failure(ErrorKind::AlreadyOpen, "this prober is open already");
+    return refuse::already_open();
   if (target.process() != 0)
     return failure(ErrorKind::Unsupported, "a prober probes its own process; another one: proberace run");
   channel_.close();       // in a forked child: the copy of the parent's
@@ -93,7 +86,7 @@ Status PtraceProber::open(const Target& target) {
 Status PtraceProber::close() {
   const std::lock_guard lock(mutex_);
   if (!is_open())
-    return not_open();
+    return refuse::not_open();
   std::vector<Site> armed;
   for (const auto& [address, site] : armed_)
     armed.push_back(site);
@@ -114,72 +107,69 @@ Status PtraceProber::close() {
 std::expected<Instruction, Error> PtraceProber::prepare(const AddressSpace& space, const Site& site) {
   const auto live = armed_.find(site.address);
   if (live != armed_.end() && live->second == site)
-    return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
+    return refuse::already_armed(site.address);
   return admission_->admit(space, site);
 }
 
-void PtraceProber::for_sites(Order order, std::span<const CommandSite> sites, SiteResults& results) {
-  std::vector<std::size_t> good;
-  for (std::size_t i = 0; i < sites.size(); ++i)
-    if (results[i])
-      good.push_back(i);
-  for (std::span<const std::size_t> rest = good; !rest.empty();) {
+void PtraceProber::carry_out(Order order, Batch<CommandSite>& batch) {
+  for (std::span<CommandSite> rest = batch.writes(); !rest.empty();) {
     const auto portion = rest.first(std::min(rest.size(), Command::kSites));
     Command& command = channel_.command();
     command.count = static_cast<std::uint32_t>(portion.size());
-    for (std::size_t i = 0; i < portion.size(); ++i)
-      command.sites[i] = sites[portion[i]];
+    std::ranges::copy(portion, command.sites);
     const Status done = ask(order);
     for (std::size_t i = 0; i < portion.size(); ++i)
-      results[portion[i]] = done ? command.sites[i].error.get() : done;
+      if (done)
+        portion[i].error = command.sites[i].error;
+      else
+        portion[i].error.set(done);
     rest = rest.subspan(portion.size());
   }
+  for (const auto& site : batch.accepted())
+    if (const Status done = site.write.error.get(); !done)
+      site.refuse(done.error());
 }
 
 SiteResults PtraceProber::insert(std::span<const Site> sites) {
   const std::lock_guard lock(mutex_);
   if (!is_open())
-    return SiteResults(sites.size(), not_open());
+    return SiteResults(sites.size(), refuse::not_open());
   const AddressSpace space = target_->address_space();
   admission_->begin_batch();
-  std::vector<CommandSite> asked(sites.size());
-  SiteResults results(sites.size());
-  for (std::size_t i = 0; i < sites.size(); ++i) {
-    const auto instruction = prepare(space, sites[i]);
+  Batch<CommandSite> batch(sites.size());
+  for (const Site& site : sites) {
+    const auto instruction = prepare(space, site);
     if (!instruction) {
-      results[i] = std::unexpected(instruction.error());
+      batch.refuse(std::unexpected(instruction.error()));
       continue;
     }
-    asked[i] = CommandSite{sites[i], instruction->bytes, instruction->length, {}};
-    armed_[sites[i].address] = sites[i]; // for the rest of the batch
-    target_->site_taken(sites[i].address, instruction->code().first(1), {&kInt3, 1},
-                        *space.find(sites[i].address));
+    // Now, for the rest of the batch.
+    armed_[site.address] = site;
+    target_->site_taken(site.address, instruction->code().first(1), {&kInt3, 1}, *space.find(site.address));
+    batch.accept({site, instruction->bytes, instruction->length, {}});
   }
-  const SiteResults prepared = results;
-  for_sites(Order::Arm, asked, results);
-  for (std::size_t i = 0; i < sites.size(); ++i)
-    if (prepared[i] && !results[i])
-      forget(sites[i].address);
-  return results;
+  carry_out(Order::Arm, batch);
+  for (const CommandSite& asked : batch.writes())
+    if (asked.error.failed)
+      forget(asked.site.address);
+  return batch.results();
 }
 
 SiteResults PtraceProber::remove(std::span<const Site> sites) {
   const std::lock_guard lock(mutex_);
   if (!is_open())
-    return SiteResults(sites.size(), not_open());
+    return SiteResults(sites.size(), refuse::not_open());
   return remove_locked(sites);
 }
 
 SiteResults PtraceProber::remove_locked(std::span<const Site> sites) {
-  std::vector<CommandSite> asked(sites.size());
-  for (std::size_t i = 0; i < sites.size(); ++i)
-    asked[i].site = sites[i];
-  SiteResults results(sites.size());
-  for_sites(Order::Disarm, asked, results);
-  for (std::size_t i = 0; i < sites.size(); ++i)
-    if (results[i])
-      forget(sites[i].address);
-  return results;
+  Batch<CommandSite> batch(sites.size());
+  for (const Site& site : sites)
+    batch.accept({site, {}, 0, {}});
+  carry_out(Order::Disarm, batch);
+  for (const auto& removed : batch.accepted())
+    forget(removed.write.site.address);
+  return batch.results();
 }
 
 void PtraceProber::forget(Address site) {

@@ -14,6 +14,7 @@
 
 #include "harness/code/admission.h"
 #include "harness/probe/armer.h"
+#include "harness/probe/batch.h"
 #include "harness/probe/prober.h"
 #include "harness/probe/stepper.h"
 #include "harness/ptrace/command_channel.h"
@@ -47,8 +48,8 @@ private:
   bool is_open() const noexcept;
   Status ask(Order order) const;
   std::expected<Instruction, Error> prepare(const AddressSpace& space, const Site& site);
-  // The order for the sites whose results are good so far, in portions; their results are filled in.
-  void for_sites(Order order, std::span<const CommandSite> sites, SiteResults& results);
+  // Gives the order for the batch, in portions. What the supervisor refuses is refused.
+  void carry_out(Order order, Batch<CommandSite>& batch);
   void forget(Address site);
   SiteResults remove_locked(std::span<const Site> sites);
 

@@ -1,5 +1,7 @@
 // Attaching, arming, disarming, leaving.
 #include "harness/base/failure.h"
+#include "harness/probe/batch.h"
+#include "harness/probe/refuse.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/supervisor.h"
 #include "harness/ptrace/trace_request.h"
@@ -54,35 +56,32 @@ std::expected<TracedSite*, Error> Supervisor::record_for(const Placement& placem
 }
 
 SiteResults Supervisor::arm(std::span<const Placement> placements) {
-  std::vector<std::expected<TracedSite*, Error>> records;
-  std::vector<ByteWrite> batch;
+  Batch<ByteWrite, TracedSite*> batch(placements.size());
   for (const Placement& placement : placements) {
-    auto record = record_for(placement);
-    if (record && (*record)->live)
-      record = failure(ErrorKind::AlreadyArmed, placement.site.address, "a probe is here already");
-    if (record) {
-      (*record)->live = true; // before its int3 can be hit (H18)
-      batch.push_back(ByteWrite{placement.site.address, original_byte(**record), {}});
+    const Address at = placement.site.address;
+    const auto record = record_for(placement);
+    if (!record) {
+      batch.refuse(std::unexpected(record.error()));
+    } else if ((*record)->live) {
+      batch.refuse(refuse::already_armed(at));
+    } else {
+      // Before its int3 can be hit (H18).
+      (*record)->live = true;
+      batch.accept({at, original_byte(**record), {}}, *record);
     }
-    records.push_back(std::move(record));
   }
   if (!batch.empty())
-    armer_->arm(AddressSpace::read(tracees_.process()), batch);
-  SiteResults results;
-  auto write = batch.begin();
-  for (const auto& record : records) {
-    if (!record) {
-      results.push_back(std::unexpected(record.error()));
+    armer_->arm(AddressSpace::read(tracees_.process()), batch.writes());
+  for (const auto& site : batch.accepted()) {
+    if (site.write.error)
+      site.refuse(*site.write.error);
+    else if (!memory_.byte_is(site.write.address, kInt3))
+      site.refuse(refuse::not_taking_effect(site.write.address)); // H64
+    else
       continue;
-    }
-    ByteWrite& done = *write++;
-    if (!done.error && !memory_.byte_is(done.address, kInt3))
-      done.error = Error{ErrorKind::NotTakingEffect, done.address,
-                         "the probe's byte was written but is not there"}; // H64
-    (*record)->live = !done.error;
-    results.push_back(done.error ? Status{std::unexpected(*done.error)} : Status{});
+    site.item->live = false;
   }
-  return results;
+  return batch.results();
 }
 
 // Whether the code is still the site's: a byte must not land in what was mapped there since (H15).
@@ -95,29 +94,29 @@ bool Supervisor::still_mapped(const AddressSpace& space, const Site& site) const
 
 SiteResults Supervisor::disarm(std::span<const Site> sites) {
   const AddressSpace space = AddressSpace::read(tracees_.process());
-  SiteResults results(sites.size());
-  std::vector<ByteWrite> batch;
-  std::vector<std::pair<std::size_t, TracedSite*>> written; // result's index, record
-  for (std::size_t i = 0; i < sites.size(); ++i) {
-    TracedSite* const record = sites_.find(sites[i]);
+  Batch<ByteWrite, TracedSite*> batch(sites.size());
+  for (const Site& site : sites) {
+    TracedSite* const record = sites_.find(site);
     if (record == nullptr || !record->live) {
-      results[i] = failure(ErrorKind::NotArmed, sites[i].address, "no probe of this prober is here");
+      batch.refuse(refuse::not_armed(site.address));
       continue;
     }
-    record->live = false; // traps are handled after this call only, when the int3 is gone
-    if (!still_mapped(space, sites[i]))
-      continue;
-    batch.push_back(ByteWrite{sites[i].address, original_byte(*record), {}});
-    written.emplace_back(i, record);
+    // Traps are handled after this call only, when the int3 is gone.
+    record->live = false;
+    if (still_mapped(space, site))
+      batch.accept({site.address, original_byte(*record), {}}, record);
+    else
+      batch.done();
   }
   if (!batch.empty())
-    armer_->disarm(batch);
-  for (std::size_t i = 0; i < batch.size(); ++i)
-    if (batch[i].error) { // its int3 is still there: still armed
-      written[i].second->live = true;
-      results[written[i].first] = std::unexpected(*batch[i].error);
+    armer_->disarm(batch.writes());
+  for (const auto& site : batch.accepted())
+    if (site.write.error) {
+      // Its int3 is still there: it is still armed.
+      site.item->live = true;
+      site.refuse(*site.write.error);
     }
-  return results;
+  return batch.results();
 }
 
 // One pass over stopped threads, letting those go on that are inside a hit. True if none was.

@@ -1,10 +1,10 @@
 #include "harness/trap/signal_prober.h"
 
 #include "harness/base/code_pages.h"
-#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/target.h"
+#include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/departure.h"
@@ -15,10 +15,6 @@
 namespace proberace {
 
 namespace {
-
-std::unexpected<Error> not_open() {
-  return failure(ErrorKind::NotOpen, "open the prober first");
-}
 
 constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
 
@@ -49,11 +45,6 @@ bool byte_is(Address at, std::uint8_t wanted) {
 
 } // namespace
 
-struct SignalProber::Operation {
-  std::expected<SiteRecord*, Error> record;
-  ByteWrite write{};
-};
-
 SignalProber::SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper, WayOut way_out)
     : armer_(std::move(armer)), stepper_(std::move(stepper)), way_out_(way_out) {}
 
@@ -83,7 +74,7 @@ Facts SignalProber::facts() const {
 Status SignalProber::open(const Target& target) {
   const schedule::Lock lock(mutex_);
   if (session_)
-    return failure(ErrorKind::AlreadyOpen, "this prober is open already");
+    return refuse::already_open();
   if (const Status registered = register_membarriers(); !registered)
     return registered;
   auto session = std::make_unique<SignalSession>(*stepper_, way_out_);
@@ -102,7 +93,7 @@ Status SignalProber::open(const Target& target) {
 Status SignalProber::close() {
   const schedule::Lock lock(mutex_);
   if (!session_)
-    return not_open();
+    return refuse::not_open();
   std::vector<Site> armed;
   for (const auto& [address, record] : armed_)
     armed.push_back(record->displaced().site);
@@ -146,7 +137,7 @@ SiteRecord* SignalProber::live_record(const Site& site) const {
 std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& space, const Site& site) {
   const SiteRecord* const live = live_record(site);
   if (live != nullptr && live->displaced().site == site)
-    return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
+    return refuse::already_armed(site.address);
   const auto instruction = admission_->admit(space, site);
   if (!instruction)
     return std::unexpected(instruction.error());
@@ -164,8 +155,7 @@ std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, con
     return std::unexpected(plan.error());
   SiteRecord* record = session_->table.add(Displaced{site, instruction, std::move(*plan)});
   if (record == nullptr)
-    return failure(ErrorKind::NoRoom, site.address, "a prober holds at most {} sites between open and close",
-                   SiteTable::kCapacity);
+    return refuse::too_many_sites(site.address, SiteTable::kCapacity);
   records_[site] = record;
   session_->threads.sites_in_use(record->index() + 1);
   return record;
@@ -174,31 +164,29 @@ std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, con
 SiteResults SignalProber::insert(std::span<const Site> sites) {
   const schedule::Lock lock(mutex_);
   if (!session_)
-    return SiteResults(sites.size(), not_open());
+    return SiteResults(sites.size(), refuse::not_open());
   const CodeBatch one_file;
   if (const Status usable = one_file.usable(); !usable)
     return SiteResults(sites.size(), usable);
   const AddressSpace space = target_->address_space();
   admission_->begin_batch();
-  std::vector<Operation> operations;
-  operations.reserve(sites.size());
+  SiteBatch batch(sites.size());
   for (const Site& site : sites) {
-    Operation operation{prepare(space, site)};
-    if (operation.record) {
-      operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
-      armed_[site.address] = *operation.record;
-      target_->site_taken(site.address, {&operation.write.original, 1}, {&kInt3, 1},
-                          *space.find(site.address));
-      schedule::point("insert.publish", site.address);
-      (*operation.record)->set_live(true); // before its int3 can be seen (H18)
+    const auto record = prepare(space, site);
+    if (!record) {
+      batch.refuse(std::unexpected(record.error()));
+      continue;
     }
-    operations.push_back(std::move(operation));
+    const ByteWrite write{site.address, original_byte(**record), {}};
+    armed_[site.address] = *record;
+    target_->site_taken(site.address, {&write.original, 1}, {&kInt3, 1}, *space.find(site.address));
+    schedule::point("insert.publish", site.address);
+    // Before its int3 can be seen (H18).
+    (*record)->set_live(true);
+    batch.accept(write, *record);
   }
-  arm(space, operations);
-  SiteResults results;
-  for (const Operation& operation : operations)
-    results.push_back(operation.record ? Status{} : std::unexpected(operation.record.error()));
-  return results;
+  arm(space, batch);
+  return batch.results();
 }
 
 // True once the int3 is seen in memory (H64). A stepper that puts the original byte back for a step
@@ -213,42 +201,34 @@ bool SignalProber::seen_armed(Address at) const {
 
 // Arms what was prepared. What does not take effect is forgotten, and gets its error: whatever lies there is
 // somebody else's, and not ours to write to (H15).
-void SignalProber::arm(const AddressSpace& space, std::vector<Operation>& operations) {
-  std::vector<ByteWrite> batch;
-  for (const Operation& operation : operations)
-    if (operation.record)
-      batch.push_back(operation.write);
+void SignalProber::arm(const AddressSpace& space, SiteBatch& batch) {
   if (batch.empty())
     return;
   const Status slots_written = slots_.flush();
   if (slots_written)
-    armer_->arm(space, batch);
-  schedule::point("insert.verify", batch[0].address);
+    armer_->arm(space, batch.writes());
+  schedule::point("insert.verify", batch.writes()[0].address);
   CodePages seen(&read_code);
-  auto write = batch.begin();
-  for (Operation& operation : operations) {
-    if (!operation.record)
-      continue;
-    const ByteWrite& done = *write++;
-    std::optional<Error> error = done.error;
+  for (const auto& site : batch.accepted()) {
+    const Address at = site.write.address;
     if (!slots_written)
-      error = Error{slots_written.error().kind, done.address, slots_written.error().message};
-    if (!error && !seen.holds(done.address, {&kInt3, 1}) && !seen_armed(done.address))
-      error = Error{ErrorKind::NotTakingEffect, done.address,
-                    "the probe's byte was written but is not there"}; // H64
-    if (!error)
+      site.refuse(Error{slots_written.error().kind, at, slots_written.error().message});
+    else if (site.write.error)
+      site.refuse(*site.write.error);
+    else if (!seen.holds(at, {&kInt3, 1}) && !seen_armed(at))
+      site.refuse(refuse::not_taking_effect(at)); // H64
+    else
       continue;
-    (*operation.record)->set_live(false);
-    armed_.erase(done.address);
-    target_->site_returned(done.address);
-    operation.record = std::unexpected(*error);
+    site.item->set_live(false);
+    armed_.erase(at);
+    target_->site_returned(at);
   }
 }
 
 SiteResults SignalProber::remove(std::span<const Site> sites) {
   const schedule::Lock lock(mutex_);
   if (!session_)
-    return SiteResults(sites.size(), not_open());
+    return SiteResults(sites.size(), refuse::not_open());
   return remove_locked(sites);
 }
 
@@ -257,72 +237,61 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
   if (const Status usable = one_file.usable(); !usable)
     return SiteResults(sites.size(), usable);
   CodePages seen(&read_code);
-  std::vector<Operation> operations;
-  std::vector<bool> named(
-      session_->table.records().size()); // a site named twice is not armed the second time
+  SiteBatch batch(sites.size());
+  // A site that is named twice is not armed the second time.
+  std::vector<bool> named(session_->table.records().size());
   for (const Site& site : sites) {
-    Operation operation{live_record(site)};
-    if (*operation.record == nullptr || (*operation.record)->displaced().site != site ||
-        named[(*operation.record)->index()]) {
-      operation.record = failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here");
-    } else if (!seen.holds(site.address, {&kInt3, 1}) &&
-               !seen_armed(site.address)) { // whatever lies here now is not ours to write to (H15)
-      (*operation.record)->set_live(false);
+    SiteRecord* const record = live_record(site);
+    if (record == nullptr || record->displaced().site != site || named[record->index()]) {
+      batch.refuse(refuse::not_armed(site.address));
+    } else if (!seen.holds(site.address, {&kInt3, 1}) && !seen_armed(site.address)) {
+      // Whatever lies here now is not ours to write to (H15).
+      record->set_live(false);
       armed_.erase(site.address);
       target_->site_returned(site.address);
-      operation.record = failure(ErrorKind::StaleSite, site.address,
-                                 "the page was unmapped or written since: the probe is gone");
+      batch.refuse(refuse::gone(site.address));
     } else {
-      operation.write = ByteWrite{site.address, original_byte(**operation.record), {}};
-      named[(*operation.record)->index()] = true;
+      named[record->index()] = true;
+      batch.accept({site.address, original_byte(*record), {}}, record);
     }
-    operations.push_back(std::move(operation));
   }
-  disarm(operations);
-  SiteResults results;
-  for (const Operation& operation : operations)
-    results.push_back(operation.record ? Status{} : std::unexpected(operation.record.error()));
-  return results;
+  disarm(batch);
+  return batch.results();
 }
 
-void SignalProber::disarm(std::vector<Operation>& operations) {
-  std::vector<ByteWrite> batch;
-  for (const Operation& operation : operations)
-    if (operation.record)
-      batch.push_back(operation.write);
+void SignalProber::disarm(SiteBatch& batch) {
   if (batch.empty())
     return;
-  armer_->disarm(batch);
-  auto write = batch.begin();
-  for (Operation& operation : operations) {
-    if (!operation.record)
-      continue;
-    const ByteWrite& done = *write++;
+  armer_->disarm(batch.writes());
+  for (const auto& site : batch.accepted()) {
+    const ByteWrite& done = site.write;
+    // With any other error its int3 is still there: it is still armed.
     if (!done.error || done.error->kind == ErrorKind::StaleSite) {
       schedule::point("remove.dead", done.address);
-      (*operation.record)->set_live(false); // only now: the int3 cannot be seen any more (H18)
-      armed_.erase(done.address);           // and now fast, where the code that does it was probed, too
+      // Only now: the int3 cannot be seen any more (H18).
+      site.item->set_live(false);
+      // Only now, too: the code that erases may itself have been probed, and is fast again.
+      armed_.erase(done.address);
       target_->site_returned(done.address);
-    } // else its int3 is still there: still armed
+    }
     if (done.error)
-      operation.record = std::unexpected(*done.error);
+      site.refuse(*done.error);
   }
-  schedule::point("remove.quiesce", batch[0].address);
+  schedule::point("remove.quiesce", batch.writes()[0].address);
   if (const Status quiet = quiesce(session_->threads); !quiet)
-    for (Operation& operation : operations)
-      if (operation.record)
-        operation.record = std::unexpected(quiet.error());
-  restore_until_quiet(batch);
+    for (const auto& site : batch.accepted())
+      site.refuse(quiet.error());
+  restore_until_quiet(batch.writes());
   give_back_when_left();
 }
 
 // A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence.
 // No passage that saw the site live is left now, so what is written here stays.
-void SignalProber::restore_until_quiet(std::vector<ByteWrite>& batch) {
-  schedule::point("remove.restore", batch[0].address);
+void SignalProber::restore_until_quiet(std::span<const ByteWrite> writes) {
+  schedule::point("remove.restore", writes[0].address);
   bool wrote = false;
   CodePages seen(&read_code);
-  for (const ByteWrite& write : batch)
+  for (const ByteWrite& write : writes)
     if (!write.error && seen.holds(write.address, {&kInt3, 1}))
       wrote |= write_code(write.address, {&write.original, 1}) == 0;
   if (wrote)
@@ -353,9 +322,9 @@ std::string_view SignalProber::way(const Site& site) const {
 Status SignalProber::set_handler(HitHandler handler, void* argument) {
   const schedule::Lock lock(mutex_);
   if (!session_)
-    return not_open();
+    return refuse::not_open();
   if (!armed_.empty())
-    return failure(ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first");
+    return refuse::still_armed(armed_.begin()->first);
   session_->handler = handler;
   session_->handler_argument = argument;
   return {};

@@ -9,6 +9,7 @@
 
 #include "harness/code/admission.h"
 #include "harness/probe/armer.h"
+#include "harness/probe/batch.h"
 #include "harness/probe/prober.h"
 #include "harness/trap/local_code.h"
 #include "harness/trap/near_slots.h"
@@ -41,15 +42,15 @@ public:
   PathCounts paths() const override;
 
 private:
-  struct Operation; // one site of a batch on its way
+  using SiteBatch = Batch<ByteWrite, SiteRecord*>;
 
   std::expected<SiteRecord*, Error> prepare(const AddressSpace& space, const Site& site);
   std::expected<SiteRecord*, Error> record_for(const Site& site, const Instruction& instruction);
   SiteRecord* live_record(const Site& site) const;
-  void arm(const AddressSpace& space, std::vector<Operation>& operations);
+  void arm(const AddressSpace& space, SiteBatch& batch);
   bool seen_armed(Address at) const;
-  void disarm(std::vector<Operation>& operations);
-  void restore_until_quiet(std::vector<ByteWrite>& batch);
+  void disarm(SiteBatch& batch);
+  void restore_until_quiet(std::span<const ByteWrite> writes);
   void give_back_when_left();
   Status wait_until_all_left(std::chrono::milliseconds timeout) const;
   SiteResults remove_locked(std::span<const Site> sites);

@@ -6,6 +6,7 @@
 // named, and where none is left in the process, the kernel's uprobes are asked. Trade-off: what two
 // strategies change in a process is what auto changes, and it promises only what both do.
 #include "harness/base/failure.h"
+#include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 
@@ -13,6 +14,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <mutex>
+#include <utility>
 
 namespace proberace {
 
@@ -43,9 +45,16 @@ bool is_gone(const Error& error) {
   return error.kind == ErrorKind::StaleSite || error.kind == ErrorKind::NotQuiescent;
 }
 
-std::unexpected<Error> not_open() {
-  return failure(ErrorKind::NotOpen, "open the prober first");
-}
+// Some sites of a call, for one member to deal with, and the place of each in the call.
+struct Share {
+  std::vector<Site> sites;
+  std::vector<std::size_t> places;
+
+  void add(const Site& site, std::size_t place) {
+    sites.push_back(site);
+    places.push_back(place);
+  }
+};
 
 class Auto final : public Prober {
 public:
@@ -94,26 +103,24 @@ public:
 
   SiteResults insert(std::span<const Site> sites) override {
     const schedule::Lock lock(mutex_);
-    SiteResults results(sites.size(), not_open());
-    std::vector<std::size_t> rest;
-    for (std::size_t i = 0; i < sites.size(); ++i)
-      if (armed_.contains(sites[i]))
-        results[i] =
-            failure(ErrorKind::AlreadyArmed, sites[i].address, "a probe of this prober is here already");
+    SiteResults results(sites.size(), refuse::not_open());
+    Share left;
+    for (std::size_t place = 0; place < sites.size(); ++place)
+      if (armed_.contains(sites[place]))
+        results[place] = refuse::already_armed(sites[place].address);
       else
-        rest.push_back(i);
+        left.add(sites[place], place);
     for (const auto& member : members_) {
-      const SiteResults tried = member->insert(chosen(sites, rest));
-      std::vector<std::size_t> refused;
-      for (std::size_t n = 0; n < rest.size(); ++n) {
-        results[rest[n]] = tried[n];
-        if (tried[n])
-          armed_[sites[rest[n]]] = member.get();
-        else if (another_may_take_it(tried[n].error()))
-          refused.push_back(rest[n]);
+      const Share tried = std::exchange(left, {});
+      const SiteResults inserted = member->insert(tried.sites);
+      for (std::size_t n = 0; n < tried.sites.size(); ++n) {
+        results[tried.places[n]] = inserted[n];
+        if (inserted[n])
+          armed_[tried.sites[n]] = member.get();
+        else if (another_may_take_it(inserted[n].error()))
+          left.add(tried.sites[n], tried.places[n]);
       }
-      rest = std::move(refused);
-      if (rest.empty())
+      if (left.sites.empty())
         break;
     }
     return results;
@@ -123,18 +130,18 @@ public:
     const schedule::Lock lock(mutex_);
     SiteResults results;
     for (const Site& site : sites)
-      results.push_back(failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here"));
+      results.emplace_back(refuse::not_armed(site.address));
     for (const auto& member : members_) {
-      std::vector<std::size_t> its;
-      for (std::size_t i = 0; i < sites.size(); ++i)
-        if (const auto it = armed_.find(sites[i]); it != armed_.end() && it->second == member.get())
-          its.push_back(i);
-      const SiteResults removed = member->remove(chosen(sites, its));
-      for (std::size_t n = 0; n < its.size(); ++n)
-        results[its[n]] = removed[n];
-      for (std::size_t n = 0; n < its.size(); ++n)
+      Share its;
+      for (std::size_t place = 0; place < sites.size(); ++place)
+        if (const auto it = armed_.find(sites[place]); it != armed_.end() && it->second == member.get())
+          its.add(sites[place], place);
+      const SiteResults removed = member->remove(its.sites);
+      for (std::size_t n = 0; n < its.sites.size(); ++n)
+        results[its.places[n]] = removed[n];
+      for (std::size_t n = 0; n < its.sites.size(); ++n)
         if (removed[n] || is_gone(removed[n].error()))
-          armed_.erase(sites[its[n]]);
+          armed_.erase(its.sites[n]);
     }
     return results;
   }
@@ -167,7 +174,7 @@ public:
   Status set_handler(HitHandler handler, void* argument) override {
     const schedule::Lock lock(mutex_);
     if (!armed_.empty())
-      return failure(ErrorKind::AlreadyArmed, armed_.begin()->first.address, "remove every probe first");
+      return refuse::still_armed(armed_.begin()->first.address);
     handler_ = handler;
     handler_argument_ = argument;
     for (const auto& member : members_)
@@ -198,13 +205,6 @@ public:
   }
 
 private:
-  static std::vector<Site> chosen(std::span<const Site> sites, std::span<const std::size_t> which) {
-    std::vector<Site> these;
-    for (const std::size_t i : which)
-      these.push_back(sites[i]);
-    return these;
-  }
-
   // signal-safe.
   static void call_once(Hit& hit, void* argument) {
     if (t_in_handler)

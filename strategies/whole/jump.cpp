@@ -7,10 +7,11 @@
 // is needed for the microseconds of an insertion or removal: a thread that meets the site just then with
 // SIGTRAP blocked is killed, so that is not promised. Read jump_patch.h, trampoline.h, jump_writer.h,
 // jump_ledger.h.
-#include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/admission.h"
+#include "harness/probe/batch.h"
+#include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/departure.h"
@@ -28,10 +29,6 @@ struct Probed {
   JumpSite* site = nullptr; // the newest of its kind
   JumpLedger ledger;
 };
-
-std::unexpected<Error> not_open() {
-  return failure(ErrorKind::NotOpen, "open the prober first");
-}
 
 // What a thread that has its record finds in a trampoline's mode word.
 std::uint32_t mode_of(const JumpSession& session) {
@@ -67,7 +64,7 @@ public:
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);
     if (session_)
-      return failure(ErrorKind::AlreadyOpen, "this prober is open already");
+      return refuse::already_open();
     if (const Status registered = register_membarriers(); !registered)
       return registered;
     if (const Status prepared = prepare_slow_path(); !prepared)
@@ -88,7 +85,7 @@ public:
   Status close() override {
     const schedule::Lock lock(mutex_);
     if (!session_)
-      return not_open();
+      return refuse::not_open();
     std::vector<Site> armed;
     for (const auto& [address, probed] : armed_)
       armed.push_back(probed->site->site);
@@ -112,7 +109,7 @@ public:
   SiteResults insert(std::span<const Site> sites) override {
     const schedule::Lock lock(mutex_);
     if (!session_)
-      return SiteResults(sites.size(), not_open());
+      return SiteResults(sites.size(), refuse::not_open());
     if (const Status taken = take_sigtrap(); !taken)
       return SiteResults(sites.size(), taken);
     const CodeBatch one_file;
@@ -122,43 +119,37 @@ public:
     admission_->begin_batch();
     CodePages before(&read_memory);
     const CodeView view{*target_, space, before};
-    std::vector<std::expected<Probed*, Error>> operations;
-    std::vector<PatchWrite> batch;
+    Batch<PatchWrite, Probed*> batch(sites.size());
     for (const Site& site : sites) {
-      auto probed = prepare(view, site);
-      if (probed) {
-        begin(space, **probed);
-        batch.push_back({(*probed)->site});
-      }
-      operations.push_back(std::move(probed));
-    }
-    if (const Status trampolines = sites_.trampolines().flush(); !trampolines)
-      for (PatchWrite& w : batch)
-        w.error = Error{trampolines.error().kind, w.site->site.address, trampolines.error().message};
-    else if (!batch.empty())
-      write_jumps(batch);
-    CodePages after(&read_memory);
-    SiteResults results;
-    auto write = batch.begin();
-    for (auto& operation : operations) {
-      if (!operation) {
-        results.push_back(std::unexpected(operation.error()));
+      const auto probed = prepare(view, site);
+      if (!probed) {
+        batch.refuse(std::unexpected(probed.error()));
         continue;
       }
-      PatchWrite& done = *write++;
-      if (!done.error && !jump_is_there(after, *done.site))
-        done.error = Error{ErrorKind::NotTakingEffect, done.site->site.address,
-                           "the jump was written but is not there"}; // H64
-      results.push_back(done.error ? Status(std::unexpected(*done.error)) : Status{});
-      if (done.error)
-        end(**operation);
+      begin(space, **probed);
+      batch.accept({(*probed)->site}, *probed);
     }
-    return results;
+    if (const Status trampolines = sites_.trampolines().flush(); !trampolines)
+      for (PatchWrite& w : batch.writes())
+        w.error = Error{trampolines.error().kind, w.site->site.address, trampolines.error().message};
+    else if (!batch.empty())
+      write_jumps(batch.writes());
+    CodePages after(&read_memory);
+    for (const auto& site : batch.accepted()) {
+      if (site.write.error)
+        site.refuse(*site.write.error);
+      else if (!jump_is_there(after, *site.write.site))
+        site.refuse(refuse::not_taking_effect(site.write.site->site.address, "the jump")); // H64
+      else
+        continue;
+      end(*site.item);
+    }
+    return batch.results();
   }
 
   SiteResults remove(std::span<const Site> sites) override {
     const schedule::Lock lock(mutex_);
-    return session_ ? remove_locked(sites) : SiteResults(sites.size(), not_open());
+    return session_ ? remove_locked(sites) : SiteResults(sites.size(), refuse::not_open());
   }
 
   std::uint64_t hits(const Site& site) const override {
@@ -183,9 +174,9 @@ public:
   Status set_handler(HitHandler handler, void* argument) override {
     const schedule::Lock lock(mutex_);
     if (!session_)
-      return not_open();
+      return refuse::not_open();
     if (!armed_.empty())
-      return failure(ErrorKind::AlreadyArmed, armed_.begin()->first, "remove every probe first");
+      return refuse::still_armed(armed_.begin()->first);
     session_->handler = handler;
     session_->handler_argument = argument;
     return sites_.trampolines().set_mode(handler != nullptr ? kCallHandler : mode_of(*session_));
@@ -222,7 +213,7 @@ private:
   std::expected<Probed*, Error> prepare(const CodeView& view, const Site& site) {
     const auto live = armed_.find(site.address);
     if (live != armed_.end() && live->second->site->site == site)
-      return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
+      return refuse::already_armed(site.address);
     const auto instruction = admission_->admit(view.space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
@@ -272,52 +263,43 @@ private:
     const CodeBatch one_file;
     if (const Status usable = one_file.usable(); !usable)
       return SiteResults(sites.size(), usable);
-    std::vector<std::expected<Probed*, Error>> operations;
-    std::vector<PatchWrite> batch;
-    std::set<Address> taken; // a site named twice is not armed the second time
+    Batch<PatchWrite, Probed*> batch(sites.size());
+    // A site that is named twice is not armed the second time.
+    std::set<Address> named;
     CodePages now(&read_code);
     for (const Site& site : sites) {
       const auto it = armed_.find(site.address);
-      if (it == armed_.end() || it->second->site->site != site || !taken.insert(site.address).second) {
-        operations.push_back(failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here"));
-        continue;
-      }
-      if (!site_is_ours(now, *it->second->site)) { // whatever lies here now is not ours to write to (H15)
-        operations.push_back(failure(ErrorKind::StaleSite, site.address,
-                                     "the page was unmapped or written since: the probe is gone"));
+      if (it == armed_.end() || it->second->site->site != site || !named.insert(site.address).second) {
+        batch.refuse(refuse::not_armed(site.address));
+      } else if (!site_is_ours(now, *it->second->site)) {
+        // Whatever lies here now is not ours to write to (H15).
         take_springboard_back(*it->second->site);
         end(*it->second);
-        continue;
+        batch.refuse(refuse::gone(site.address));
+      } else {
+        batch.accept({it->second->site}, it->second);
       }
-      batch.push_back({it->second->site});
-      operations.push_back(it->second);
     }
     if (!batch.empty()) {
       (void)take_sigtrap();
-      write_originals(batch);
-      schedule::point("jump.dead", batch[0].site->site.address);
-      for (PatchWrite& w : batch)
+      write_originals(batch.writes());
+      schedule::point("jump.dead", batch.writes()[0].site->site.address);
+      for (PatchWrite& w : batch.writes())
         if (!w.error)
           w.site->live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
     }
     schedule::point("jump.quiesce");
     const Status quiet = batch.empty() ? Status{} : quiesce(session_->threads);
-    SiteResults results;
-    auto write = batch.begin();
-    for (auto& operation : operations) {
-      if (!operation) {
-        results.push_back(std::unexpected(operation.error()));
+    for (const auto& site : batch.accepted()) {
+      if (site.write.error) {
+        site.refuse(*site.write.error);
         continue;
       }
-      const PatchWrite& done = *write++;
-      if (done.error) {
-        results.push_back(std::unexpected(*done.error));
-        continue;
-      }
-      end(**operation);
-      results.push_back(quiet);
+      end(*site.item);
+      if (!quiet)
+        site.refuse(quiet.error());
     }
-    return results;
+    return batch.results();
   }
 
   JumpLedger::Counts counters_of(const Probed& probed) const {

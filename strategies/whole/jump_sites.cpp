@@ -1,6 +1,6 @@
 #include "strategies/whole/jump_sites.h"
 
-#include "harness/base/failure.h"
+#include "harness/probe/refuse.h"
 #include "strategies/whole/trampoline.h"
 
 #include <algorithm>
@@ -28,8 +28,7 @@ std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Code
                                                 const Instruction& instruction,
                                                 std::optional<std::uint32_t> index) {
   if (sites_.size() == kMaxJumpSites)
-    return failure(ErrorKind::NoRoom, site.address, "a prober holds at most {} sites between open and close",
-                   kMaxJumpSites);
+    return refuse::too_many_sites(site.address, kMaxJumpSites);
   JumpSite& made = sites_.emplace_back();
   made.site = site;
   made.instruction = instruction;

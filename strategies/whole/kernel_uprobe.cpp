@@ -12,6 +12,7 @@
 #include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/admission.h"
+#include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "strategies/whole/uprobe_event.h"
@@ -96,7 +97,7 @@ public:
   Status open(const Target& target) override {
     const schedule::Lock lock(mutex_);
     if (target_ != nullptr)
-      return failure(ErrorKind::AlreadyOpen, "this prober is open already");
+      return refuse::already_open();
     const auto type = uprobe_perf_type();
     if (!type)
       return std::unexpected(type.error());
@@ -118,7 +119,7 @@ public:
   Status close() override {
     const schedule::Lock lock(mutex_);
     if (target_ == nullptr)
-      return failure(ErrorKind::NotOpen, "open the prober first");
+      return refuse::not_open();
     for (auto& [site, armed] : sites_) {
       if (!armed.events.empty())
         target_->site_returned(site.address);
@@ -138,7 +139,7 @@ public:
   SiteResults insert(std::span<const Site> sites) override {
     const schedule::Lock lock(mutex_);
     if (target_ == nullptr)
-      return SiteResults(sites.size(), failure(ErrorKind::NotOpen, "open the prober first"));
+      return SiteResults(sites.size(), refuse::not_open());
     const AddressSpace space = target_->address_space();
     admission_->begin_batch();
     SiteResults results;
@@ -150,16 +151,8 @@ public:
   SiteResults remove(std::span<const Site> sites) override {
     const schedule::Lock lock(mutex_);
     SiteResults results;
-    for (const Site& site : sites) {
-      const auto it = sites_.find(site);
-      if (it == sites_.end() || it->second.events.empty()) {
-        results.push_back(failure(ErrorKind::NotArmed, site.address, "no probe of this prober is here"));
-        continue;
-      }
-      remove_one(it->second);
-      target_->site_returned(site.address);
-      results.push_back({});
-    }
+    for (const Site& site : sites)
+      results.push_back(remove_one(site));
     return results;
   }
 
@@ -194,7 +187,7 @@ private:
   Status insert_one(const AddressSpace& space, const Site& site) {
     const Armed& known = sites_[site];
     if (!known.events.empty())
-      return failure(ErrorKind::AlreadyArmed, site.address, "a probe of this prober is here already");
+      return refuse::already_armed(site.address);
     const auto instruction = admission_->admit(space, site);
     if (!instruction)
       return std::unexpected(instruction.error());
@@ -230,10 +223,16 @@ private:
     return {};
   }
 
-  static void remove_one(Armed& armed) {
+  Status remove_one(const Site& site) {
+    const auto it = sites_.find(site);
+    if (it == sites_.end() || it->second.events.empty())
+      return refuse::not_armed(site.address);
+    Armed& armed = it->second;
     // Hits after this read and before the last close belong to executions that overlap the removal.
     armed.counted_before += read_all(armed.events);
     close_all(armed.events);
+    target_->site_returned(site.address);
+    return {};
   }
 
   mutable std::mutex mutex_;
