@@ -18,11 +18,12 @@ struct ByteWrite {
   std::optional<Error> error{};
 };
 
-// How an armer reaches the target's code: in the target itself, or from a supervisor that traces it.
+// The way in which an armer reaches the target's code: in the target itself, or from a supervisor that traces
+// it.
 class TargetCode {
 public:
   virtual ~TargetCode() = default;
-  // 0, or an errno. Past page permissions; bytes within one page are written by one copy. signal-safe.
+  // signal-safe. 0, or an errno. Ignores page permissions. Bytes within one page are written by one copy.
   virtual int write(Address to, std::span<const std::uint8_t> bytes) noexcept = 0;
   // On return every running thread of the target has serialised its core since the call.
   virtual void serialise() noexcept = 0;
@@ -39,21 +40,21 @@ public:
   virtual Promises promises() const noexcept = 0;
   virtual Facts facts() const noexcept { return {}; }
 
-  // `code` outlives the armer's open time.
+  // Precondition: `code` outlives the armer's open time.
   virtual Status open(TargetCode& code) = 0;
-  // Precondition: nothing is armed. Gives back all the armer holds.
+  // Precondition: no site is armed. Gives back all that the armer holds.
   virtual void close() {}
 
-  // Puts int3 on (arm), or the original byte back on (disarm), each address of the batch. A write that fails
-  // says so in its `error`, is not half done, and leaves the others unaffected; StaleSite from disarm says
-  // that the byte is not the armer's any more, whatever it is. On return the bytes are in memory and every
-  // running thread has serialised its core since. Calls are serialised by the caller. `space` is of now.
+  // arm puts an int3 on each address of the batch, disarm puts the original byte back. A write that fails
+  // sets its `error`, is not half done, and leaves the others unaffected. StaleSite from disarm means that
+  // the byte there is not the armer's any more. On return the bytes are in memory, and every running thread
+  // has serialised its core since. The caller serialises calls. `space` is the address space as it is now.
   virtual void arm(const AddressSpace& space, std::span<ByteWrite> batch) = 0;
   virtual void disarm(std::span<ByteWrite> batch) = 0;
 
   virtual Footprint footprint() const { return {}; }
 
-  // Whether it also works from a supervisor (TargetCode::from_outside).
+  // True if it also works from a supervisor (TargetCode::from_outside).
   virtual bool works_from_outside() const noexcept { return false; }
 };
 

@@ -1,4 +1,4 @@
-// What a prober has changed in the process that hosts it: the landlord's keys, counted.
+// The changes that a prober has made to the process that hosts it, counted.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct Footprint {
   std::int64_t signal_handlers = 0;
   std::int64_t descriptors = 0;
   std::int64_t processes = 0;
-  std::int64_t thread_bytes = 0; // of threads' TLS and stacks that are executable for us, whole pages
+  std::int64_t thread_bytes = 0; // of threads' TLS and stacks that were made executable, in whole pages
   std::int64_t writable_executable_bytes = 0;
 
   Footprint& operator+=(const Footprint& o) noexcept {

@@ -1,6 +1,6 @@
-// Which way hits went, so that a test can assert the path and not only the outcome (GDB's AVX
+// The paths that hits take, so that a test can assert the path and not only the outcome: GDB's AVX
 // displaced-stepping test passed for years while a breakpoint in its scratch pad made it fall back to in-line
-// stepping).
+// stepping.
 #pragma once
 
 #include "harness/base/enumeration.h"

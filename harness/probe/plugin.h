@@ -1,8 +1,8 @@
-// Strategies built outside the tree: shared libraries that register themselves when they are loaded, as those
-// inside do (registry.h).
+// Strategies built outside the tree: shared libraries that register themselves when they are loaded, like
+// those in the tree (registry.h).
 //
-// Which interface one was built against shows in a symbol that registry.h makes it need: the dynamic linker
-// refuses another one before a line of it runs.
+// registry.h makes a library need a symbol that names the interface against which it was built. The dynamic
+// linker refuses a library of another interface before a line of it runs.
 #pragma once
 
 #include "harness/base/error.h"
@@ -12,10 +12,10 @@
 
 namespace proberace {
 
-// Precondition: the process is single-threaded and has no cells yet. BadInput, in one line, for what cannot
-// be loaded, or was built against another interface. What was loaded stays.
+// Precondition: the process is single-threaded and has no cells yet. BadInput, in one line, if the library
+// cannot be loaded or was built against another interface. A library that was loaded stays.
 Status load_plugin(const std::string& path);
-// What was loaded so far, as dl_iterate_phdr(3) names it.
+// The libraries that were loaded so far, as dl_iterate_phdr(3) names them.
 const std::vector<std::string>& loaded_plugins();
 
 } // namespace proberace

@@ -1,5 +1,6 @@
-// What a strategy says of itself, as data. A property judges what is observed against it: a broken promise is
-// a failure, an unpromised breakage a finding. A strategy promises only what it has a mechanism for.
+// The promises that a strategy makes, as data. Properties judge observations against them: a broken promise
+// is a failure, a breakage that no promise covers is a finding. A strategy makes only promises for which it
+// has a mechanism.
 #pragma once
 
 #include "harness/base/enumeration.h"

@@ -1,5 +1,5 @@
-// A stepper gets a thread that hit past the displaced instruction while others run the same code: the mail's
-// second problem.
+// A stepper takes a thread that hit past the displaced instruction while other threads run the same code.
+// This is the mail's second problem.
 #pragma once
 
 #include "harness/code/decode.h"
@@ -15,8 +15,8 @@
 
 namespace proberace {
 
-// Executable memory in the target, away from its own code. What is reserved is never given out twice and
-// stays until the prober closes, because a thread may still be inside (H12).
+// Executable memory in the target, away from its own code. A slot is never given out twice and stays until
+// the prober closes, because a thread may still be inside (H12).
 class SlotSpace {
 public:
   virtual ~SlotSpace() = default;
@@ -26,7 +26,7 @@ public:
   virtual Status write(Address slot, std::span<const std::uint8_t> code) = 0;
 };
 
-// What a transport can do for a stepper; known before anything is armed.
+// The abilities that a transport has for a stepper; known before a site is armed.
 struct Abilities {
   bool atomic_access = false; // TrapContext::in_place: a tracer cannot read-modify-write atomically
   bool on_the_thread = false; // the stepper runs on the thread that hit, in its address space
@@ -36,7 +36,7 @@ inline constexpr std::size_t kMaxSlotBytes = 64;
 inline constexpr std::ptrdiff_t kSlotReach = std::ptrdiff_t{1}
                                              << 30; // leaves room to reach what the site reaches
 
-// How a thread gets to the end of its displaced instruction.
+// The way in which a thread reaches the end of its displaced instruction.
 enum class PlanEnd : std::uint8_t {
   AfterSteps, // Stepper::begin starts a single step
   AtOnce,     // Stepper::begin completes the instruction
@@ -44,15 +44,15 @@ enum class PlanEnd : std::uint8_t {
 };
 inline constexpr std::size_t kPlanEnds = 3;
 
-// What a stepper prepared for one site; immutable once the site is armed.
+// The preparation of a stepper for one site; immutable once the site is armed.
 class StepPlan {
 public:
   virtual ~StepPlan() = default;
-  // signal-safe. What a stepper composed of several tells their plans apart by.
+  // signal-safe. A stepper that is composed of several uses it to tell their plans apart.
   virtual PlanEnd end() const noexcept { return PlanEnd::AfterSteps; }
-  // signal-safe. An int3 behind the copy of an instruction that goes on to the next one: a thread that traps
-  // there has completed its step without a debug trap, because a hypervisor that emulates the instruction
-  // swallowed it (H79). Address{} if there is none.
+  // signal-safe. The address of an int3 behind the copy of an instruction that falls through to the next one.
+  // A thread that traps there has completed its step without a debug trap, because a hypervisor that emulates
+  // the instruction swallowed it (H79). Address{} if there is none.
   virtual Address stop() const noexcept { return {}; }
 };
 
@@ -63,8 +63,8 @@ struct Displaced {
 };
 
 enum class Stepped {
-  Done,  // the displaced instruction is complete, the thread goes on at its PC
-  Again, // it is not (a repeated string instruction): single-step once more
+  Done,  // the displaced instruction is complete, the thread continues at its PC
+  Again, // it is not complete (a repeated string instruction): single-step once more
 };
 
 class Stepper {
@@ -78,29 +78,30 @@ public:
   // allow what a hit would need.
   virtual std::expected<std::unique_ptr<const StepPlan>, Error>
   plan(const Instruction& instruction, SlotSpace& slots, const Abilities& abilities) = 0;
-  // signal-safe. The thread stands at the site, nothing of the instruction executed. Either completes it
-  // (emulation, or a PC from which the thread gets on by itself) or calls start_single_step.
+  // signal-safe. The thread stands at the site, and no part of the instruction is executed. Either completes
+  // it (emulation, or a PC from which the thread continues by itself) or calls start_single_step.
   virtual void begin(TrapContext& context, const Displaced& displaced) noexcept = 0;
   // signal-safe. The debug trap of a step that begin started. `armed` is false if the site was removed
   // meanwhile. Calls stop_single_step before it returns Done.
   virtual Stepped finish(TrapContext& context, const Displaced& displaced, bool armed) noexcept = 0;
 
-  // What follows is for steppers that run threads in memory of the target's own (TLS, stacks). But give_back is
-  // called by close on every stepper, before its slots are unmapped.
-  // True while hits have left something to give back.
+  // The next four are for steppers that run threads in the target's own memory (TLS, stacks). But close calls
+  // give_back on every stepper, before its slots are unmapped. True while there is memory to give back after
+  // hits.
   virtual bool holds_target_memory() const noexcept { return false; }
-  // Whether a thread at this PC runs the stepper's code there. Thread-safe.
+  // Thread-safe. True if a thread at this PC runs the stepper's code there.
   virtual bool runs_at(Address) const noexcept { return false; }
-  // Precondition: nothing is armed and every thread has left that memory. It is again what it was.
+  // Precondition: no site is armed and every thread has left that memory. Makes it what it was before.
   virtual void give_back() noexcept {}
   virtual Footprint footprint() const { return {}; }
 
-  // Whether it writes the site's own byte during a hit (TrapContext::write_code_byte).
+  // True if it writes the site's own byte during a hit (TrapContext::write_code_byte).
   virtual bool writes_the_site() const noexcept { return false; }
-  // Whether begin writes to where the frame of a signal may come that arrives before the thread has got there: below
-  // the frames in use. Then nothing is re-entrant where the transport does not hold signals back until then.
+  // True if begin writes below the stack frames in use, where the frame of a signal may land that arrives
+  // before the thread has got there. Then nothing is re-entrant on a transport that does not hold signals
+  // back until then.
   virtual bool writes_below_the_frames() const noexcept { return false; }
-  // Whether it needs Abilities::on_the_thread.
+  // True if it needs Abilities::on_the_thread.
   virtual bool needs_the_thread() const noexcept { return false; }
 };
 

@@ -1,5 +1,5 @@
-// One thread at a trap, whoever took it: the transport fills in how registers and memory are reached, so that
-// the same stepper source runs in a signal handler and under ptrace. All members are signal-safe.
+// One thread at a trap. The transport that took the trap supplies access to registers and memory, so that the
+// same stepper source runs in a signal handler and under ptrace. All members are signal-safe.
 #pragma once
 
 #include "harness/base/address.h"
@@ -13,8 +13,8 @@
 
 namespace proberace {
 
-// A fault as the hardware would have reported it at the thread's PC: what sigaction(2) calls si_signo,
-// si_code and si_addr.
+// A fault as the hardware would have reported it at the thread's PC: sigaction(2)'s si_signo, si_code and
+// si_addr.
 struct HardwareFault {
   int signal = 0;
   int code = 0;
@@ -26,16 +26,16 @@ public:
   virtual std::uint64_t get(Register r) const noexcept = 0;
   virtual void set(Register r, std::uint64_t value) noexcept = 0;
 
-  // Precondition: number < kVectorCount. What lies above the 16 bytes stays as it is (ymm, zmm).
+  // Precondition: number < kVectorCount. The parts above the 16 bytes (ymm, zmm) stay as they are.
   virtual Vector vector(std::uint8_t number) const noexcept = 0;
   virtual void set_vector(std::uint8_t number, const Vector& value) noexcept = 0;
 
   Address pc() const noexcept { return Address{get(Register::Rip)}; }
   void set_pc(Address a) noexcept { set(Register::Rip, value(a)); }
 
-  // The target's data, reached with the thread's own rights. False, and nothing done, if a byte of it is not
-  // accessible that way; `fault` then says how the hardware would have reported it. 1, 2, 4, 8 or 16
-  // bytes are one access where the transport runs in the target.
+  // Reach the target's data with the thread's own rights. False if a byte is not accessible that way: then
+  // nothing was done, and `fault` is what the hardware would have reported. 1, 2, 4, 8 or 16 bytes are one
+  // access if the transport runs in the target.
   virtual bool load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept = 0;
   virtual bool store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept = 0;
   // The same memory in place, writable, for an atomic read-modify-write. Null, with `fault` filled, if it is
@@ -43,11 +43,11 @@ public:
   virtual void* in_place(Address at, std::size_t bytes, HardwareFault& fault) noexcept = 0;
   virtual std::uint64_t segment_base(Segment segment) const noexcept = 0;
 
-  // The displaced instruction faults: nothing of it is done, the registers are as they were at the site. When
-  // the thread goes on, it is sent the signal there, as if the hardware had raised it (H32).
+  // The displaced instruction faults: no part of it is done, and the registers are as they were at the site.
+  // When the thread continues, it is sent the signal there, as if the hardware had raised it (H32).
   virtual void raise(const HardwareFault& fault) noexcept = 0;
 
-  // One word of the stack. False, and nothing done, if it is not accessible.
+  // One word of the stack. False if it is not accessible: then nothing was done.
   bool read_word(Address at, std::uint64_t& out) const noexcept {
     std::uint8_t bytes[sizeof out];
     HardwareFault fault;
@@ -66,16 +66,17 @@ public:
   // One byte of the target's code, past its page permission; other cores are not serialised.
   virtual bool write_code_byte(Address at, std::uint8_t byte) noexcept = 0;
 
-  // From resuming until the matching stop, the thread executes one instruction at a time: the trap flag is
-  // set, and asynchronous signals are held back. The transport calls Stepper::finish at each debug trap.
+  // From the moment that it resumes until stop_single_step, the thread executes one instruction at a time:
+  // the trap flag is set, and asynchronous signals are held back. The transport calls Stepper::finish at each
+  // debug trap.
   virtual void start_single_step() noexcept = 0;
-  // Puts the trap flag and the signals back as start_single_step found them.
+  // Puts the trap flag and the signal mask back as start_single_step found them.
   virtual void stop_single_step() noexcept = 0;
 
-  // The x87 instruction pointer (SDM vol. 1, 8.1.8), if it shows `from`, shows `to` from here on.
+  // If the x87 instruction pointer (SDM vol. 1, 8.1.8) is `from`, it becomes `to`.
   virtual void move_x87_pointer(Address from, Address to) noexcept = 0;
 
-  // Counts the path this hit took.
+  // Counts the path that this hit took.
   virtual void took(Path path) noexcept = 0;
 
 protected:

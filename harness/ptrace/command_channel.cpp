@@ -56,8 +56,8 @@ void CommandChannel::close() noexcept {
   command_ = nullptr;
 }
 
-// Waiting in recv is restarted by the kernel when the supervisor interrupts this thread (SA_RESTART handlers
-// or none), which makes it the best thread to make system calls in the program's name.
+// The kernel restarts recv after the supervisor has interrupted this thread (SA_RESTART handlers or none).
+// That makes it the best thread for system calls in the program's name.
 bool CommandChannel::await_turn() noexcept {
   char byte = 0;
   for (;;) {

@@ -1,5 +1,5 @@
-// What a prober and its supervisor share: one command at a time in shared memory, and a socket that says
-// whose turn it is and whether the other side lives.
+// The channel between a prober and its supervisor: one command at a time in shared memory, and a socket that
+// says whose turn it is and whether the other side lives.
 //
 // Only single bytes cross the socket, so that the supervisor never waits for the rest of a message from a
 // thread that itself waits, in a hit, for the supervisor.
@@ -38,13 +38,13 @@ struct CommandSite {
 
 struct Command {
   static constexpr std::size_t kSites = 512;
-  // What a byte on the socket says.
+  // The meaning of a byte on the socket.
   static constexpr char kTurn = 0;
   static constexpr char kGrant = 1;
 
   pid_t supervisor = 0; // once it runs
   Order order = Order::Attach;
-  pid_t thread = 0; // who gives the order; of ThreadHits, whose hits
+  pid_t thread = 0; // the one that gives the order; of ThreadHits, the one whose hits are asked for
   std::uint32_t count = 0;
   std::uint64_t hits = 0;
   PathCounts paths{};
@@ -61,7 +61,7 @@ public:
   CommandChannel& operator=(const CommandChannel&) = delete;
   ~CommandChannel() { close(); }
 
-  // Makes the shared memory and the sockets. Returns the supervisor's socket, for the caller to close after
+  // Makes the shared memory and the sockets. Returns the supervisor's socket, which the caller closes after
   // the fork.
   std::expected<int, Error> open();
   void close() noexcept;
@@ -69,11 +69,11 @@ public:
   Command& command() noexcept { return *command_; }
   // Hands the command over and waits until it is done. System if the supervisor has ended.
   Status carry_out() noexcept;
-  // Waits for one turn of the supervisor's (its birth). False if it has ended.
+  // Waits for one turn of the supervisor, which is its birth. False if it has ended.
   bool await_turn() noexcept;
-  // In a controlled run: threads that the supervisor has stopped may go on (Supervisor::serve_granted).
+  // In a controlled run: lets threads continue that the supervisor has stopped (Supervisor::serve_granted).
   void grant() noexcept;
-  // The same with an order after which the supervisor ends; returns when it has.
+  // The same with an order after which the supervisor ends; returns when it has ended.
   Status carry_out_last() noexcept;
 
 private:

@@ -16,7 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// signal(7), "Interruption of system calls and library functions by stop signals": EINTR without any handler.
+// These calls return EINTR after a stop even without a handler (signal(7), "Interruption of system calls and
+// library functions by stop signals").
 constexpr long kNeverRestarted[] = {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2,    SYS_semop,
                                     SYS_semtimedop, SYS_msgrcv,      SYS_rt_sigtimedwait, SYS_io_getevents};
 
@@ -31,7 +32,7 @@ bool at_syscall_stop(int status) {
 
 } // namespace
 
-// A thread of the process in an event stop; one that is in no group stop if there is one.
+// A thread of the process in an event stop, preferably one that is in no group stop.
 Tracee* InjectedCalls::standing() {
   Tracee* found = nullptr;
   for (Tracee* const t : tracees_.all())
@@ -41,7 +42,7 @@ Tracee* InjectedCalls::standing() {
   return found;
 }
 
-// A running thread that is best interrupted.
+// The running thread that is best interrupted.
 Tracee* InjectedCalls::candidate() {
   if (Tracee* const t = tracees_.find(preferred_); t != nullptr && !t->stopped && !t->leaving && !t->in_vfork)
     return t;
@@ -92,8 +93,8 @@ std::expected<Address, Error> InjectedCalls::gate() {
   return machine_lacks("the program holds no syscall instruction to run one with");
 }
 
-// Runs a stopped thread until `arrived`. False if it has ended. A SIGSTOP meanwhile, which no mask holds
-// back, is taken off it.
+// Runs a stopped thread until `arrived`. False if it has ended. A SIGSTOP that arrives meanwhile, which no
+// mask holds back, is kept from it.
 bool InjectedCalls::run_to(pid_t thread, int request, bool (*arrived)(int), bool& stop_taken) {
   for (;;) {
     if (request == PTRACE_CONT)
@@ -122,7 +123,8 @@ std::expected<long, Error> InjectedCalls::make(Tracee& tracee, long number, cons
   user_regs_struct during = before;
   during.rip = value(*at);
   during.rax = static_cast<unsigned long long>(number);
-  during.orig_rax = ~0ULL; // in no system call: nothing to restart on the way there
+  // In no system call: the kernel restarts none on the way there.
+  during.orig_rax = ~0ULL;
   during.rdi = arguments[0];
   during.rsi = arguments[1];
   during.rdx = arguments[2];

@@ -1,4 +1,4 @@
-// What /proc says of another process' threads (proc(5)).
+// Facts about another process' threads, read from /proc (proc(5)).
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,12 @@ std::optional<pid_t> process_of(pid_t thread);
 pid_t tracer_of(pid_t thread);
 // A thread that has ended but is still listed counts as ended.
 bool has_ended(pid_t thread);
-// Signals the thread's process ignores; bit n-1 is signal n.
+// The signals that the thread's process ignores; bit n-1 is signal n.
 std::uint64_t ignored_signals(pid_t thread);
-// A SIGTRAP waits for this thread alone: it has executed an int3, or a step, and has not stopped for it yet.
+// True if a SIGTRAP waits for this thread alone: it has executed an int3, or a step, and has not stopped for
+// it yet.
 bool trap_is_pending(pid_t thread);
-// The system call it is blocked in; -1 if it runs, or is in none.
+// The system call in which it is blocked; -1 if it runs, or is in none.
 long blocked_in(pid_t thread);
 
 } // namespace proberace

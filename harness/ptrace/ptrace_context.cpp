@@ -51,8 +51,8 @@ Vector PtraceContext::vector(std::uint8_t number) const noexcept {
   return v;
 }
 
-// The kernel marks the registers as in use (arch/x86/kernel/fpu/regset.c, xfpregs_set), and leaves what lies
-// above them.
+// The kernel marks the registers as in use (arch/x86/kernel/fpu/regset.c, xfpregs_set), and leaves the wider
+// parts above them as they are.
 void PtraceContext::set_vector(std::uint8_t number, const Vector& v) noexcept {
   user_fpregs_struct state;
   if (trace_request(PTRACE_GETFPREGS, tracee_.thread, 0, &state) != 0)
@@ -61,7 +61,7 @@ void PtraceContext::set_vector(std::uint8_t number, const Vector& v) noexcept {
   trace_request(PTRACE_SETFPREGS, tracee_.thread, 0, &state);
 }
 
-// process_vm_readv and its twin go by the page permissions, as the thread itself would.
+// process_vm_readv and process_vm_writev obey the page permissions, as the thread itself would.
 bool PtraceContext::load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept {
   iovec local{to.data(), to.size()};
   iovec remote{bytes_at(from), to.size()};
@@ -72,7 +72,8 @@ bool PtraceContext::load(Address from, std::span<std::uint8_t> to, HardwareFault
 }
 
 bool PtraceContext::store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept {
-  // A store that runs into a page it may not write must do nothing, and process_vm_writev would do the half.
+  // A store that reaches a page that it may not write must change nothing; process_vm_writev would write the
+  // part before that page.
   const Address last = to + static_cast<std::ptrdiff_t>(from.size() - 1);
   if (page_of(last) != page_of(to) && !accessible(AddressSpace::read(tracee_.process).find(last), true)) {
     fault = fault_at(to, from.size(), true);
@@ -86,7 +87,7 @@ bool PtraceContext::store(Address to, std::span<const std::uint8_t> from, Hardwa
   return false;
 }
 
-// As arch/x86/mm/fault.c would have called it. Precondition: the access failed.
+// The fault as arch/x86/mm/fault.c would have reported it. Precondition: the access failed.
 HardwareFault PtraceContext::fault_at(Address at, std::size_t bytes, bool writing) const noexcept {
   const Address last = at + static_cast<std::ptrdiff_t>(bytes - 1);
   HardwareFault fault;
@@ -96,15 +97,16 @@ HardwareFault PtraceContext::fault_at(Address at, std::size_t bytes, bool writin
   for (const Address edge : {at, page_of(last)})
     if (const Mapping* const mapping = space.find(edge); !accessible(mapping, writing))
       return {SIGSEGV, mapping == nullptr ? SEGV_MAPERR : SEGV_ACCERR, edge};
-  return {SIGBUS, BUS_ADRERR, at}; // behind the end of the mapped file
+  // The page lies behind the end of the mapped file.
+  return {SIGBUS, BUS_ADRERR, at};
 }
 
 std::uint64_t PtraceContext::segment_base(Segment segment) const noexcept {
   return segment == Segment::Fs ? registers_.fs_base : registers_.gs_base;
 }
 
-// The kernel hides a trap flag of the tracer's own from PTRACE_GETREGS (arch/x86/kernel/ptrace.c, get_flags):
-// one that shows is the program's.
+// The kernel hides the tracer's own trap flag from PTRACE_GETREGS (arch/x86/kernel/ptrace.c, get_flags): a
+// trap flag that shows is the program's.
 void PtraceContext::start_single_step() noexcept {
   stepping_ = true;
   tracee_.steps_itself = (registers_.eflags & kTrapFlag) != 0;
@@ -117,9 +119,9 @@ void PtraceContext::stop_single_step() noexcept {
   trace_request(PTRACE_SETSIGMASK, tracee_.thread, sizeof tracee_.held_mask, &tracee_.held_mask);
 }
 
-// Written back even if it shows neither: the kernel's copy of the state may have lost the pointer (AMD's
-// processors save it only while an exception is pending: arch/x86/kernel/fpu/core.c,
-// restore_fpregs_from_fpstate), the registers that the thread goes on with not.
+// The state is written back even if it shows neither address: the kernel's copy of it may have lost the
+// pointer, while the registers with which the thread continues still hold it (AMD's processors save it only
+// while an exception is pending: arch/x86/kernel/fpu/core.c, restore_fpregs_from_fpstate).
 void PtraceContext::move_x87_pointer(Address from, Address to) noexcept {
   user_fpregs_struct state;
   if (trace_request(PTRACE_GETFPREGS, tracee_.thread, 0, &state) != 0)

@@ -1,8 +1,8 @@
 // TrapContext over a thread that stands in a SIGTRAP stop.
 //
-// Single steps are the tracer's (PTRACE_SINGLESTEP). Asynchronous signals wait in the kernel meanwhile,
-// behind the thread's signal mask (PTRACE_SETSIGMASK), so their order and siginfo stay the kernel's business.
-// Changed registers are written once, by commit().
+// The tracer makes single steps (PTRACE_SINGLESTEP). Asynchronous signals wait in the kernel meanwhile,
+// behind the thread's signal mask (PTRACE_SETSIGMASK), so the kernel keeps their order and siginfo. Changed
+// registers are written once, by commit().
 #pragma once
 
 #include "harness/probe/trap_context.h"
@@ -17,7 +17,7 @@ public:
   PtraceContext(Tracee& tracee, const TracedMemory& memory, TracedSites& sites) noexcept
       : tracee_(tracee), memory_(memory), sites_(sites) {}
 
-  // False if the thread was killed meanwhile; then nothing else may be called.
+  // False if the thread was killed meanwhile; then no other member may be called.
   bool fetch() noexcept;
   void commit() noexcept;
 

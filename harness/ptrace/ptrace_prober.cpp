@@ -20,8 +20,9 @@ PtraceProber::PtraceProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper
 PtraceProber::~PtraceProber() {
   if (is_open())
     (void)close();
+  // In a forked child, the relay's thread is the parent's.
   if (owner_ != ::getpid())
-    (void)relay_.release(); // a forked child: its thread is the parent's
+    (void)relay_.release();
 }
 
 std::string PtraceProber::name() const {
@@ -59,8 +60,9 @@ Status PtraceProber::open(const Target& target) {
     return refuse::already_open();
   if (target.process() != 0)
     return failure(ErrorKind::Unsupported, "a prober probes its own process; another one: proberace run");
-  channel_.close();       // in a forked child: the copy of the parent's
-  (void)relay_.release(); // there, its thread is the parent's
+  // In a forked child, the channel is a copy of the parent's, and the relay's thread is the parent's.
+  channel_.close();
+  (void)relay_.release();
   const auto socket = channel_.open();
   if (!socket)
     return std::unexpected(socket.error());
@@ -68,8 +70,8 @@ Status PtraceProber::open(const Target& target) {
   ::close(*socket);
   Status attached = started;
   if (started && channel_.await_turn()) {
-    ::prctl(PR_SET_PTRACER, channel_.command().supervisor, 0, 0,
-            0); // where Yama restricts; elsewhere it fails
+    // For kernels where Yama restricts tracing; on others the call fails.
+    ::prctl(PR_SET_PTRACER, channel_.command().supervisor, 0, 0, 0);
     attached = ask(Order::Attach);
   }
   if (!attached) {

@@ -1,15 +1,17 @@
 // The `ptrace` transport: a Prober whose hits are taken by a supervisor process that traces this process'
 // threads.
 //
-// Idea and trade-off: supervisor.h. Sites are admitted here, where the program's own code is at hand; the
-// rest happens in the supervisor, one command at a time. Hits never reach this process, so a hit handler has
-// no place.
+// Idea and trade-off: see supervisor.h. Sites are admitted here, where the program's own code is at hand. The
+// rest happens in the supervisor, one command at a time. Hits never reach this process, so no hit handler can
+// run.
 //
-// What does not hold by nature, and is not promised: a stop ends some blocking system calls with EINTR
-// (signal(7)) and a traced process wakes for signals it ignores; the kernel unblocks SIGTRAP and takes its
-// handler away when an int3 is executed with SIGTRAP blocked (kernel/signal.c, force_sig_info_to_task), and a
-// tracer cannot know that it was; the stop aborts a restartable sequence; SIGKILL of the supervisor leaves
-// the int3s behind, and the next hit ends the program by SIGTRAP.
+// Tracing breaks these by nature, so they are not promised:
+// - A stop ends some blocking system calls with EINTR (signal(7)), and a traced process wakes for signals
+//   that it ignores.
+// - When an int3 is executed with SIGTRAP blocked, the kernel unblocks SIGTRAP and takes its handler away
+//   (kernel/signal.c, force_sig_info_to_task). A tracer cannot know that it was blocked.
+// - The stop aborts a restartable sequence.
+// - SIGKILL of the supervisor leaves the int3s behind, and the next hit ends the program by SIGTRAP.
 #pragma once
 
 #include "harness/code/admission.h"
@@ -53,7 +55,8 @@ private:
   void forget(Address site);
   SiteResults remove_locked(std::span<const Site> sites);
 
-  const std::unique_ptr<Armer> armer_; // never opened here: each supervisor takes a copy with it
+  // Never opened here: each supervisor works with a copy of its own.
+  const std::unique_ptr<Armer> armer_;
   const std::unique_ptr<Stepper> stepper_;
 
   mutable std::mutex mutex_;

@@ -1,18 +1,19 @@
-// Owns the threads of a traced process and the probes in it: the machinery of the `ptrace` transport and of
-// `proberace run`.
+// Owns the threads of a traced process and the probes in it. The `ptrace` transport and `proberace run` are
+// made of it.
 //
-// Idea: what utrace and debuggers do. A hit is a SIGTRAP stop; the supervisor counts it and runs the same
-// steppers that run in a signal handler, on the thread's registers. Everything happens on one thread of the
-// supervisor, one event after the other: no lock, no quiescence, and a probe's removal is simply between two
-// events. Trade-off: two context switches a trap, and all threads' hits queue for one process.
+// Idea: work as utrace and debuggers do. A hit is a SIGTRAP stop. The supervisor counts it and runs, on the
+// thread's registers, the same steppers that run in a signal handler. One thread of the supervisor handles
+// one event after the other, so there is no lock and no quiescence, and a probe is simply removed between two
+// events. Trade-off: a trap costs two context switches, and all threads' hits queue for one process.
 //
-// What it passes on: signals, unchanged, with their siginfo; group stops (PTRACE_LISTEN) and SIGCONT; the
-// program's own SIGTRAPs. What it does about children: a forked one has copies of the armed pages, so the
-// original bytes are put back in it and it is let go (H27, H72); one that shares the memory (vfork,
-// posix_spawn, clone) stays traced until it execs or ends (H28). After an exec the probes are gone with the
-// old image.
+// It passes on signals, unchanged, with their siginfo; group stops (PTRACE_LISTEN) and SIGCONT; and the
+// program's own SIGTRAPs.
 //
-// What SIGKILL of the supervisor does: the kernel detaches the threads (no PTRACE_O_EXITKILL), the int3s
+// A forked child has copies of the armed pages, so the original bytes are put back in it and it is let go
+// (H27, H72). A child that shares the memory (vfork, posix_spawn, clone) stays traced until it execs or ends
+// (H28). After an exec the probes are gone with the old image.
+//
+// After SIGKILL of the supervisor the kernel detaches the threads (there is no PTRACE_O_EXITKILL), the int3s
 // stay, and the next thread that executes one dies of SIGTRAP. Nothing can win that race (H77).
 #pragma once
 
@@ -30,15 +31,15 @@ class Supervisor {
 public:
   struct Placement {
     Site site;
-    Instruction instruction; // what is there, without our probes
+    Instruction instruction; // the one that is there, without our probes
   };
 
-  // Without an armer it arms nothing: it only stops threads and lets them go.
+  // Without an armer it arms no site: it only stops threads and lets them go.
   Supervisor(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper);
 
-  // Seizes every thread of the process; none stops. This process must stay the only tracer.
+  // Seizes every thread of the process; no thread stops. This process must stay the only tracer.
   Status attach(pid_t process);
-  // Removes every probe, unmaps the slots, lets every thread go. On failure says what stays behind.
+  // Removes every probe, unmaps the slots, lets every thread go. The error says what stays behind.
   Status detach();
 
   // Becomes readable when serve() may have something to do.
@@ -48,17 +49,17 @@ public:
   // In a controlled run: handles the events of threads that have been granted their turn.
   void serve_granted();
   void wait_until(std::chrono::steady_clock::time_point deadline) { tracees_.wait_until(deadline); }
-  // Precondition: the process is about to exec. Serves until the new image's libraries are mapped (at
-  // AT_ENTRY, which the dynamic linker jumps to last), and leaves the thread stopped there, until serve().
-  // BadInput if it ends before.
+  // Precondition: the process is about to exec. Serves until the new image's libraries are mapped, and leaves
+  // the thread stopped at AT_ENTRY, to which the dynamic linker jumps last, until serve(). BadInput if it
+  // ends before.
   Status run_to_entry();
 
   SiteResults arm(std::span<const Placement> placements);
   SiteResults disarm(std::span<const Site> sites);
-  // A thread that is known to wait in a call that the kernel restarts: the best one to interrupt.
+  // Names a thread that waits in a call that the kernel restarts: the best one to interrupt.
   void prefer(pid_t thread) noexcept { calls_.prefer(thread); }
 
-  // Calls `f` with each thread the process creates from now on, before it has executed anything.
+  // Calls `f` with each thread that the process creates from now on, before it has executed an instruction.
   void on_new_thread(std::function<void(pid_t)> f) { new_thread_ = std::move(f); }
   // Stops every thread, until serve().
   Status stop_all() { return tracees_.stop_all(); }

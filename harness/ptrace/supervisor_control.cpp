@@ -43,7 +43,7 @@ void Supervisor::serve_granted() {
       handle(*tracee);
 }
 
-// The site's earlier record, if its bytes are the same still (slots are immutable per site and bytes), or a
+// The site's earlier record if its bytes are still the same (slots are immutable per site and bytes); else a
 // new one.
 std::expected<TracedSite*, Error> Supervisor::record_for(const Placement& placement) {
   if (TracedSite* const known = sites_.find(placement.site);
@@ -84,7 +84,7 @@ SiteResults Supervisor::arm(std::span<const Placement> placements) {
   return batch.results();
 }
 
-// Whether the code is still the site's: a byte must not land in what was mapped there since (H15).
+// True if the code is still the site's: a byte must not land in a mapping that was made there since (H15).
 bool Supervisor::still_mapped(const AddressSpace& space, const Site& site) const {
   const Mapping* const m = space.find(site.address);
   return m != nullptr && m->device == site.device && m->inode == site.inode &&
@@ -119,7 +119,7 @@ SiteResults Supervisor::disarm(std::span<const Site> sites) {
   return batch.results();
 }
 
-// One pass over stopped threads, letting those go on that are inside a hit. True if none was.
+// One pass over the stopped threads, which lets those continue that are inside a hit. True if none was.
 bool Supervisor::all_out() {
   bool out = true;
   for (Tracee* const t : tracees_.all()) {
@@ -132,7 +132,8 @@ bool Supervisor::all_out() {
       handle(*t);
     } else if (trap_is_pending(t->thread) || (t->stepping != nullptr && !back_to_site(*t))) {
       out = false;
-      tracees_.resume(*t); // it stops again at once, or after its step
+      // It stops again at once, or after its step.
+      tracees_.resume(*t);
     }
   }
   return out;
@@ -164,10 +165,12 @@ Status Supervisor::detach() {
     done = leave();
   if (done && process_lives())
     done = slots_.release_all();
+  // Some threads may have continued to make room for the unmapping.
   if (done)
-    done = leave(); // some may have gone on to make room for the unmapping
+    done = leave();
+  // The others wait in the kernel; they are let go when this process ends.
   for (Tracee* const t : tracees_.all())
-    if (t->stopped) // others wait in the kernel; they are let go when this process ends
+    if (t->stopped)
       tracees_.detach(*t, stop_event(t->status) == 0 && stop_signal(t->status) != kSyscallStop
                               ? stop_signal(t->status)
                               : 0);

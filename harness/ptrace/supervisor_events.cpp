@@ -1,4 +1,4 @@
-// What a stop of a traced thread means, traps apart: births, ends, execs, job control, signals.
+// Handles the stops of traced threads except traps: births, ends, execs, job control, signals.
 #include "harness/base/failure.h"
 #include "harness/ptrace/supervisor.h"
 #include "harness/ptrace/trace_request.h"
@@ -17,7 +17,7 @@ constexpr bool is_synchronous(int signal) noexcept {
   return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGSYS;
 }
 
-// Where a program's own code begins, from the vector the kernel handed it (getauxval(3)).
+// The address at which a program's own code begins, from the vector that the kernel handed it (getauxval(3)).
 Address entry_of(pid_t process) {
   std::ifstream file(fmt::format("/proc/{}/auxv", process), std::ios::binary);
   for (Elf64_auxv_t entry{}; file.read(reinterpret_cast<char*>(&entry), sizeof entry);)
@@ -52,7 +52,7 @@ void Supervisor::handle(Tracee& tracee) {
     if (signal != kSyscallStop)
       return on_signal(tracee, signal);
     break;
-  default: break; // PTRACE_EVENT_CLONE and PTRACE_EVENT_FORK: what was born stops by itself
+  default: break; // PTRACE_EVENT_CLONE and PTRACE_EVENT_FORK: the new thread stops by itself
   }
   tracees_.resume(tracee);
 }
@@ -93,8 +93,8 @@ void Supervisor::on_child(Tracee& child) {
   tracees_.detach(child, 0);
 }
 
-// The other threads are gone; who called execve has become the process' first (ptrace(2), "execve(2) under
-// ptrace").
+// The other threads are gone; the thread that called execve has become the process' first (ptrace(2),
+// "execve(2) under ptrace").
 void Supervisor::on_exec(Tracee& tracee) {
   if (tracee.process != tracees_.process())
     return tracees_.detach(tracee, 0);
@@ -120,8 +120,8 @@ void Supervisor::on_exec(Tracee& tracee) {
   tracees_.resume(tracee);
 }
 
-// During a step only those arrive that no mask may hold back: faults of the displaced instruction, SIGSTOP,
-// and what somebody sends by the name of a fault.
+// During a step only those signals arrive that no mask may hold back: faults of the displaced instruction,
+// SIGSTOP, and signals with the number of a fault that somebody sends.
 void Supervisor::on_signal(Tracee& tracee, int signal) {
   if (tracee.stepping == nullptr || !is_synchronous(signal))
     return tracees_.resume(tracee, signal);

@@ -74,8 +74,8 @@ void carry_out(Supervisor& supervisor, Command& command, pid_t process) {
   }
 }
 
-// Nothing of the program's but its memory: its pipes must not seem to have another reader, its terminal must
-// not stop or interrupt the supervisor, its signal handlers must not run here.
+// Keeps only the program's memory: its pipes must not seem to have another reader, its terminal must not stop
+// or interrupt the supervisor, its signal handlers must not run here.
 void leave_the_program_behind(int socket) {
   ::setsid();
   ::prctl(PR_SET_NAME, "proberace-trace");
@@ -86,7 +86,7 @@ void leave_the_program_behind(int socket) {
     ::syscall(SYS_close_range, 0U, s - 1, 0U);
   ::syscall(SYS_close_range, s + 1, ~0U, 0U);
   while (::open("/dev/null", O_RDWR) >= 0 && ::fcntl(STDERR_FILENO, F_GETFD) < 0) {
-  } // what is written to 0, 1 and 2 must go nowhere
+  } // output to 0, 1 and 2 is thrown away
 }
 
 [[noreturn]] void supervise(Birth& birth) {
@@ -141,7 +141,8 @@ Status start_supervisor(Command& command, int socket, Armer& armer, Stepper& ste
   Birth birth{command, socket, armer, stepper, ::getpid()};
   sigset_t all;
   sigset_t before;
-  ::sigfillset(&all); // a signal handler of the program must not run in the helper
+  // A signal handler of the program must not run in the helper.
+  ::sigfillset(&all);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   const int helper = ::clone(&fork_in_its_name, static_cast<char*>(stack) + kStackBytes,
                              CLONE_VM | CLONE_VFORK | CLONE_UNTRACED, &birth);

@@ -1,4 +1,4 @@
-// SIGTRAP stops: hits, the end of steps, and what is the program's own.
+// Handles SIGTRAP stops: hits, the ends of steps, and the program's own traps.
 #include "harness/base/signal_action.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/ptrace_context.h"
@@ -26,16 +26,17 @@ void Supervisor::on_trap(Tracee& tracee) {
   tracees_.resume(tracee, SIGTRAP);
 }
 
-// True if the trap was ours. Behind a record that is dead, no int3 any more means that the thread lost the
-// race to a removal (H10); an int3 there is the program's own, as is one without a record, and the two-byte
-// int 3 (H70).
+// True if the trap was ours. At a dead record there are two cases: if no int3 is there any more, the thread
+// lost the race to a removal (H10); an int3 there is the program's own. An int3 without a record, and the
+// two-byte int 3 (H70), are the program's own, too.
 bool Supervisor::on_breakpoint(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
     return true;
   if (entry_ && on_entry(tracee, context))
     return true;
-  const Address at = context.pc() - 1; // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP)
+  // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP).
+  const Address at = context.pc() - 1;
   TracedSite* const site = sites_.at(at);
   if (site == nullptr || (!site->live && memory_.byte_is(at, kInt3)))
     return false;
@@ -55,7 +56,8 @@ bool Supervisor::on_breakpoint(Tracee& tracee) {
   return true;
 }
 
-// Behind the copy being stepped, whose debug trap never came (StepPlan::stop); stepped back onto it.
+// True if the thread stands behind the copy that it steps, whose debug trap never came (StepPlan::stop). Its
+// PC is then set back onto the stop.
 bool Supervisor::stands_at_stop(Tracee& tracee) {
   const StepPlan* const plan = tracee.stepping->displaced.plan.get();
   PtraceContext context(tracee, memory_, sites_);
@@ -90,9 +92,11 @@ void Supervisor::on_step_done(Tracee& tracee, siginfo_t& info) {
   }
   tracee.stepping = nullptr;
   context.commit();
-  if (!tracee.steps_itself || info.si_code != TRAP_TRACE) // swallowed, it would have been unprobed, too
+  // A trap of the program's own that was swallowed would have been swallowed without a probe, too.
+  if (!tracee.steps_itself || info.si_code != TRAP_TRACE)
     return go_on(tracee, context);
-  info.si_addr = bytes_at(context.pc()); // the program's own step, over the instruction where it always was
+  // The program's own step went over the instruction at its own place.
+  info.si_addr = bytes_at(context.pc());
   deliver(tracee, info);
 }
 
@@ -102,8 +106,8 @@ void Supervisor::go_on(Tracee& tracee, PtraceContext& context) {
     const HardwareFault& fault = *context.raised();
     std::uint64_t mask = 0;
     trace_request(PTRACE_GETSIGMASK, tracee.thread, sizeof mask, &mask);
-    // The hardware's fault would have been forced on a program that blocks or ignores it, by the default
-    // action (force_sig_info): the program ends.
+    // The hardware's fault would have been forced, with its default action, on a program that blocks or
+    // ignores it (force_sig_info): the program ends.
     if (((mask | ignored_signals(tracee.thread)) & signal_bit(fault.signal)) != 0) {
       ::kill(tracee.process, SIGKILL);
       return tracees_.resume(tracee);
@@ -123,7 +127,8 @@ void Supervisor::go_on(Tracee& tracee, PtraceContext& context) {
 
 // Precondition: the thread is in a stop before the delivery of a signal; it gets this one instead.
 void Supervisor::deliver(Tracee& tracee, siginfo_t& info) {
-  if (tracee.held_signal) { // of two, one keeps its siginfo
+  // Of two signals, one keeps its siginfo.
+  if (tracee.held_signal) {
     raw_syscall(SYS_tgkill, tracee.process, tracee.thread, tracee.held_signal->si_signo);
     tracee.held_signal.reset();
   }
@@ -131,7 +136,7 @@ void Supervisor::deliver(Tracee& tracee, siginfo_t& info) {
   tracees_.resume(tracee, info.si_signo);
 }
 
-// Ends a step of which nothing was executed: the thread stands at its site again. False if it has executed.
+// Ends a step that has not executed: the thread stands at its site again. False if it has executed.
 bool Supervisor::back_to_site(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
@@ -142,21 +147,23 @@ bool Supervisor::back_to_site(Tracee& tracee) {
     return false;
   context.set_pc(at);
   context.commit();
-  if (site.live) // the in-place stepper has put the original byte back
+  // The in-place stepper has put the original byte back.
+  if (site.live)
     (void)memory_.write(at, {&kInt3, 1});
   trace_request(PTRACE_SETSIGMASK, tracee.thread, sizeof tracee.held_mask, &tracee.held_mask);
   tracee.stepping = nullptr;
   return true;
 }
 
-// The displaced instruction faulted. Its handler sees it at its site (H32); where the program blocks the
-// signal, the kernel has unblocked it and taken its action away already.
+// The displaced instruction faulted. The program's handler sees the fault at the site (H32). If the program
+// blocks the signal, the kernel has already unblocked it and taken its action away.
 void Supervisor::fault_in_step(Tracee& tracee, siginfo_t& info) {
   tracee.held_mask &= ~signal_bit(info.si_signo);
   const Address site = tracee.stepping->displaced.site.address;
   const Address reported = address_of(info.si_addr);
   if (back_to_site(tracee) && slots_.contains(reported))
-    info.si_addr = bytes_at(site); // SIGILL and SIGFPE carry the PC
+    // SIGILL and SIGFPE carry the PC.
+    info.si_addr = bytes_at(site);
   deliver(tracee, info);
 }
 

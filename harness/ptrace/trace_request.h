@@ -1,5 +1,5 @@
 // ptrace(2) as a value: the kernel's own result, -errno on failure. ESRCH from a thread that was stopped
-// means it was killed meanwhile; its exit is on its way, so callers may ignore it.
+// means that it was killed meanwhile; its exit will be reported, so callers may ignore the error.
 #pragma once
 
 #include "harness/base/raw_syscall.h"
@@ -18,7 +18,8 @@ long trace_request(int request, pid_t thread, std::uintptr_t address = 0, Data d
   return raw_syscall(SYS_ptrace, request, thread, static_cast<long>(address), data);
 }
 
-// What a stop's wait status says (ptrace(2), "Stopped states"). 0 for a signal about to be delivered.
+// The event in a stop's wait status (ptrace(2), "Stopped states"). 0 for a signal that is about to be
+// delivered.
 constexpr int stop_event(int status) noexcept {
   return status >> 16;
 }
@@ -27,8 +28,9 @@ constexpr int stop_signal(int status) noexcept {
 }
 inline constexpr int kSyscallStop = SIGTRAP | 0x80; // with PTRACE_O_TRACESYSGOOD
 
-// PTRACE_INTERRUPT's stop, the first stop of a thread that was born traced, and group stops: the stops in
-// which a thread may be given other registers and back without the interrupted system call noticing.
+// PTRACE_INTERRUPT's stop, the first stop of a thread that was born traced, and group stops. In these stops a
+// thread may be given other registers, and later its own back, and an interrupted system call does not
+// notice.
 constexpr bool is_event_stop(int status) noexcept {
   constexpr int kEventStop = PTRACE_EVENT_STOP;
   return stop_event(status) == kEventStop;

@@ -21,8 +21,7 @@ bool TracedCode::barrier(Call call) {
 void TracedCode::serialise() noexcept {
   if (serialised_)
     return;
-  // A kernel or a seccomp filter that refuses membarrier: stopping every thread takes each through the
-  // kernel.
+  // If the kernel or a seccomp filter refuses membarrier: a stop takes every thread through the kernel.
   serialised_ = barrier(&InjectedCalls::call) || tracees_.stop_all().has_value();
 }
 

@@ -1,9 +1,9 @@
 // The code of a traced process, as armers reach it from a supervisor.
 //
 // membarrier reaches only the threads of the process that calls it, so the traced process is made to call it
-// (injected_calls.h): SYNC_CORE serialises every core that runs one of its threads, and threads that are
-// stopped serialise before they go on. What stays behind is the kernel's note that the process uses
-// membarrier, until it execs or ends.
+// (injected_calls.h). SYNC_CORE serialises every core that runs one of its threads, and threads that are
+// stopped serialise before they continue. The kernel's note that the process uses membarrier stays until it
+// execs or ends.
 #pragma once
 
 #include "harness/probe/armer.h"
@@ -19,7 +19,8 @@ public:
   int write(Address to, std::span<const std::uint8_t> bytes) noexcept override;
   void serialise() noexcept override;
   bool from_outside() const noexcept override { return true; }
-  // The threads stay stopped, their stops still to be handled, so that batches do not stop them twice.
+  // The threads stay stopped, and their stops are still to be handled, so that a batch does not stop them
+  // twice.
   Status while_stopped(void (*job)(void*) noexcept, void* argument) override;
 
   // After an exec: the note is gone.

@@ -1,7 +1,7 @@
 // The memory of a traced process past its page permissions, through /proc/PID/mem.
 //
-// The file stays bound to the memory it was opened on (fs/proc/base.c, mem_open), so it is opened again after
-// an exec: a probe's byte never lands in an image it was not meant for.
+// The file stays bound to the memory on which it was opened (fs/proc/base.c, mem_open), so it is opened again
+// after an exec: a probe's byte never lands in an image for which it was not meant.
 #pragma once
 
 #include "harness/base/address.h"
@@ -25,7 +25,7 @@ public:
 
   // 0, or an errno. Bytes within one page are written by one copy; copy-on-write is broken first.
   int write(Address to, std::span<const std::uint8_t> bytes) const noexcept;
-  // False if any byte is not there.
+  // False if a byte is not there.
   bool read(Address from, std::span<std::uint8_t> out) const noexcept;
   bool byte_is(Address at, std::uint8_t wanted) const noexcept {
     std::uint8_t byte = 0;

@@ -1,8 +1,8 @@
-// The sites of a traced process and their hits, known to the supervisor alone: one thread, so no lock and no
-// atomics.
+// The sites of a traced process and their hits. Only the supervisor's one thread uses them, so there are no
+// locks and no atomics.
 //
-// Records never go away before the supervisor does: a trap on a probe that was removed meanwhile, or the copy
-// of one in a forked child, still finds what it was.
+// A record stays until the supervisor ends: a trap on a probe that was removed meanwhile, or on the copy of
+// one in a forked child, still finds its record.
 #pragma once
 
 #include "harness/probe/stepper.h"
@@ -19,7 +19,7 @@ struct TracedSite {
   Displaced displaced;
   std::size_t index = 0;
   bool live = false;
-  const TracedSite* older = nullptr; // the record of this very site before: its bytes were others
+  const TracedSite* older = nullptr; // the same site's earlier record, of other bytes
 };
 
 class TracedSites {
@@ -35,7 +35,7 @@ public:
   void count(const TracedSite& site, pid_t thread) noexcept;
   std::uint64_t hits(const Site& site) const;
   std::uint64_t hits(const Site& site, pid_t thread) const;
-  // Of every thread that hit, ended ones included, by thread id.
+  // Of every thread that hit, also of those that have ended, by thread id.
   std::map<pid_t, std::uint64_t> hits_by_thread(const Site& site) const;
 
   void took(Path path) noexcept { ++paths_.taken[static_cast<std::size_t>(path)]; }

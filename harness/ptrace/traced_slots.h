@@ -1,5 +1,5 @@
-// Out-of-line slots in a traced process: pages mapped there by an injected mmap, and not copied to forked
-// children (MADV_DONTFORK).
+// Out-of-line slots in a traced process. An injected mmap maps their pages, and forked children get no copy
+// of them (MADV_DONTFORK).
 #pragma once
 
 #include "harness/ptrace/injected_calls.h"
@@ -13,9 +13,10 @@ public:
       : tracees_(tracees), memory_(memory), calls_(calls) {}
 
   Status write(Address slot, std::span<const std::uint8_t> code) override;
-  // Precondition: every thread is stopped, none in a slot. What could not be unmapped stays, and is said.
+  // Precondition: every thread is stopped, none in a slot. The error names pages that could not be unmapped
+  // and stay.
   Status release_all();
-  // The memory they were in is gone with an exec.
+  // After an exec: their memory is gone.
   void forget() noexcept { forget_pages(); }
 
 private:

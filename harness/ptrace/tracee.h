@@ -17,18 +17,19 @@ struct Tracee {
   bool stopped = false;
   bool interrupted = false;        // asked to stop, and not stopped since
   bool queued = false;             // its stop waits to be handled
-  bool waits_for_its_turn = false; // in a controlled run: its stop is handled then
+  bool waits_for_its_turn = false; // in a controlled run: its stop is handled when its turn comes
   bool leaving = false;            // past its exit event: runs no more code of the program
-  bool in_vfork =
-      false; // waits in the kernel for a child that shares its memory: cannot be stopped, need not be
+  // It waits in the kernel for a child that shares its memory: it cannot be stopped, and need not be.
+  bool in_vfork = false;
   bool introduced = false; // its first stop, if it was born traced, has been handled
   int status = 0;          // of its stop, as wait4 gave it
 
   // The step under way.
   const TracedSite* stepping = nullptr;
-  std::uint64_t held_mask = 0;          // the thread's own signal mask
-  bool steps_itself = false;            // the program's own trap flag
-  std::optional<siginfo_t> held_signal; // one that no mask may hold back, sent by somebody meanwhile
+  std::uint64_t held_mask = 0; // the thread's own signal mask
+  bool steps_itself = false;   // the program's own trap flag
+  // A signal that no mask may hold back and that somebody sent meanwhile.
+  std::optional<siginfo_t> held_signal;
 };
 
 } // namespace proberace

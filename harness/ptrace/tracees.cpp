@@ -43,14 +43,14 @@ Status Tracees::seize(pid_t thread, bool& fresh) {
     (tracees_[thread] = std::make_unique<Tracee>(thread, process_))->introduced = true;
     return {};
   }
-  // Born traced and not noted yet, or ended but still listed.
+  // It was born traced and is not noted yet, or it has ended and is still listed.
   if (result == -ESRCH || tracer_of(thread) == ::getpid() || has_ended(thread))
     return {};
   return std::unexpected(refused(thread, static_cast<int>(-result)));
 }
 
-// A thread that is created meanwhile is created by one that is not seized yet, or is born traced: so once a
-// whole pass finds no new one, all are ours (H07).
+// A thread that is created meanwhile either is born traced or was created by a thread that is not seized yet.
+// So once a whole pass finds no new thread, all are ours (H07).
 Status Tracees::seize_all(pid_t process) {
   process_ = process;
   sigset_t child;
@@ -90,7 +90,7 @@ void Tracees::note(pid_t thread, int status) {
   tracee->queued = true;
 }
 
-// What a thread has just created is traced already, but may not have stopped for the first time: it is waited
+// A thread that was just created is traced already, but may not have stopped for the first time. It is waited
 // for like any other.
 void Tracees::expect_child(pid_t creator, int status) {
   const int event = stop_event(status);
@@ -105,7 +105,8 @@ void Tracees::expect_child(pid_t creator, int status) {
 
 void Tracees::note_all() {
   signalfd_siginfo ignored;
-  (void)!::read(signals_, &ignored, sizeof ignored); // before wait4, so that a later one is not lost
+  // Before wait4, so that a later signal is not lost.
+  (void)!::read(signals_, &ignored, sizeof ignored);
   for (;;) {
     int status = 0;
     const pid_t thread = ::wait4(-1, &status, __WALL | WNOHANG, nullptr);

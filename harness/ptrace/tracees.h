@@ -1,9 +1,9 @@
-// The threads of a traced process: seizing, stopping, waiting.
+// The threads of a traced process: seizing, stopping, waiting (ptrace(2); kernel/ptrace.c).
 //
-// Threads are seized (PTRACE_SEIZE), which does not stop them, and what they create is traced from its first
-// instruction on (PTRACE_O_TRACECLONE and its kin). A stop is first noted, then handled by whoever owns the
-// threads: so all of them can be stopped, some mid-event, before any event is acted on. ptrace(2);
-// kernel/ptrace.c.
+// Threads are seized (PTRACE_SEIZE), which does not stop them, and the threads and processes that they create
+// are traced from their first instruction on (PTRACE_O_TRACECLONE and its kin). A stop is first noted, and
+// later handled by the owner of the threads. So all of them can be stopped, some in the middle of an event,
+// before any event is handled.
 #pragma once
 
 #include "harness/base/error.h"
@@ -25,25 +25,25 @@ public:
   Tracees& operator=(const Tracees&) = delete;
   ~Tracees();
 
-  // Blocks SIGCHLD in this process, and seizes every thread of `process`; none is stopped. NoPermission, with
-  // what forbids it.
+  // Blocks SIGCHLD in this process, and seizes every thread of `process`; no thread is stopped. NoPermission
+  // says what forbids it.
   Status seize_all(pid_t process);
 
-  // Becomes readable when there may be something to note.
+  // Becomes readable when there may be a stop to note.
   int descriptor() const noexcept { return signals_; }
-  // Notes what wait4 has, without waiting.
+  // Notes every stop that wait4 reports, without waiting.
   void note_all();
-  // Waits for something to note, at most until the deadline.
+  // Waits for a stop to note, at most until the deadline.
   void wait_until(std::chrono::steady_clock::time_point deadline);
 
-  // A stop that nobody has handled yet, in the order they came; null if there is none.
+  // The thread whose stop came first among those not handled yet; null if there is none.
   Tracee* next();
   Tracee* find(pid_t thread) noexcept;
   std::vector<Tracee*> all();
 
-  // Lets a stopped thread go on, by one instruction if a step is under way; `signal` is delivered to it.
+  // Lets a stopped thread continue, by one instruction if a step is under way; `signal` is delivered to it.
   void resume(Tracee& tracee, int signal = 0) noexcept;
-  // Leaves a thread in its group stop, so that SIGCONT wakes it as ever.
+  // Leaves a thread in its group stop, so that SIGCONT wakes it as usual.
   void listen(Tracee& tracee) noexcept;
   void interrupt(Tracee& tracee) noexcept;
   void detach(Tracee& tracee, int signal) noexcept;
@@ -56,7 +56,7 @@ public:
   bool await_stop(pid_t thread);
 
   pid_t process() const noexcept { return process_; }
-  // Whether a thread of the process itself is left; children that share its memory do not count.
+  // True if a thread of the process itself is left; children that share its memory do not count.
   bool process_lives() const noexcept;
   // wait4's status of the process, once it has ended.
   std::optional<int> exit_status() const noexcept { return exit_status_; }

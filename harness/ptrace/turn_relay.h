@@ -1,6 +1,6 @@
-// In a controlled run: the thread that chooses who goes on for threads that the supervisor has stopped at
-// traps, and tells the supervisor whose turn has come (schedule/stopped_tasks.cpp). In an ordinary build
-// there is none.
+// In a controlled run: a thread that takes part in the schedule for the threads that the supervisor has
+// stopped at traps, and tells the supervisor whose turn has come (schedule/stopped_tasks.cpp). An ordinary
+// build has none.
 #pragma once
 
 #include "harness/ptrace/command_channel.h"
@@ -11,7 +11,7 @@ namespace proberace {
 
 class TurnRelay {
 public:
-  // The channel outlives it, and is open until it has gone.
+  // Precondition: the channel outlives the relay, and is open until the relay has gone.
   explicit TurnRelay(CommandChannel& channel);
   ~TurnRelay();
   TurnRelay(const TurnRelay&) = delete;

@@ -1,8 +1,8 @@
-// What is known of addresses, read without locks from the hit path.
+// A table from addresses to items that the hit path reads without locks.
 //
-// Open addressing in a table that never grows and entries that never go away before the table does: a reader
-// in a signal handler holds no reference and needs none (H36). Look-up is constant time at one entry or a
-// hundred thousand. The memory is touched where it is used only.
+// Idea: open addressing in a table that never grows. An entry stays until the table goes, so a reader in a
+// signal handler holds no reference and needs none (H36). Look-up takes constant time, with one entry or with
+// a hundred thousand. Only the memory of entries in use is touched.
 #pragma once
 
 #include "harness/base/address.h"
@@ -27,12 +27,13 @@ public:
   AddressTable& operator=(const AddressTable&) = delete;
   ~AddressTable() { ::munmap(entries_, kBytes); }
 
-  // signal-safe, lock-free. What was added last for this address; null if nothing was.
+  // signal-safe, lock-free. The item that was added last for this address; null if none was.
   T* find(Address a) const noexcept {
     for (std::size_t i = bucket(a);; i = (i + 1) & kMask) {
-      const Address key{entries_[i].key.load(std::memory_order_acquire)}; // pairs with add
+      // Both loads pair with add.
+      const Address key{entries_[i].key.load(std::memory_order_acquire)};
       if (key == a)
-        return entries_[i].item.load(std::memory_order_acquire); // pairs with add
+        return entries_[i].item.load(std::memory_order_acquire);
       if (key == Address{})
         return nullptr;
     }
@@ -42,7 +43,8 @@ public:
   bool add(Address a, T* item) noexcept {
     std::size_t i = bucket(a);
     for (;; i = (i + 1) & kMask) {
-      const Address key{entries_[i].key.load(std::memory_order_relaxed)}; // the controller is the only writer
+      // The controller is the only writer.
+      const Address key{entries_[i].key.load(std::memory_order_relaxed)};
       if (key == a)
         break;
       if (key != Address{})
@@ -52,8 +54,10 @@ public:
       ++used_;
       break;
     }
-    entries_[i].item.store(item, std::memory_order_release);    // pairs with find: the item is complete
-    entries_[i].key.store(value(a), std::memory_order_release); // pairs with find: the item is there
+    // Pairs with find: the item is complete.
+    entries_[i].item.store(item, std::memory_order_release);
+    // Pairs with find: the item is there.
+    entries_[i].key.store(value(a), std::memory_order_release);
     return true;
   }
 

@@ -17,18 +17,19 @@ namespace proberace {
 
 namespace {
 
-constexpr std::chrono::seconds kLongPatience{1}; // of who must not give up
+// A caller that waits this long, or longer, must not give up early.
+constexpr std::chrono::seconds kLongPatience{1};
 
 using Clock = std::chrono::steady_clock;
 
 // Longer than one accounting tick at HZ=100 and the few microseconds of the exception path.
 constexpr std::uint64_t kRunNanosecondsToHaveLeft = 12'000'000;
-// Each look later than the one before: a thread that sleeps and wakes in step with the looks, on this one's
-// CPU, would be found awake at all of them.
+// Each pause is longer than the one before: a thread on this one's CPU that sleeps and wakes in step with the
+// looks would be found awake at all of them.
 constexpr std::chrono::microseconds kFirstPause{1'000}, kLonger{70};
 
 struct ThreadState {
-  bool exists = true; // also where that cannot be found out
+  bool exists = true; // also if that cannot be found out
   bool asleep = false;
   bool trap_pending = false;
   std::uint64_t run_nanoseconds = 0;
@@ -58,8 +59,8 @@ ThreadState look_at(pid_t thread) {
 bool in_handler(const ThreadRecords& records, pid_t thread) {
   bool found = false;
   records.for_each([&](const ThreadRecord& r) {
-    if (r.owner.load(std::memory_order_relaxed) == thread &&
-        r.depth.load(std::memory_order_acquire) != 0) // pairs with ~Passage
+    // The acquire pairs with ~Passage.
+    if (r.owner.load(std::memory_order_relaxed) == thread && r.depth.load(std::memory_order_acquire) != 0)
       found = true;
   });
   return found;
@@ -70,7 +71,7 @@ bool in_handler(const ThreadRecords& records, pid_t thread) {
 Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours,
                           std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
-  std::map<pid_t, std::uint64_t> first_seen_running; // run time then
+  std::map<pid_t, std::uint64_t> first_seen_running; // its run time at the first look
   for (auto pause = kFirstPause;; pause += kLonger) {
     const std::vector<pid_t> threads = threads_of_this_process();
     pid_t waiting_for = 0;
@@ -92,7 +93,7 @@ Status wait_for_departure(const ThreadRecords& records, const std::function<bool
       return failure(ErrorKind::NotQuiescent,
                      "the threads of this process cannot be listed (/proc/self/task; out of "
                      "descriptors?), so none is known to have left");
-    // A thread that a controlled run holds back leaves no sooner for being waited for with patience.
+    // A thread that a controlled run holds back does not leave while this one only waits.
     const bool held_back = schedule::holds_back(waiting_for);
     if (held_back && timeout >= kLongPatience && schedule::waiting("departure.wait"))
       continue;

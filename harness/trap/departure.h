@@ -1,12 +1,12 @@
-// Knowing that no thread is still on its way from a trap to the handler: needed once, at close, before the
-// SIGTRAP action and the hit path's memory go away.
+// Departure: no thread is still on its way from a trap to the handler. A prober waits for it once, at close,
+// before the SIGTRAP action and the hit path's memory go away.
 //
-// A thread that executed int3 before the last one was removed is, until its handler runs, in the kernel's
-// exception entry or has SIGTRAP pending. It does not sleep there. So a thread has left if it is asleep
-// without a pending SIGTRAP and no PC it will go on at lies in our code (saved_pc.h: a signal may have
-// interrupted it in a slot), or has been on a CPU for longer since than that path and the scheduler's
-// accounting tick take together. Not seen: a thread that never sleeps, in a signal handler that interrupted a
-// slot and runs for longer than that.
+// Idea: a thread that executed an int3 before the last one was removed is in the kernel's exception entry, or
+// has SIGTRAP pending, until its handler runs. It does not sleep there. So a thread has left in two cases. It
+// sleeps without a pending SIGTRAP, and no PC at which it will continue lies in our code (saved_pc.h: a
+// signal may have interrupted it in a slot). Or it has been on a CPU since for longer than that path and the
+// scheduler's accounting tick take together. Limit: a thread is missed that never sleeps and runs for longer
+// than that in a signal handler that interrupted a slot.
 #pragma once
 
 #include "harness/base/error.h"
@@ -16,9 +16,9 @@
 
 namespace proberace {
 
-// Precondition: no probe's byte is in memory any more, cores are serialised, sites are dead. Returns when
-// every thread of the process but the caller has left traps, passages and the code that `ours` knows (slots).
-// NotQuiescent names one that has not in that time.
+// Precondition: no probe's byte is left in memory, cores are serialised, sites are dead. Returns when every
+// thread of the process but the caller has left traps, passages and the code that `ours` knows (slots).
+// NotQuiescent names a thread that did not leave in time.
 Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours,
                           std::chrono::milliseconds timeout = kGraceTimeout);
 

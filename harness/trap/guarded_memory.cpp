@@ -22,12 +22,13 @@ long populate(Address page, int how) noexcept {
 
 bool word_readable(Address aligned) noexcept {
   constexpr int kNoSuchHow = -1;
-  if (aligned == Address{}) // for rt_sigprocmask no set at all: nothing would be copied
+  // For rt_sigprocmask a null pointer is no set at all: nothing would be copied.
+  if (aligned == Address{})
     return populate(aligned, MADV_POPULATE_READ) == 0;
   return raw_syscall(SYS_rt_sigprocmask, kNoSuchHow, bytes_at(aligned), nullptr, kWord) != -EFAULT;
 }
 
-// What the hardware's fault at this address would have been called (arch/x86/mm/fault.c).
+// The hardware's fault at this address as the kernel would have reported it (arch/x86/mm/fault.c).
 HardwareFault fault_of(Address at, long populate_error) noexcept {
   switch (populate_error) {
   case -ENOMEM: return {SIGSEGV, SEGV_MAPERR, at};
@@ -89,8 +90,7 @@ template <typename T> void one_access(std::uint8_t* to, const std::uint8_t* from
   reinterpret_cast<volatile Unaligned*>(to)->word = word;
 }
 
-// 16 bytes: one access where they are aligned, on every processor with AVX (SDM vol. 3A, 9.1.1; APM vol. 2,
-// 7.3.2).
+// 16 aligned bytes are one access on every processor with AVX (SDM vol. 3A, 9.1.1; APM vol. 2, 7.3.2).
 void one_vector_access(std::uint8_t* to, const std::uint8_t* from) noexcept {
   _mm_storeu_si128(reinterpret_cast<__m128i_u*>(to),
                    _mm_loadu_si128(reinterpret_cast<const __m128i_u*>(from)));

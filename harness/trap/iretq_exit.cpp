@@ -5,8 +5,7 @@
 namespace proberace {
 
 namespace {
-// What the assembly below counts on: the layout of the kernel's frame
-// (arch/x86/include/uapi/asm/sigcontext.h).
+// The assembly below relies on the layout of the kernel's frame (arch/x86/include/uapi/asm/sigcontext.h).
 constexpr std::size_t register_at(int index) {
   return offsetof(ucontext_t, uc_mcontext.gregs) + static_cast<std::size_t>(index) * sizeof(greg_t);
 }
@@ -15,9 +14,9 @@ static_assert(register_at(REG_RSP) == 160 && register_at(REG_RIP) == 168 && regi
 static_assert(register_at(REG_CSGSFS) == 184 && offsetof(ucontext_t, uc_mcontext.fpregs) == 224);
 } // namespace
 
-// The five words IRETQ pops are put where RIP, EFLAGS, CSGSFS, ERR and TRAPNO lie: RIP stays in its place, so
-// whoever looks at this stack later (departure.h) still recognises the frame. A signal that arrives when rsp
-// points there writes below the red zone, which reaches down to where r8 lies.
+// The five words that IRETQ pops are put where RIP, EFLAGS, CSGSFS, ERR and TRAPNO lie. RIP stays in its
+// place, so that a later look at this stack (departure.h) still recognises the frame. A signal that arrives
+// while rsp points there writes below the red zone, which reaches down to where r8 lies.
 asm(R"(
         .text
         .p2align 4

@@ -1,4 +1,4 @@
-// The code of this very process, as armers reach it from inside.
+// This process' own code, as armers reach it from inside.
 #pragma once
 
 #include "harness/base/failure.h"

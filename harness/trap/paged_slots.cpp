@@ -46,7 +46,7 @@ std::expected<bool, Error> PagedSlots::try_page(Address page, Address near) {
   return true;
 }
 
-// Below the newest, where the next is most often free; only then by a look at all mappings.
+// First below the newest page, where the next one is most often free; only then by a look at all mappings.
 Status PagedSlots::add_page(Address near) {
   constexpr auto kPage = static_cast<std::ptrdiff_t>(kPageBytes);
   std::expected<bool, Error> mapped = false;

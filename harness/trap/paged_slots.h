@@ -1,5 +1,5 @@
-// Out-of-line slots in pages within reach of the sites they serve, shared by neighbouring sites: what is the
-// same whether the pages lie in this process or in a traced one.
+// Out-of-line slots in pages within reach of the sites that they serve. Neighbouring sites share a page. This
+// is the part that does not depend on whether the pages lie in this process or in a traced one.
 //
 // The pages are readable and executable, never writable; slots are written past their permissions. A slot is
 // written once and never given out again; all pages go together (H12).
@@ -12,8 +12,8 @@
 
 namespace proberace {
 
-// Free pages of an address space next to its mappings, within a slot's reach of `near`, nearest first: the
-// ends of gaps are where a page fits whatever the gap's size.
+// Free pages of an address space next to its mappings, within a slot's reach of `near`, nearest first. At the
+// end of a gap a page fits whatever the gap's size.
 std::vector<Address> free_pages_near(const AddressSpace& space, Address near);
 bool in_slot_reach(Address page, Address near) noexcept;
 
@@ -27,10 +27,10 @@ public:
 protected:
   // The space as it is now.
   virtual AddressSpace space() const = 0;
-  // Maps the page, or says why not: an errno. Error if nothing can be mapped there at all.
+  // Maps the page: 0, or the errno that says why not. Error if no page can be mapped in that space at all.
   virtual std::expected<int, Error> map(Address page) = 0;
 
-  // The pages are gone, or nobody's any more.
+  // The pages are gone, or are no longer ours.
   void forget_pages() noexcept {
     pages_.clear();
     slots_ = 0;
@@ -43,7 +43,7 @@ private:
     Address start{};
     std::size_t used = 0; // bytes
   };
-  // Whether the page is ours now.
+  // True if the page is ours now.
   std::expected<bool, Error> try_page(Address page, Address near);
   Status add_page(Address near);
 

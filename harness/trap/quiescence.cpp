@@ -13,15 +13,17 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// True once the passage the thread was in has ended, or the thread itself has.
+// True once the passage that the thread was in has ended, or the thread itself has.
 bool wait_for_passage(const ThreadRecord& record, Clock::time_point deadline) {
   const std::uint32_t seen = record.passages.load(std::memory_order_relaxed);
   const auto inside = [&] {
-    return record.depth.load(std::memory_order_acquire) != 0 && // pairs with ~Passage
+    // The acquire pairs with ~Passage.
+    return record.depth.load(std::memory_order_acquire) != 0 &&
            record.passages.load(std::memory_order_relaxed) == seen;
   };
   for (unsigned spins = 0; inside(); ++spins) {
-    constexpr unsigned kSpinsBeforeLook = schedule::kPoints ? 1 : 1000; // under control, none is in vain
+    // In a controlled run nothing changes while this thread spins.
+    constexpr unsigned kSpinsBeforeLook = schedule::kPoints ? 1 : 1000;
     const bool look = spins % kSpinsBeforeLook == kSpinsBeforeLook - 1;
     if (look && !thread_alive(record.owner.load(std::memory_order_relaxed)))
       return true;

@@ -16,13 +16,13 @@ namespace proberace {
 
 namespace {
 
-// From the word that holds a frame's RIP down to its first, where the handler returns to
-// (arch/x86/include/asm/ sigframe.h: rt_sigframe is that word and a ucontext).
+// The distance from the word that holds a frame's RIP down to the frame's first word, to which the handler
+// returns (arch/x86/include/asm/sigframe.h: rt_sigframe is that word and a ucontext).
 constexpr std::ptrdiff_t kFrameBelowRip = static_cast<std::ptrdiff_t>(
     sizeof(std::uint64_t) + offsetof(ucontext_t, uc_mcontext.gregs) + REG_RIP * sizeof(greg_t));
 
-// Deeper stacks than this are not looked through: a thread that was interrupted further up has not come back
-// for longer than any test or program here keeps it.
+// A stack is searched no deeper than this: no test or program here keeps a thread for so long in calls that
+// began in an interrupted slot.
 constexpr std::size_t kDeepestLook = std::size_t{1} << 20;
 
 constexpr std::uint64_t kUserCode = 0x33; // the 64-bit code segment's selector
@@ -35,8 +35,9 @@ std::uint64_t word_at(Address at) {
   return word;
 }
 
-// Whether a word on the stack is the RIP of a signal's frame, and not of our own handler's: a pointer to a
-// slot lies there by accident too. Behind RIP lie the flags, whose bit 1 is always set, and the selectors.
+// True if a word on the stack is the RIP of a signal's frame, and not of our own handler's: a pointer to a
+// slot may also lie there by accident. Behind RIP lie the flags, whose bit 1 is always set, and the
+// selectors.
 bool is_saved_pc(Address rip_word) {
   constexpr std::uint64_t kAlwaysSet = 2;
   const std::uint64_t flags = word_at(rip_word + 8);
@@ -44,12 +45,12 @@ bool is_saved_pc(Address rip_word) {
          Address{word_at(rip_word - kFrameBelowRip)} != signal_restorer();
 }
 
-// False where what lies behind the word, as far as the chunk shows it, is no selector: most words, cheaply.
+// A cheap test that rules out most words: false if the chunk shows that no selector lies behind the word.
 bool may_be_saved_pc(std::span<const std::uint8_t> chunk, std::size_t at) {
   return at + 16 >= chunk.size() || chunk[at + 16] == kUserCode;
 }
 
-// Much at once, and towards its end page by page.
+// Reads the whole buffer at once, and page by page towards the end of the stack.
 std::span<const std::uint8_t> read_stack(Address at, std::span<std::uint8_t> buffer) {
   if (read_memory(at, buffer))
     return buffer;
@@ -79,7 +80,7 @@ bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
 } // namespace
 
 Whereabouts whereabouts(pid_t thread, const std::function<bool(Address)>& ours) {
-  // "running", or numbers in hexadecimal of which the last two are the stack pointer and the PC.
+  // The line is "running", or hexadecimal numbers whose last two are the stack pointer and the PC.
   std::string line;
   std::getline(std::ifstream(fmt::format("/proc/self/task/{}/syscall", thread)), line);
   if (line.empty() || line.starts_with("running"))

@@ -1,8 +1,8 @@
 // xmm registers where XSAVE put them: in a signal frame, or in an area of our own.
 //
-// Both begin with the legacy region (SDM vol. 1, 10.5.1, table 10-2), and XSAVE writes all of it, whether or
-// not the state is in its initial configuration (13.7). What is changed there is taken back only if the
-// header behind it says that the component is in use (13.8).
+// Both begin with the legacy region (SDM vol. 1, 10.5.1, table 10-2). XSAVE writes all of it, even if the
+// state is in its initial configuration (13.7). XRSTOR takes a change back from it only if the header behind
+// it says that the component is in use (13.8).
 #pragma once
 
 #include "harness/probe/trap_context.h"
@@ -14,8 +14,8 @@ namespace proberace {
 inline constexpr std::size_t kSavedVectors = 160;
 inline constexpr std::size_t kXsaveHeader = 512; // XSTATE_BV first
 inline constexpr std::uint64_t kVectorsInUse = 2;
-// The kernel's own words in a frame's legacy region say whether a header follows: one without XSAVE writes
-// none (struct _fpx_sw_bytes, arch/x86/include/uapi/asm/sigcontext.h).
+// The kernel's own words in a frame's legacy region say whether a header follows: a kernel without XSAVE
+// writes no header (struct _fpx_sw_bytes, arch/x86/include/uapi/asm/sigcontext.h).
 inline constexpr std::size_t kFrameMagicAt = 464;
 inline constexpr std::uint32_t kFrameMagic = 0x46505853; // FP_XSTATE_MAGIC1
 

@@ -58,13 +58,14 @@ public:
     return base;
   }
 
-  // The signal waits while the handler holds signals back, and is delivered on the way back, at the site.
-  // What the program blocks or ignores, the hardware's fault would have forced on it: by its default action
-  // (force_sig_info).
+  // The signal waits while the handler holds signals back, and is delivered at the site when the handler
+  // returns. If the program blocks or ignores it, the hardware's fault would have forced it with its default
+  // action (force_sig_info).
   void raise(const HardwareFault& fault) noexcept override {
     raised_ = true;
     std::uint64_t all = kAllSignals;
-    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all); // where the handler holds none
+    // For a handler that holds no signal back.
+    raw_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, nullptr, sizeof all);
     const auto ignored = reinterpret_cast<SignalHandler>(std::uintptr_t{1});
     if ((mask() & signal_bit(fault.signal)) != 0 || current_signal_action(fault.signal).handler == ignored) {
       mask() &= ~signal_bit(fault.signal);
@@ -91,22 +92,22 @@ public:
     mask() = step.held_mask;
   }
 
-  // The frame holds it where the processor saved it, and sigreturn restores it from there.
+  // The frame holds the pointer where the processor saved it, and sigreturn restores it from there.
   void move_x87_pointer(Address from, Address to) noexcept override {
     if (context_.uc_mcontext.fpregs != nullptr && context_.uc_mcontext.fpregs->rip == value(from))
       context_.uc_mcontext.fpregs->rip = value(to);
   }
 
-  // The site the next start_single_step is for.
+  // The site for which the next start_single_step is called.
   void at_site(const SiteRecord& site) noexcept { site_ = &site; }
-  // Whether raise was called: only sigreturn, which restores the mask, delivers what waits.
+  // True if raise was called: only sigreturn, which restores the mask, delivers signals that wait.
   bool raised() const noexcept { return raised_; }
 
   void took(Path path) noexcept override { count_one(thread_.paths[static_cast<std::size_t>(path)]); }
 
 private:
-  // Between the frame the kernel has just written and the interrupted stack pointer, to the end of its page:
-  // there without asking. A frame on another stack says nothing of this one.
+  // True for memory that is there without asking the kernel: from the frame that it has just written to the
+  // end of the page of the interrupted stack pointer. A frame on another stack says nothing about this one.
   bool on_this_stack(Address at, std::size_t bytes) const noexcept {
     const Address frame = address_of(&context_);
     const Address pointer{get(Register::Rsp)};

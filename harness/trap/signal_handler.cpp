@@ -1,6 +1,6 @@
-// The hit path: trap, find the site, count, call the hit handler, step. signal-safe throughout: allocates
-// nothing but a thread's record at its first hit, locks nothing, calls nothing of libc, writes only its own
-// thread's lines.
+// The hit path: trap, find the site, count, call the hit handler, step. All of it is signal-safe: it
+// allocates nothing but a thread's record at its first hit, takes no lock, calls nothing in libc, and writes
+// only its own thread's cache lines.
 #include "harness/base/failure.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/iretq_exit.h"
@@ -23,10 +23,10 @@ struct Found {
   const SiteRecord* site;
 };
 
-// Our int3 is in memory only while its record is live, and records never leave the table. So: a live record
-// is ours; no record means the trap is the program's own, be it int3 or the two-byte int 3 (H70). Behind a
-// dead record, no int3 any more means the thread lost the race to a removal; an int3 there is the program's
-// own, unless the record changed while we looked (H10, H18).
+// Our int3 is in memory only while its record is live, and records never leave the table. So a trap at a live
+// record is ours, and a trap without a record is the program's own, be it int3 or the two-byte int 3 (H70).
+// At a dead record there are two cases. If no int3 is there any more, the thread lost the race to a removal.
+// An int3 there is the program's own, unless the record changed while we looked (H10, H18).
 Found classify(const SiteTable& table, Address at) {
   for (;;) {
     const SiteRecord* const site = table.find(at);
@@ -47,7 +47,8 @@ Found classify(const SiteTable& table, Address at) {
 
 // True if the trap was ours.
 bool on_breakpoint(const SignalSession& session, SignalContext& context, ThreadRecord& thread, bool nested) {
-  const Address at = context.pc() - 1; // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP)
+  // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP).
+  const Address at = context.pc() - 1;
   const Found found = classify(session.table, at);
   if (found.verdict == Verdict::Foreign)
     return false;
@@ -78,13 +79,14 @@ bool on_debug_trap(const SignalSession& session, SignalContext& context, ThreadR
     return false;
   if (session.stepper.finish(context, step->site->displaced(), step->site->live()) != Stepped::Done)
     return true;
-  const bool also_the_programs = step->target_stepped_itself; // it had set the trap flag: its own trap too
+  // The program had set the trap flag: the trap is its own, too.
+  const bool also_the_programs = step->target_stepped_itself;
   thread.close_step();
   return !also_the_programs;
 }
 
-// True if the trap was at the stop behind the copy being stepped: the step is done, its debug trap never
-// came.
+// True if the trap was at the stop behind the copy that is stepped: the step is done, and its debug trap
+// never came.
 bool on_stop(const SignalSession& session, SignalContext& context, ThreadRecord& thread) {
   const Address at = context.pc() - 1;
   const StepInProgress* const step = thread.innermost_step();
@@ -92,18 +94,20 @@ bool on_stop(const SignalSession& session, SignalContext& context, ThreadRecord&
   if (plan == nullptr || plan->stop() != at)
     return false;
   context.set_pc(at);
-  (void)on_debug_trap(session, context, thread); // swallowed, the program's own would have been unprobed, too
+  // The program's own debug trap would have been swallowed without a probe, too.
+  (void)on_debug_trap(session, context, thread);
   return true;
 }
 
 constexpr greg_t kAlignmentCheck = 0x40000; // RFLAGS.AC, SDM vol. 1, 3.4.3.3
 
-// Both ways out begin alike. True if the thread may go on without the kernel's help: nothing was raised and
-// nothing is passed on.
+// Both ways out begin alike. True if the thread may continue without the kernel's help: no signal was raised
+// and no trap is passed on.
 [[gnu::always_inline]] inline bool handle(int signo, siginfo_t* info, ucontext_t& raw_context) {
   if ((raw_context.uc_mcontext.gregs[REG_EFL] & kAlignmentCheck) != 0)
     clear_alignment_check();
-  SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
+  // Pairs with install.
+  SignalSession* const session = the_session.load(std::memory_order_acquire);
   ThreadRecord& thread = session->threads.mine();
   SignalContext context(raw_context, thread);
   bool passed_on = false;
@@ -129,9 +133,10 @@ constexpr greg_t kAlignmentCheck = 0x40000; // RFLAGS.AC, SDM vol. 1, 3.4.3.3
 
 } // namespace
 
-// Not in the unnamed namespace: names to look for in the disassembly.
+// Not in the unnamed namespace: these names are looked for in the disassembly.
 void proberace_on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
-  (void)handle(signo, info, *static_cast<ucontext_t*>(raw_context)); // by sigreturn in any case
+  // This way out is sigreturn in any case.
+  (void)handle(signo, info, *static_cast<ucontext_t*>(raw_context));
 }
 
 void proberace_on_sigtrap_iretq(int signo, siginfo_t* info, void* raw_context) {
@@ -141,26 +146,28 @@ void proberace_on_sigtrap_iretq(int signo, siginfo_t* info, void* raw_context) {
 
 Status install_signal_session(SignalSession& session) {
   SignalSession* none = nullptr;
-  if (!the_session.compare_exchange_strong(none, &session,
-                                           std::memory_order_acq_rel)) // pairs with the handler
+  // Pairs with the handler.
+  if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel))
     return failure(ErrorKind::AlreadyOpen, "another prober holds this process' SIGTRAP; close it first");
   session.previous = current_signal_action(SIGTRAP);
-  // By sigreturn: other signals wait until the handler is done, so that none lands between the trap and the
-  // count (H76). SIGTRAP itself does not: a hit handler may execute probed code. By iretq: the kernel must
-  // hold nothing to undo, so no signal waits.
+  // By sigreturn, other signals wait until the handler is done, so that none lands between the trap and the
+  // count (H76). SIGTRAP itself does not wait: a hit handler may execute probed code. By iretq, the kernel
+  // must have nothing to undo, so no signal waits.
   const auto old = session.way_out == WayOut::Sigreturn
                        ? install_signal_action(SIGTRAP, &proberace_on_sigtrap, SA_NODEFER,
                                                kAllSignals & ~signal_bit(SIGTRAP))
                        : install_signal_action(SIGTRAP, &proberace_on_sigtrap_iretq, SA_NODEFER, 0);
   if (!old) {
-    the_session.store(nullptr, std::memory_order_release); // pairs with the handler
+    // Pairs with the handler.
+    the_session.store(nullptr, std::memory_order_release);
     return std::unexpected(system_error("cannot install a SIGTRAP handler", old.error()));
   }
   return {};
 }
 
 bool passes_traps_on_to(SignalHandler handler) noexcept {
-  const SignalSession* const session = the_session.load(std::memory_order_acquire); // pairs with install
+  // Pairs with install.
+  const SignalSession* const session = the_session.load(std::memory_order_acquire);
   const SignalHandler now = current_signal_action(SIGTRAP).handler;
   return session != nullptr && session->previous.handler == handler &&
          (now == &proberace_on_sigtrap || now == &proberace_on_sigtrap_iretq);
@@ -168,7 +175,8 @@ bool passes_traps_on_to(SignalHandler handler) noexcept {
 
 void uninstall_signal_session(SignalSession& session) {
   restore_signal_action(SIGTRAP, session.previous);
-  the_session.store(nullptr, std::memory_order_release); // pairs with the handler
+  // Pairs with the handler.
+  the_session.store(nullptr, std::memory_order_release);
 }
 
 } // namespace proberace

@@ -18,19 +18,19 @@ namespace {
 
 constexpr Abilities kAbilities{.atomic_access = true, .on_the_thread = true};
 
-// What no armer or stepper mends, because a hit is a SIGTRAP taken in the process:
+// No armer or stepper can promise these, because a hit is a SIGTRAP taken in the process:
 const Promises kTransport = Promises::all_but({
     Promise::SmallStacks,         // the kernel puts the signal's frame on the thread's stack
     Promise::SigtrapMayBeBlocked, // a blocked SIGTRAP that int3 raises is a forced kill (force_sig_info)
     Promise::SigtrapMayBeTaken,   // the last sigaction wins
     Promise::AnyThreadPointer,    // the handler finds its thread's record through fs
-    Promise::VforkSafe,           // posix_spawn's child resets SIGTRAP; CLONE_VM's shares its parent's record
+    Promise::VforkSafe,           // posix_spawn's child resets SIGTRAP; CLONE_VM's uses its parent's record
     Promise::UnmappingSafe,       // a page that is moved takes its int3 along, to where no site is known
     Promise::RseqIntact, // delivering a signal aborts the sequence: the handler sees the abort address
 });
 
-// Signals land in the handler and see its PC, or leave it by siglongjmp before the hit is counted; the kernel
-// is never asked to put an SS_AUTODISARM alternate stack back.
+// Signals land in the handler: theirs see its PC, or leave it by siglongjmp before the hit is counted. The
+// kernel is never asked to put an SS_AUTODISARM alternate stack back.
 const Promises kByIretq =
     Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::HandlersMayJump, Promise::AltstackKept});
 
@@ -49,9 +49,9 @@ SignalProber::SignalProber(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper
     : armer_(std::move(armer)), stepper_(std::move(stepper)), way_out_(way_out) {}
 
 SignalProber::~SignalProber() {
+  // A thread that did not leave may still be inside: the memory stays for it.
   if (session_ && !close())
-    session_
-        .release(); // NOLINT(bugprone-unused-return-value): a thread may still be inside; memory stays for it
+    (void)session_.release();
 }
 
 std::string SignalProber::name() const {
@@ -99,7 +99,8 @@ Status SignalProber::close() {
     armed.push_back(record->displaced().site);
   SiteResults removals = remove_locked(armed);
   for (const Status& removed : removals)
-    if (!removed && removed.error().kind != ErrorKind::StaleSite) // what is gone is removed
+    // A probe that is gone is removed.
+    if (!removed && removed.error().kind != ErrorKind::StaleSite)
       return removed;
   if (const Status left = wait_until_all_left(kGraceTimeout); !left)
     return left;
@@ -120,9 +121,9 @@ Status SignalProber::wait_until_all_left(std::chrono::milliseconds timeout) cons
       timeout);
 }
 
-// After the last removal: what hits changed in the target's own memory is again what it was, once every
-// thread has left it. One that does not come out soon leaves a residue, until a later removal or close finds
-// it gone.
+// After the last removal the target's own memory, where hits changed it, becomes again what it was, once
+// every thread has left it. A thread that does not leave soon leaves a residue, until a later removal or
+// close finds that it has left.
 void SignalProber::give_back_when_left() {
   constexpr std::chrono::milliseconds kPatience{20};
   if (armed_.empty() && stepper_->holds_target_memory() && wait_until_all_left(kPatience))
@@ -144,7 +145,7 @@ std::expected<SiteRecord*, Error> SignalProber::prepare(const AddressSpace& spac
   return record_for(site, *instruction);
 }
 
-// The site's earlier record, if its bytes are the same still (slots are immutable per site and bytes), or a
+// The site's earlier record if its bytes are still the same (slots are immutable per site and bytes); else a
 // new one.
 std::expected<SiteRecord*, Error> SignalProber::record_for(const Site& site, const Instruction& instruction) {
   if (const auto known = records_.find(site);
@@ -199,8 +200,8 @@ bool SignalProber::seen_armed(Address at) const {
   return false;
 }
 
-// Arms what was prepared. What does not take effect is forgotten, and gets its error: whatever lies there is
-// somebody else's, and not ours to write to (H15).
+// Arms the sites that were prepared. A site that does not take effect is forgotten and refused: the code that
+// lies there belongs to somebody else, and we must not write to it (H15).
 void SignalProber::arm(const AddressSpace& space, SiteBatch& batch) {
   if (batch.empty())
     return;
@@ -245,7 +246,7 @@ SiteResults SignalProber::remove_locked(std::span<const Site> sites) {
     if (record == nullptr || record->displaced().site != site || named[record->index()]) {
       batch.refuse(refuse::not_armed(site.address));
     } else if (!seen.holds(site.address, {&kInt3, 1}) && !seen_armed(site.address)) {
-      // Whatever lies here now is not ours to write to (H15).
+      // The code that lies here now is not ours to write to (H15).
       record->set_live(false);
       armed_.erase(site.address);
       target_->site_returned(site.address);
@@ -286,7 +287,7 @@ void SignalProber::disarm(SiteBatch& batch) {
 }
 
 // A stepper that writes the site itself (in-place) may have put an int3 back between disarm and quiescence.
-// No passage that saw the site live is left now, so what is written here stays.
+// No passage that saw the site live is left now, so the byte that is written here stays.
 void SignalProber::restore_until_quiet(std::span<const ByteWrite> writes) {
   schedule::point("remove.restore", writes[0].address);
   bool wrote = false;

@@ -1,10 +1,11 @@
 // The `signal` transport: a Prober made of an armer and a stepper, its traps taken by a SIGTRAP handler in
 // the process.
 //
-// Idea: insert publishes a site's record before its int3 can be seen, remove takes the int3 away before the
-// record is marked dead; between the two lies quiescence.h. Trade-off: nothing outside the process is needed
-// and a hit costs one signal, but the process' SIGTRAP is ours while open. The variant `signal/iretq` leaves
-// the handler without the kernel (iretq_exit.h): cheaper, and promises less.
+// Idea: insert publishes a site's record before its int3 can be seen. Remove takes the int3 away before it
+// marks the record dead, and then waits until no thread is inside with that record (quiescence.h). Trade-off:
+// nothing outside the process is needed and a hit costs one signal, but the process' SIGTRAP is ours while
+// the prober is open. The variant `signal/iretq` leaves the handler without the kernel (iretq_exit.h): it is
+// cheaper, and promises less.
 #pragma once
 
 #include "harness/code/admission.h"

@@ -1,5 +1,5 @@
-// All that a hit touches, from open to close. One at a time per process: SIGTRAP's action belongs to the
-// whole process.
+// All data that a hit touches, from open to close. A process has one at a time, because SIGTRAP's action
+// belongs to the whole process.
 #pragma once
 
 #include "harness/base/signal_action.h"
@@ -9,7 +9,7 @@
 
 namespace proberace {
 
-// How a thread gets from the SIGTRAP handler back to where it goes on.
+// How a thread leaves the SIGTRAP handler.
 enum class WayOut { Sigreturn, Iretq };
 
 struct SignalSession {
@@ -26,7 +26,7 @@ struct SignalSession {
 
 // Installs the SIGTRAP handler for the session. AlreadyOpen if another session has it.
 Status install_signal_session(SignalSession& session);
-// Whether SIGTRAP is the open session's still, and traps that are not its own go to `handler`.
+// True if SIGTRAP still belongs to the open session, and traps that are not its own go to `handler`.
 bool passes_traps_on_to(SignalHandler handler) noexcept;
 // Precondition: wait_for_departure succeeded. Puts the previous action back.
 void uninstall_signal_session(SignalSession& session);

@@ -8,7 +8,8 @@ SiteRecord* SiteTable::add(Displaced displaced) {
   const Address a = displaced.site.address;
   SiteRecord& record =
       records_.emplace_back(std::move(displaced), static_cast<std::uint32_t>(records_.size()));
-  (void)by_address_.add(a, &record); // as many addresses at the most as records
+  // It cannot be full: there are at most as many addresses as records.
+  (void)by_address_.add(a, &record);
   return &record;
 }
 

@@ -16,18 +16,18 @@ public:
   const Displaced& displaced() const noexcept { return displaced_; }
   std::uint32_t index() const noexcept { return index_; }
 
-  // Odd while live; each change adds one, so that equal words around a look at the byte mean nothing changed
-  // between. signal-safe.
-  std::uint64_t state() const noexcept {
-    return state_.load(std::memory_order_acquire);
-  } // pairs with set_live
+  // signal-safe. Odd while live. Each change adds one, so that equal words before and after a look at the
+  // byte mean that nothing changed between. Pairs with set_live.
+  std::uint64_t state() const noexcept { return state_.load(std::memory_order_acquire); }
   static constexpr bool is_live(std::uint64_t state) noexcept { return (state & 1) != 0; }
   bool live() const noexcept { return is_live(state()); }
 
-  // By the controller only. Must be live before the int3 can be seen, and dead only after it cannot (H18).
+  // By the controller only. The record must be live before the int3 can be seen, and dead only after the int3
+  // cannot be seen any more (H18).
   void set_live(bool live) noexcept {
-    if (is_live(state_.load(std::memory_order_relaxed)) != live) // the controller is the only writer
-      state_.fetch_add(1, std::memory_order_release);            // pairs with state()
+    // Relaxed: the controller is the only writer. The release pairs with state().
+    if (is_live(state_.load(std::memory_order_relaxed)) != live)
+      state_.fetch_add(1, std::memory_order_release);
   }
 
 private:
@@ -43,8 +43,8 @@ public:
   // signal-safe, lock-free. The newest record at this address, live or dead; null if there never was one.
   SiteRecord* find(Address a) const noexcept { return by_address_.find(a); }
 
-  // By the controller only. Publishes a new, dead record; an older one at the address stays valid for those
-  // who hold it. Null when the table is full.
+  // By the controller only. Publishes a new, dead record; an older one at the address stays valid for threads
+  // that hold it. Null if the table is full.
   SiteRecord* add(Displaced displaced);
 
   const std::deque<SiteRecord>& records() const noexcept { return records_; }

@@ -16,7 +16,8 @@ namespace {
 
 std::atomic<std::uint64_t> next_session{1};
 
-// Initial-exec: a load relative to fs, never a call into the dynamic linker (no dynamic TLS on the hit path).
+// Initial-exec: an access is a load relative to fs, never a call into the dynamic linker, which the hit path
+// must not make.
 [[gnu::tls_model("initial-exec")]] constinit thread_local ThreadWords t_words[kWordsPerThread];
 
 [[noreturn]] void die_without_memory() noexcept {
@@ -32,43 +33,48 @@ ThreadRecord* map_record() noexcept {
                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (result < 0 && result > -static_cast<long>(kPageBytes))
     die_without_memory();
-  // Zero pages are a valid record; constructing it whole would touch every page of counters.
+  // Zero pages are a valid record. Constructing it would touch every page of counters.
   auto* record = reinterpret_cast<ThreadRecord*>(result);
   record->mapped_bytes = kBytes;
   return record;
 }
 
-// Above this many records a new thread looks for one whose owner has ended, before it maps its own. Few under
-// control, so that it comes to that.
+// Above this many records a new thread looks for one whose owner has ended before it maps its own. In a
+// controlled run the limit is low, so that records are taken over there.
 constexpr std::size_t kTakeOverAbove = schedule::kPoints ? 1 : 256;
 
 void move_count(std::uint64_t& from, std::uint64_t& to) noexcept {
   if (from == 0)
     return;
-  __atomic_fetch_add(&to, from, __ATOMIC_RELAXED); // a count only
-  __atomic_store_n(&from, 0, __ATOMIC_RELAXED);    // its owner has ended
+  // Relaxed: they are counts only, and the owner of `from` has ended.
+  __atomic_fetch_add(&to, from, __ATOMIC_RELAXED);
+  __atomic_store_n(&from, 0, __ATOMIC_RELAXED);
 }
 
 } // namespace
 
 StepInProgress& ThreadRecord::open_step() noexcept {
-  std::uint32_t open = steps_open.load(std::memory_order_relaxed); // own word
+  // Relaxed: only this thread writes the word.
+  std::uint32_t open = steps_open.load(std::memory_order_relaxed);
   if (open == kMaxSteps) {
     for (std::uint32_t i = 1; i < kMaxSteps; ++i)
       steps[i - 1] = steps[i];
     --open;
   }
   steps[open] = StepInProgress{};
-  steps_open.store(open + 1, std::memory_order_relaxed); // read by departure after the passage
+  // Relaxed: departure reads it after the passage.
+  steps_open.store(open + 1, std::memory_order_relaxed);
   return steps[open];
 }
 
 ThreadRecords::ThreadRecords(WordsOf place)
-    : session_(next_session.fetch_add(1, std::memory_order_relaxed)), // a number only
-      place_(static_cast<std::size_t>(place)), departed_(map_record()) {}
+    // Relaxed: it is a number only.
+    : session_(next_session.fetch_add(1, std::memory_order_relaxed)), place_(static_cast<std::size_t>(place)),
+      departed_(map_record()) {}
 
 ThreadRecords::~ThreadRecords() {
-  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;) { // pairs with map_new
+  // Pairs with map_new.
+  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;) {
     ThreadRecord* const next = r->next;
     ::munmap(r, r->mapped_bytes);
     r = next;
@@ -90,46 +96,54 @@ ThreadRecord& ThreadRecords::mine() noexcept {
   ThreadRecord* record = size() > kTakeOverAbove ? take_over(thread) : nullptr;
   if (record == nullptr)
     record = map_new(thread);
-  // A signal between these two stores re-enters with the old session and claims another record, which stays
-  // unused by this thread: counts are sums over records, so nothing is lost.
+  // A signal between these two stores re-enters with the old session and claims another record, which this
+  // thread does not use afterwards. Counts are sums over records, so nothing is lost. The fence keeps the two
+  // stores in this order for the handler that interrupts them.
   words.record = record;
-  std::atomic_signal_fence(std::memory_order_seq_cst); // in this order, for who interrupts
+  std::atomic_signal_fence(std::memory_order_seq_cst);
   words.session = session_;
   return *record;
 }
 
 ThreadRecord* ThreadRecords::map_new(pid_t thread) noexcept {
   ThreadRecord* const record = map_record();
-  record->owner.store(thread, std::memory_order_relaxed); // published by the exchange below
+  // Relaxed: the exchange below publishes it.
+  record->owner.store(thread, std::memory_order_relaxed);
   ThreadRecord* head = first_.load(std::memory_order_relaxed);
+  // The release pairs with for_each.
   do
     record->next = head;
-  while (!first_.compare_exchange_weak(head, record, std::memory_order_release, // pairs with for_each
-                                       std::memory_order_relaxed));
-  size_.fetch_add(1, std::memory_order_relaxed); // a statistic
+  while (!first_.compare_exchange_weak(head, record, std::memory_order_release, std::memory_order_relaxed));
+  // Relaxed: it is a statistic.
+  size_.fetch_add(1, std::memory_order_relaxed);
   return record;
 }
 
 ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
-  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;
-       r = r->next) { // pairs with map_new
+  // Pairs with map_new.
+  for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr; r = r->next) {
     pid_t owner = r->owner.load(std::memory_order_relaxed);
     constexpr pid_t kBeingTaken = -1;
+    // The acquire pairs with the store of the owner below.
     if (owner == kBeingTaken || thread_alive(owner) ||
-        !r->owner.compare_exchange_strong(owner, kBeingTaken,
-                                          std::memory_order_acquire, // pairs with the store below
+        !r->owner.compare_exchange_strong(owner, kBeingTaken, std::memory_order_acquire,
                                           std::memory_order_relaxed))
       continue;
-    moves_begun_.fetch_add(1, std::memory_order_seq_cst);               // pairs with settled
-    const std::uint32_t sites = sites_.load(std::memory_order_acquire); // pairs with sites_in_use
+    // Pairs with settled.
+    moves_begun_.fetch_add(1, std::memory_order_seq_cst);
+    // Pairs with sites_in_use.
+    const std::uint32_t sites = sites_.load(std::memory_order_acquire);
     for (std::uint32_t i = 0; i < sites; ++i)
       move_count(r->hits[i], departed_->hits[i]);
     for (std::size_t i = 0; i < kPathCount; ++i)
       move_count(r->paths[i], departed_->paths[i]);
-    moves_ended_.fetch_add(1, std::memory_order_seq_cst); // pairs with settled
-    r->depth.store(0, std::memory_order_relaxed);         // its owner may have been killed inside the handler
+    // Pairs with settled.
+    moves_ended_.fetch_add(1, std::memory_order_seq_cst);
+    // The owner may have been killed inside the handler. Relaxed: the store of the new owner publishes both.
+    r->depth.store(0, std::memory_order_relaxed);
     r->steps_open.store(0, std::memory_order_relaxed);
-    r->owner.store(thread, std::memory_order_release); // pairs with the exchange above
+    // Pairs with the exchange above.
+    r->owner.store(thread, std::memory_order_release);
     return r;
   }
   return nullptr;
@@ -137,11 +151,13 @@ ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
 
 template <typename F> auto ThreadRecords::settled(F&& sum) const {
   for (;;) {
-    const std::uint64_t ended = moves_ended_.load(std::memory_order_seq_cst); // pairs with take_over
+    // Both words pair with take_over.
+    const std::uint64_t ended = moves_ended_.load(std::memory_order_seq_cst);
+    // A new thread is moving counts in its handler; it takes no lock and will end.
     if (moves_begun_.load(std::memory_order_seq_cst) != ended)
-      continue; // a new thread is moving counts in its handler; it takes no lock and will end
+      continue;
     const auto result = sum();
-    if (moves_begun_.load(std::memory_order_seq_cst) == ended) // pairs with take_over
+    if (moves_begun_.load(std::memory_order_seq_cst) == ended)
       return result;
   }
 }
@@ -158,7 +174,8 @@ std::uint64_t ThreadRecords::of_thread(std::uint32_t site_index, pid_t thread) c
   return settled([&] {
     std::uint64_t sum = 0;
     for_each([&](const ThreadRecord& r) {
-      if (r.owner.load(std::memory_order_relaxed) == thread) // a thread id is only a label here
+      // Relaxed: a thread id is only a label here.
+      if (r.owner.load(std::memory_order_relaxed) == thread)
         sum += read_counter(r.hits[site_index]);
     });
     return sum;
@@ -172,7 +189,8 @@ std::map<pid_t, std::uint64_t> ThreadRecords::by_thread(std::uint32_t site_index
       counts[0] = folded;
     for_each([&](const ThreadRecord& r) {
       if (const std::uint64_t hits = read_counter(r.hits[site_index]); hits != 0)
-        counts[r.owner.load(std::memory_order_relaxed)] += hits; // a thread id is only a label here
+        // Relaxed: a thread id is only a label here.
+        counts[r.owner.load(std::memory_order_relaxed)] += hits;
     });
     return counts;
   });

@@ -1,10 +1,10 @@
-// What a thread owns on the hit path: its counters, its passage word, its step in progress. Written by its
-// own thread with plain instructions on its own cache lines; read by controllers.
+// The data that a thread owns on the hit path: its counters, its passage word, its step in progress. Its own
+// thread writes them with plain instructions on its own cache lines; controllers read them.
 //
-// Records are mapped one by one at a thread's first hit (nothing is pooled, so nothing runs dry, H22) and
-// linked for ever; the record of a thread that ended is taken over by a later one, after its counts were
-// folded into the total of the departed (H23). They are private memory: a forked child counts in its own copy
-// (H72).
+// A record is mapped at a thread's first hit (there is no pool, so none runs dry, H22) and stays in the list
+// until the prober closes. A later thread takes over the record of one that ended, after its counts were
+// folded into the total of the departed (H23). Records are private memory: a forked child counts in its own
+// copy (H72).
 #pragma once
 
 #include "harness/probe/paths.h"
@@ -25,15 +25,15 @@ struct StepInProgress {
 
 struct alignas(64) ThreadRecord {
   // The passage word: depth is non-zero while the thread is in the handler; passages counts how often it
-  // left. Plain stores, ordered against the controller's reads by its heavy_fence (quiescence.h).
+  // left. The controller's heavy_fence orders the plain stores against its reads (quiescence.h).
   std::atomic<std::uint32_t> depth{0};
   std::atomic<std::uint32_t> passages{0};
 
   std::atomic<pid_t> owner{0};
 
-  // Steps in progress, innermost last. There are several when a displaced instruction faults and the
-  // program's handler of the fault hits probes itself (H25). One whose handler left by siglongjmp stays
-  // behind, below all later ones, and is dropped when there is no room (H26).
+  // Steps in progress, innermost last. There are several if a displaced instruction faults and the program's
+  // handler of the fault hits probes itself (H25). A step whose handler left by siglongjmp stays below all
+  // later ones, and is dropped when there is no room (H26).
   static constexpr std::uint32_t kMaxSteps = 16;
   std::atomic<std::uint32_t> steps_open{0}; // written by its own thread only
   StepInProgress steps[kMaxSteps];
@@ -41,12 +41,13 @@ struct alignas(64) ThreadRecord {
   // signal-safe, on its own thread.
   StepInProgress& open_step() noexcept;
   StepInProgress* innermost_step() noexcept {
-    const std::uint32_t open = steps_open.load(std::memory_order_relaxed); // own word
+    // Relaxed: only this thread writes the word.
+    const std::uint32_t open = steps_open.load(std::memory_order_relaxed);
     return open != 0 ? &steps[open - 1] : nullptr;
   }
   void close_step() noexcept {
-    steps_open.store(steps_open.load(std::memory_order_relaxed) - 1, // own word
-                     std::memory_order_release);                     // pairs with departure
+    // Relaxed: only this thread writes the word. The release pairs with departure.
+    steps_open.store(steps_open.load(std::memory_order_relaxed) - 1, std::memory_order_release);
   }
 
   ThreadRecord* next = nullptr;
@@ -56,26 +57,27 @@ struct alignas(64) ThreadRecord {
   alignas(64) std::uint64_t hits[SiteTable::kCapacity]; // by site index; pages are touched on first use
 };
 
-// signal-safe. Adds one by a single instruction, so that a hit nested anywhere else in the handler, or a
-// signal handler that counts, never finds a count loaded but not yet stored (H73). Not locked: only the owner
-// writes, on its own line (H35).
+// signal-safe. Adds one by a single instruction, so that a hit nested anywhere in the handler, or a signal
+// handler that counts, never finds a count that is loaded but not yet stored (H73). It is not locked: only
+// the owner writes, on its own cache line (H35).
 [[gnu::always_inline]] inline void count_one(std::uint64_t& counter) noexcept {
   asm volatile("addq $1, %0" : "+m"(counter) : : "cc");
 }
 
-// signal-safe. A counter another thread may be adding to.
+// signal-safe. Reads a counter to which another thread may be adding.
 inline std::uint64_t read_counter(const std::uint64_t& counter) noexcept {
-  return __atomic_load_n(&counter, __ATOMIC_RELAXED); // a count only; ordered by quiescence where it matters
+  // Relaxed: it is a count only. Quiescence orders it where that matters.
+  return __atomic_load_n(&counter, __ATOMIC_RELAXED);
 }
 
-// Two words of every thread's static TLS, by which it finds its record: also code that is generated does
+// Two words in every thread's static TLS, by which a thread finds its record; generated code reads them too
 // (`jump`). `session` says whose record it is, and is compared before `record` is used.
 struct ThreadWords {
   std::uint64_t session = 0;
   ThreadRecord* record = nullptr;
 };
 
-// Whose words: a session that takes traps and one of trampolines may be open at once (`auto`).
+// Which session's words: one that takes traps and one of trampolines may be open at once (`auto`).
 enum class WordsOf : std::uint8_t { Traps, Trampolines };
 inline constexpr std::size_t kWordsPerThread = 2;
 
@@ -88,37 +90,36 @@ public:
   // Precondition: no thread can enter the hit path any more.
   ~ThreadRecords();
 
-  // signal-safe. The calling thread's record; maps one at its first call. Aborts with a message if there is
-  // no memory: a hit that cannot be counted must not pass unseen.
+  // signal-safe. The calling thread's record; the first call maps one. Aborts with a message if there is no
+  // memory: a hit that cannot be counted must not pass unseen.
   ThreadRecord& mine() noexcept;
 
-  // What ThreadWords::session is on a thread that has its record; never 0, and below 2^32 - 1.
+  // The value of ThreadWords::session on a thread that has its record; never 0, and below 2^32 - 1.
   std::uint64_t session() const noexcept { return session_; }
-  // Distance of a thread's words from its fs base, in bytes; the same on every thread.
+  // The distance of a thread's words from its fs base, in bytes; the same on every thread.
   std::int32_t words_offset() const noexcept;
 
-  // Any thread's view. `site_index` of SiteRecord::index.
+  // Thread-safe. `site_index` is SiteRecord::index.
   std::uint64_t total(std::uint32_t site_index) const noexcept;
   std::uint64_t of_thread(std::uint32_t site_index, pid_t thread) const noexcept;
-  // By thread id; of those whose record was taken over, under 0.
+  // By thread id; counts of threads whose record was taken over stand under 0.
   std::map<pid_t, std::uint64_t> by_thread(std::uint32_t site_index) const;
   std::uint64_t total(Path path) const noexcept;
 
   template <typename F> void for_each(F&& f) const {
-    for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr;
-         r = r->next) // pairs with claim
+    // Pairs with map_new.
+    for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr; r = r->next)
       f(*r);
   }
-  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); } // a statistic
+  // Relaxed: it is a statistic.
+  std::size_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
   std::uint64_t mapped_bytes() const noexcept;
 
-  // By the controller: sites with an index below `count` may be hit from now on.
-  void sites_in_use(std::uint32_t count) noexcept {
-    sites_.store(count, std::memory_order_release);
-  } // with take_over
+  // By the controller: sites with an index below `count` may be hit from now on. Pairs with take_over.
+  void sites_in_use(std::uint32_t count) noexcept { sites_.store(count, std::memory_order_release); }
 
 private:
-  // Sums without ever seeing a count twice, or not at all, while it moves to the departed.
+  // Sums so that a count that moves to the departed is neither seen twice nor missed.
   template <typename F> auto settled(F&& sum) const;
 
   ThreadRecord* take_over(pid_t thread) noexcept;

@@ -1,10 +1,10 @@
-// auto: per site the fastest strategy whose promises cover what the caller asks.
+// auto: the fastest strategy at each site whose promises cover the promises that the caller asks for.
 //
-// Idea: a jump where one fits, a trap where none does; and among the traps, emulation before a copy that
-// jumps back before a single step. That order is what `proberace bench` measures. `auto` asks for nothing
-// beyond what all of them promise; `auto:PROMISE,...` leaves out every strategy that does not promise what is
-// named, and where none is left in the process, the kernel's uprobes are asked. Trade-off: what two
-// strategies change in a process is what auto changes, and it promises only what both do.
+// Idea: a jump if one fits, else a trap; among the traps, emulation before a copy that jumps back before a
+// single step. `proberace bench` measures that order. `auto` asks for no promise beyond those that all of
+// them make. `auto:PROMISE,...` leaves out every strategy that does not make a promise that is named; if none
+// in the process is left, the kernel's uprobes are asked. Trade-off: auto changes in a process what two
+// strategies change there, and it promises only what both promise.
 #include "harness/base/failure.h"
 #include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
@@ -20,7 +20,7 @@ namespace proberace {
 
 namespace {
 
-// Fastest first. At most one of the second row, as each takes SIGTRAP.
+// Fastest first. At most one of the second row is taken, because each takes SIGTRAP.
 constexpr const char* kWithoutTrap = "jump";
 constexpr const char* kByTrap[] = {"poke+emulate|xol-boost|xol-vma", "poke+emulate|xol-vma", "poke+emulate"};
 constexpr const char* kInTheKernel = "kernel-uprobe";
@@ -29,7 +29,7 @@ bool covers(const Promises& promises, std::span<const Promise> asked) {
   return std::all_of(asked.begin(), asked.end(), [&](Promise p) { return promises.has(p); });
 }
 
-// Set while the hit handler runs: neither member knows of hits that the other takes inside it.
+// True while the hit handler runs: neither member knows of hits that the other takes inside it.
 [[gnu::tls_model("initial-exec")]] constinit thread_local bool t_in_handler = false;
 
 // Refusals that say nothing against another strategy at the same site.
@@ -61,7 +61,8 @@ public:
   Auto(std::string name, std::vector<std::unique_ptr<Prober>> members)
       : name_(std::move(name)), members_(std::move(members)) {}
   ~Auto() override {
-    while (!members_.empty()) // the last to take SIGTRAP gives it back first
+    // The last to take SIGTRAP gives it back first.
+    while (!members_.empty())
       members_.pop_back();
   }
 
@@ -187,7 +188,8 @@ public:
     Footprint all;
     for (const auto& member : members_)
       all += member->footprint();
-    all.signal_handlers = std::min<std::int64_t>(all.signal_handlers, 1); // SIGTRAP's, one behind the other
+    // Both members' handlers are SIGTRAP's, one behind the other.
+    all.signal_handlers = std::min<std::int64_t>(all.signal_handlers, 1);
     return all;
   }
 
@@ -198,7 +200,8 @@ public:
       for (std::size_t i = 0; i < kPathCount; ++i)
         all.taken[i] += its.taken[i];
     }
-    // What a trap's first handler takes for the program's own it passes on to the other member, who knows.
+    // A trap that the first handler takes for the program's own is passed on to the other member, whose count
+    // is right.
     constexpr auto kForeign = static_cast<std::size_t>(Path::ForeignTrap);
     all.taken[kForeign] = members_.front()->paths().taken[kForeign];
     return all;

@@ -1,10 +1,10 @@
-// jump: no trap. The site becomes a jump to a trampoline that counts, does what the displaced instruction
-// did, and jumps back.
+// jump: no trap. The site becomes a jump to a trampoline that counts, has the effect of the displaced
+// instruction, and jumps back.
 //
 // Idea: a hit costs a few nanoseconds, because the kernel has no part in it; the kernel's own optimised
-// kprobes do the same (Documentation/trace/kprobes.rst, "How Does Jump Optimization Work?"). Trade-off: only
-// what a jump or a pun fits into, code in added mappings that signals and faults see as their PC, and SIGTRAP
-// is needed for the microseconds of an insertion or removal: a thread that meets the site just then with
+// kprobes do the same (Documentation/trace/kprobes.rst, "How Does Jump Optimization Work?"). Trade-off: it
+// takes only sites into which a jump or a pun fits, and signals and faults see a PC in added mappings. It
+// needs SIGTRAP for the microseconds of an insertion or removal: a thread that meets the site just then with
 // SIGTRAP blocked is killed, so that is not promised. Read jump_patch.h, trampoline.h, jump_writer.h,
 // jump_ledger.h.
 #include "harness/base/membarrier.h"
@@ -30,14 +30,14 @@ struct Probed {
   JumpLedger ledger;
 };
 
-// What a thread that has its record finds in a trampoline's mode word.
+// The value that a thread with a record finds in a trampoline's mode word.
 std::uint32_t mode_of(const JumpSession& session) {
   return static_cast<std::uint32_t>(session.threads.session());
 }
 
 class JumpProber final : public Prober {
 public:
-  // If a thread does not leave, what it may be in stays mapped for it.
+  // If a thread does not leave, the code in which it may be stays mapped for it.
   ~JumpProber() override {
     if (session_ && !close()) {
       (void)session_.release();
@@ -47,10 +47,10 @@ public:
 
   std::string name() const override { return "jump"; }
 
-  // SigtrapMayBeBlocked, VforkSafe: int3 is there while patching. SmallStacks: the slow way keeps registers
-  // on the stack. AnyThreadPointer: counters are found through fs. UnmappingSafe: text that is
-  // moved takes its jump along. ProbesInOwnPath, RseqIntact: no mechanism. AnyFlags: with TF set the program
-  // sees steps in the trampoline.
+  // SigtrapMayBeBlocked, VforkSafe: an int3 is there while a site is patched. SmallStacks: the slow way keeps
+  // registers on the stack. AnyThreadPointer: counters are found through fs. UnmappingSafe: text that is
+  // moved takes its jump along. ProbesInOwnPath, RseqIntact: there is no mechanism. AnyFlags: with TF set the
+  // program sees steps in the trampoline.
   Promises promises() const override {
     return Promises::all_but({Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc,
                               Promise::NoAddedMapping, Promise::AnyFlags, Promise::SmallStacks,
@@ -90,7 +90,8 @@ public:
     for (const auto& [address, probed] : armed_)
       armed.push_back(probed->site->site);
     for (const Status& removed : remove_locked(armed))
-      if (!removed && removed.error().kind != ErrorKind::StaleSite) // what is gone is removed
+      // A probe that is gone is removed.
+      if (!removed && removed.error().kind != ErrorKind::StaleSite)
         return removed;
     const auto ours = [this](Address a) { return sites_.runs_at(a); };
     if (const Status left = wait_for_departure(session_->threads, ours); !left)
@@ -236,10 +237,12 @@ private:
     JumpSite& s = *probed.site;
     probed.ledger.begin(counters_of(probed));
     schedule::point("jump.live", s.site.address);
-    s.live.store(true, std::memory_order_release); // pairs with proberace_trampoline_hit
+    // Pairs with proberace_trampoline_hit.
+    s.live.store(true, std::memory_order_release);
     armed_[s.site.address] = &probed;
     const std::span patched = std::span(s.patch.bytes).first(s.patch.extent);
-    std::array<std::uint8_t, kMaxPatchBytes> original{}; // behind what is written, the same
+    // The bytes behind those that are written stay the same.
+    std::array<std::uint8_t, kMaxPatchBytes> original{};
     std::ranges::copy(patched, original.begin());
     std::ranges::copy(s.instruction.code().first(s.patch.written), original.begin());
     target_->site_taken(s.site.address, std::span(original).first(patched.size()), patched,
@@ -250,10 +253,11 @@ private:
       touched_pages_.insert(page_of(s.patch.springboard));
   }
 
-  // Precondition: the original bytes are back and cores serialised, or the jump is not there.
+  // Precondition: the original bytes are back and cores have serialised, or the jump is not there.
   void end(Probed& probed) {
     JumpSite& s = *probed.site;
-    s.live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
+    // Pairs with proberace_trampoline_hit.
+    s.live.store(false, std::memory_order_release);
     armed_.erase(s.site.address);
     target_->site_returned(s.site.address);
     probed.ledger.end(counters_of(probed));
@@ -272,7 +276,7 @@ private:
       if (it == armed_.end() || it->second->site->site != site || !named.insert(site.address).second) {
         batch.refuse(refuse::not_armed(site.address));
       } else if (!site_is_ours(now, *it->second->site)) {
-        // Whatever lies here now is not ours to write to (H15).
+        // The code that lies here now is not ours to write to (H15).
         take_springboard_back(*it->second->site);
         end(*it->second);
         batch.refuse(refuse::gone(site.address));
@@ -284,9 +288,10 @@ private:
       (void)take_sigtrap();
       write_originals(batch.writes());
       schedule::point("jump.dead", batch.writes()[0].site->site.address);
+      // Pairs with proberace_trampoline_hit.
       for (PatchWrite& w : batch.writes())
         if (!w.error)
-          w.site->live.store(false, std::memory_order_release); // pairs with proberace_trampoline_hit
+          w.site->live.store(false, std::memory_order_release);
     }
     schedule::point("jump.quiesce");
     const Status quiet = batch.empty() ? Status{} : quiesce(session_->threads);

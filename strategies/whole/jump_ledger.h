@@ -1,7 +1,7 @@
 // The hits of one site of `jump`, over its insertions and removals.
 //
 // A thread may have left the site before its removal and count after it. So the count is frozen at removal,
-// and what came late is left out of it, for good.
+// and counts that come late stay out of it.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +15,10 @@ public:
   using Counts = std::map<pid_t, std::uint64_t>; // as ThreadRecords::by_thread gives them
 
   bool armed() const noexcept { return armed_; }
-  // `raw` is what the site's counters say now.
+  // `raw` are the site's counters now.
   void begin(const Counts& raw);
   void end(Counts raw);
-  // Hits that are the site's; `raw` matters only while it is armed.
+  // The site's hits; `raw` matters only while it is armed.
   std::uint64_t total(const Counts& raw) const;
   std::uint64_t of_thread(const Counts& raw, pid_t thread) const;
 

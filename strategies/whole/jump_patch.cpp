@@ -19,7 +19,7 @@ constexpr std::ptrdiff_t signed_size(std::size_t n) noexcept {
   return static_cast<std::ptrdiff_t>(n);
 }
 
-// A landing among the 256^free addresses from `first` on; writes its jump to the trampoline.
+// Finds a landing among the 256^free addresses from `first` on, and writes its jump to the trampoline.
 std::optional<Address> land(const PatchPlace& place, Address first, std::size_t free, Address trampoline) {
   TrampolineSpace& space = place.trampolines;
   const std::size_t window = std::size_t{1} << (8 * free);
@@ -28,7 +28,7 @@ std::optional<Address> land(const PatchPlace& place, Address first, std::size_t 
     const Address begin = first + signed_size(page);
     const Address end = std::min(page_of(begin) + kPageBytes, first + signed_size(window));
     const bool anothers = place.view.space.find(begin) != nullptr && !space.contains(begin);
-    int refused = 0; // the page's header, or its end, refuses once
+    int refused = 0; // a page refuses once for its header, or for its end
     for (Address at = begin; !anothers && at < end && refused < 2; at = at + 16) {
       const std::vector<std::uint8_t> code = jump_code(at, trampoline);
       if (space.reserve_at(at, code.size())) {
@@ -75,8 +75,8 @@ std::optional<Patch> pun(const PatchPlace& place, const JumpSite& site, bool& co
   return std::nullopt;
 }
 
-// Adds the addresses of padding that begins at `from` and goes on in steps of `step` (1 or -1): outside every
-// function, all int3 as far as a short jump reaches or the next function.
+// Adds the addresses of padding that begins at `from` and continues in steps of `step` (1 or -1). Padding
+// lies outside every function, and is all int3 as far as a short jump reaches or up to the next function.
 void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step, Address site,
                      std::set<Address>& padding) {
   constexpr std::ptrdiff_t kReach = 128 + kJumpBytes;
@@ -89,7 +89,7 @@ void collect_padding(const PatchPlace& place, Address from, std::ptrdiff_t step,
     const auto ours = place.springboards.upper_bound(a);
     const bool taken = ours != place.springboards.begin() && a - *std::prev(ours) < signed_size(kJumpBytes);
     if (!taken && !place.view.code.holds(a, {&kInt3, 1}))
-      return; // not padding, or not to be told from data
+      return; // no padding, or perhaps data
     if (!taken)
       found.insert(a);
   }

@@ -1,4 +1,4 @@
-// One site of `jump`, and all that a hit touches.
+// One site of `jump`, and all data that a hit touches.
 #pragma once
 
 #include "harness/base/signal_action.h"
@@ -11,7 +11,7 @@ namespace proberace {
 
 enum class PatchKind {
   Jump,        // jmp rel32, all within the instruction
-  Pun,         // the jump's last bytes are those of the instructions behind, as they are
+  Pun,         // the jump's last bytes are the unchanged bytes of the instructions behind it
   Springboard, // jmp rel8 to a jmp rel32 in int3 padding
 };
 
@@ -27,18 +27,19 @@ constexpr std::string_view name_of(PatchKind kind) noexcept {
 inline constexpr std::size_t kJumpBytes = 5;                       // jmp rel32
 inline constexpr std::size_t kMaxJumpSites = SiteTable::kCapacity; // over the open time of a prober
 
-// What is written at a site. Every written byte lies in the displaced instruction, so that no thread can
-// stand, and no branch can lead, inside (H03, H04).
+// The bytes that are written at a site. Each lies in the displaced instruction, so that no thread can stand
+// between them, and no branch can lead there (H03, H04).
 struct Patch {
   PatchKind kind = PatchKind::Jump;
-  std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> bytes{}; // written, then depended on
+  // First the bytes that are written, then those that the jump depends on.
+  std::array<std::uint8_t, kMaxInstructionBytes + kJumpBytes> bytes{};
   std::uint8_t written = 0;
-  std::uint8_t extent = 0; // bytes from the site that make up the jump, written or as they are (H66)
+  std::uint8_t extent = 0; // bytes from the site that make up the jump, written or not (H66)
   Address springboard{};
   std::array<std::uint8_t, kJumpBytes> springboard_bytes{};
 };
 
-// Immutable once armed, but for its states; never given to another site.
+// Immutable once armed, except for its states; never given to another site.
 struct JumpSite {
   Site site;
   Instruction instruction;
@@ -52,21 +53,23 @@ struct JumpSite {
 
 struct JumpSession {
   ThreadRecords threads{WordsOf::Trampolines};
-  // Sites, and springboards, for the SIGTRAP handler; written under the prober's lock.
+  // Sites by their addresses and by their springboards', for the SIGTRAP handler; written under the prober's
+  // lock.
   AddressTable<JumpSite, 2 * kMaxJumpSites> table{};
   HitHandler handler = nullptr; // set while nothing is armed
   void* handler_argument = nullptr;
 };
 
-// Makes the session the one that hits find. AlreadyOpen if there is another.
+// Makes this the session that hits find. AlreadyOpen if there is another.
 Status begin_jump_session(JumpSession& session);
 void end_jump_session() noexcept;
 // signal-safe. Null between sessions.
 JumpSession* jump_session() noexcept;
 
-// Makes SIGTRAP's action ours, if it is not; whoever had it gets what is not ours.
+// Makes SIGTRAP's action ours, if it is not; traps that are not ours are passed to the action that was there
+// before.
 Status take_sigtrap();
-// Puts back what take_sigtrap found, if the action is still ours.
+// Puts back the action that take_sigtrap found, if the action is still ours.
 void give_sigtrap_back() noexcept;
 
 } // namespace proberace

@@ -12,8 +12,8 @@ bool jump_is_there(CodePages& now, const JumpSite& s) {
 }
 
 bool site_is_ours(CodePages& now, const JumpSite& s) {
-  const bool half_way =
-      (s.patching.load(std::memory_order_relaxed) & 1) != 0; // only the controller writes it
+  // Relaxed: only the controller writes it.
+  const bool half_way = (s.patching.load(std::memory_order_relaxed) & 1) != 0;
   return jump_is_there(now, s) || (half_way && now.holds(s.site.address, {&kInt3, 1}));
 }
 
@@ -42,11 +42,12 @@ std::expected<JumpSite*, Error> JumpSites::make(JumpSession& session, const Code
       built = std::unexpected(patch.error());
   }
   if (!built) {
-    sites_.pop_back(); // nobody was ever sent to it
+    sites_.pop_back(); // no thread was ever sent to it
     return std::unexpected(built.error());
   }
   session.threads.sites_in_use(static_cast<std::uint32_t>(sites_.size()));
-  (void)session.table.add(site.address, &made); // holds two addresses for each of kMaxJumpSites
+  // It cannot be full: it holds two addresses for each of kMaxJumpSites.
+  (void)session.table.add(site.address, &made);
   if (made.patch.springboard != Address{}) {
     springboards_.insert(made.patch.springboard);
     (void)session.table.add(made.patch.springboard, &made);

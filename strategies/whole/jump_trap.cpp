@@ -1,7 +1,7 @@
-// The traps of threads that meet a site while it is being patched: int3-first means an int3 is visible for a
-// few microseconds of each insertion and removal. Such a thread goes on in the trampoline, as if the jump had
-// been there already (what Linux's text_poke_bp emulates, arch/x86/kernel/alternative.c). A thread that
-// trapped then and comes here later executes the site again.
+// Handles the traps of threads that meet a site while it is being patched: since the int3 is written first,
+// it is visible for a few microseconds of each insertion and removal. Such a thread continues in the
+// trampoline, as if the jump had been there already (Linux's text_poke_bp emulates the same,
+// arch/x86/kernel/alternative.c). A thread that trapped then and arrives here later executes the site again.
 #include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/schedule/point.h"
@@ -15,33 +15,36 @@ namespace proberace {
 namespace {
 
 std::atomic<JumpSession*> the_session{nullptr};
-// Whose SIGTRAP it was when we first took it, and when we last did; null before. Kept for ever, as another
-// thread may be looking: a program's handler may call ours, and ours may have been put before that one since.
+// The SIGTRAP actions that we found when we first took it, and when we last did; null before. They are never
+// freed, because another thread may be looking: a program's handler may call ours, and ours may have been put
+// before that one since.
 std::vector<std::unique_ptr<const SignalAction>> taken_from;
 std::atomic<const SignalAction*> first{nullptr};
 std::atomic<const SignalAction*> last{nullptr};
 
-// The trap this thread is passing on: a second call for it, further down the stack, comes from the program's
-// handler.
+// The trap that this thread is passing on: a second call for it, further down the stack, comes from the
+// program's handler.
 struct Passing {
   const void* context = nullptr;
   const void* frame = nullptr;
 };
 [[gnu::tls_model("initial-exec")]] constinit thread_local Passing t_passing;
 
-// signal-safe. To who was there last; and from that one's handler to who was there first, not round again.
+// signal-safe. Passes a trap to the action that was found last; a trap that comes back from that one's
+// handler goes to the action that was found first, and so not in a circle.
 void pass_along(int signo, siginfo_t* info, void* raw_context) {
   const Passing before = t_passing;
   const Passing now{raw_context, __builtin_frame_address(0)};
   const bool again = (before.context == raw_context && now.frame < before.frame) ||
-                     jump_session() == nullptr; // given back: only the program's handler still calls ours
+                     jump_session() == nullptr; // given back: only the program's handler calls ours
   t_passing = now;
-  pass_on(*(again ? first : last).load(std::memory_order_acquire), // pairs with take_sigtrap
-          signo, info, raw_context);
+  // Pairs with take_sigtrap.
+  pass_on(*(again ? first : last).load(std::memory_order_acquire), signo, info, raw_context);
   t_passing = before;
 }
 
-// Where the thread that trapped at `at` goes on, and which path that is; null if the trap is not ours.
+// The address at which the thread that trapped at `at` continues, and the path that this is; null if the trap
+// is not ours.
 Address resume_at(const JumpSession& session, Address at, Path& path) {
   for (;;) {
     const JumpSite* const site = session.table.find(at);
@@ -49,21 +52,23 @@ Address resume_at(const JumpSession& session, Address at, Path& path) {
       return {};
     path = Path::Breakpoint;
     if (at != site->site.address)
-      return site->trampoline; // on its springboard, which is padding otherwise
-    const std::uint32_t state = site->patching.load(std::memory_order_acquire); // pairs with JumpWriter
+      return site->trampoline; // it trapped on the site's springboard, which is padding otherwise
+    // Both loads pair with set_patching (jump_writer.cpp).
+    const std::uint32_t state = site->patching.load(std::memory_order_acquire);
     if ((state & 1) != 0)
       return site->trampoline;
     std::uint8_t byte = 0;
     path = Path::LostRace;
     if (!read_memory(at, {&byte, 1}) || byte != kInt3)
       return at;
-    if (site->patching.load(std::memory_order_acquire) == state) // pairs with JumpWriter
+    if (site->patching.load(std::memory_order_acquire) == state)
       return {};
   }
 }
 
 void on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
-  JumpSession* const session = the_session.load(std::memory_order_acquire); // pairs with begin
+  // Pairs with begin_jump_session.
+  JumpSession* const session = the_session.load(std::memory_order_acquire);
   auto& rip = static_cast<ucontext_t*>(raw_context)->uc_mcontext.gregs[REG_RIP];
   if (session != nullptr && info->si_code == SI_KERNEL) {
     schedule::point("jump.trap", Address{static_cast<std::uintptr_t>(rip)} - 1);
@@ -83,19 +88,21 @@ void on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
 } // namespace
 
 JumpSession* jump_session() noexcept {
-  return the_session.load(std::memory_order_acquire); // pairs with begin
+  // Pairs with begin_jump_session.
+  return the_session.load(std::memory_order_acquire);
 }
 
 Status begin_jump_session(JumpSession& session) {
   JumpSession* none = nullptr;
-  if (!the_session.compare_exchange_strong(none, &session,
-                                           std::memory_order_acq_rel)) // pairs with on_sigtrap
+  // Pairs with on_sigtrap.
+  if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel))
     return failure(ErrorKind::AlreadyOpen, "another jump prober is open in this process; close it first");
   return {};
 }
 
 void end_jump_session() noexcept {
-  the_session.store(nullptr, std::memory_order_release); // pairs with on_sigtrap
+  // Pairs with on_sigtrap.
+  the_session.store(nullptr, std::memory_order_release);
 }
 
 Status take_sigtrap() {
@@ -103,8 +110,9 @@ Status take_sigtrap() {
   if (now.handler == &on_sigtrap || passes_traps_on_to(&on_sigtrap))
     return {};
   taken_from.push_back(std::make_unique<const SignalAction>(now));
-  last.store(taken_from.back().get(), std::memory_order_release); // pairs with pass_along
-  if (first.load(std::memory_order_relaxed) == nullptr)           // under the prober's lock
+  // Both stores pair with pass_along. Relaxed: the prober's lock is held.
+  last.store(taken_from.back().get(), std::memory_order_release);
+  if (first.load(std::memory_order_relaxed) == nullptr)
     first.store(taken_from.back().get(), std::memory_order_release);
   const auto old =
       install_signal_action(SIGTRAP, &on_sigtrap, SA_NODEFER, kAllSignals & ~signal_bit(SIGTRAP));

@@ -25,7 +25,7 @@ void fail(PatchWrite& w, int error) {
     w.error = system_error("cannot write through /proc/self/mem", error, w.site->site.address);
 }
 
-// The three steps of one direction, for all whose error is as asked for.
+// The three steps of writing one patch.
 void write_first(PatchWrite& w, std::uint8_t byte) {
   schedule::point(byte == kInt3 ? "jump.int3" : "jump.first", w.site->site.address);
   fail(w, write_code(w.site->site.address, {&byte, 1}));
@@ -49,12 +49,14 @@ std::span<const std::uint8_t> original_bytes(const JumpSite& s) {
 }
 void set_patching(JumpSite& s, bool on) {
   schedule::point(on ? "jump.begin" : "jump.end", s.site.address);
-  const std::uint32_t now = s.patching.load(std::memory_order_relaxed); // the only writer
+  // Relaxed: this is the only writer.
+  const std::uint32_t now = s.patching.load(std::memory_order_relaxed);
+  // Pairs with the SIGTRAP handler.
   if (((now & 1) != 0) != on)
-    s.patching.store(now + 1, std::memory_order_release); // pairs with the SIGTRAP handler
+    s.patching.store(now + 1, std::memory_order_release);
 }
 
-// Whether the springboard, which may lie on another page than the site, is there still (H15). Its first byte
+// True if the springboard, which may lie on another page than the site, is still there (H15). Its first byte
 // is an int3 if a removal failed half-way.
 bool springboard_is_there(const JumpSite& s) {
   std::array<std::uint8_t, kJumpBytes> now{};
@@ -63,8 +65,8 @@ bool springboard_is_there(const JumpSite& s) {
          (now[0] == kInt3 || now[0] == s.patch.springboard_bytes[0]);
 }
 
-// What was written of the failed ones is taken back in the same order. One that cannot be taken back keeps
-// its int3 in front, and `patching` odd: a thread that meets it goes on in the trampoline.
+// Takes back, in the same order, the bytes that were written for patches that failed. One that cannot be
+// taken back keeps its int3 in front, and `patching` odd: a thread that meets it continues in the trampoline.
 void undo(std::span<PatchWrite> batch) {
   std::vector<std::pair<JumpSite*, bool>> failed; // and whether all is undone
   for (PatchWrite& w : batch)
@@ -89,8 +91,10 @@ void undo(std::span<PatchWrite> batch) {
 
 void write_jumps(std::span<PatchWrite> batch) {
   for (PatchWrite& w : batch) {
-    set_patching(*w.site, true);                // before its int3 can be seen (H18)
-    if (w.site->patch.springboard != Address{}) // its first byte is an int3, as it was
+    // Before its int3 can be seen (H18).
+    set_patching(*w.site, true);
+    // The springboard's first byte is still the int3 that was there.
+    if (w.site->patch.springboard != Address{})
       fail(w,
            write_code(w.site->patch.springboard + 1, std::span(w.site->patch.springboard_bytes).subspan(1)));
     write_int3(w);
@@ -135,16 +139,17 @@ void write_originals(std::span<PatchWrite> batch) {
     if (!w.error)
       write_first(w, original_bytes(*w.site)[0]);
   serialise_cores();
+  // Of the others the int3 may still be there, and threads that meet it continue in the trampoline.
   for (PatchWrite& w : batch)
-    if (!w.error ||
-        !w.int3_written) // else its int3 may be there still, and threads that meet it go on in the trampoline
+    if (!w.error || !w.int3_written)
       set_patching(*w.site, false);
 }
 
 void take_springboard_back(const JumpSite& site) {
   if (!springboard_is_there(site))
     return;
-  (void)write_code(site.patch.springboard, kPadding); // nobody is sent to it any more
+  // No thread is sent to it any more.
+  (void)write_code(site.patch.springboard, kPadding);
   serialise_cores();
 }
 

@@ -1,14 +1,14 @@
-// kernel-uprobe: the real thing, as the reference peer: a uprobe of the running kernel, opened and counted
-// through perf_event_open(2). Needs CAP_PERFMON (root); mounts nothing, loads no BPF.
+// kernel-uprobe: the reference peer: a uprobe of the running kernel, opened and counted through
+// perf_event_open(2). It needs CAP_PERFMON (root), mounts nothing and loads no BPF.
 //
 // Idea: let the kernel do what the mail is about (kernel/events/uprobes.c, arch/x86/kernel/uprobes.c) and
 // read its count. Trade-off: a perf event counts one task or one CPU. An event that threads inherit stops
-// counting once one of them ends (seen on Linux 6.18: 9 of 12 hits, 3 of 12), so there is one event per CPU,
-// which counts whoever executes the mapped file there: the whole process tree, and any other process that
-// maps the file.
+// counting once one of them ends (seen on Linux 6.18: 9 of 12 hits, 3 of 12). So there is one event per CPU,
+// which counts every thread that executes the mapped file there: the whole process tree, and any other
+// process that maps the file.
 //
-// A registration whose instruction the kernel dislikes can be accepted and silently never armed, so the byte
-// in memory is read before a site is called armed (H64).
+// The kernel can accept a registration and never arm it, without an error, if it rejects the instruction. So
+// the byte in memory is read before a site is called armed (H64).
 #include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/code/admission.h"
@@ -36,7 +36,7 @@ struct Armed {
   std::uint64_t counted_before = 0; // by earlier registrations of the same site
 };
 
-// The file's path, if it is still this file; else a name that opens the mapped file all the same (proc(5),
+// The file's path if it is still this file; else a name that still opens the mapped file (proc(5),
 // map_files).
 std::string path_of(const Mapping& mapping) {
   struct stat file {};
@@ -78,8 +78,8 @@ public:
         Promise::RedZoneIntact,     // the optimised five-byte nop writes a return address below rsp
         Promise::OwnTrapsDelivered, // behind a two-byte int 3 it steps back one byte, into its middle (H70)
         Promise::ChangesTakeEffect, // no handler
-        // VEX and EVEX instructions whose opcode is that of a short jump, call, push or nop are emulated as
-        // such: the first instruction of libc's memset for AVX-512, vpbroadcastb (opcode 7a), as jp.
+        // The kernel emulates VEX and EVEX instructions with the opcode of a short jump, call, push or nop as
+        // that: the first instruction of libc's memset for AVX-512, vpbroadcastb (opcode 7a), as jp.
         Promise::ProbesInOwnPath,
     });
   }
@@ -102,7 +102,7 @@ public:
     if (!type)
       return std::unexpected(type.error());
     type_ = *type;
-    // A probe on a path that cannot be a file tells a refusal of permission from any other.
+    // A probe on a path that cannot be a file fails with EACCES or EPERM only if the permission is missing.
     if (open_uprobe_event(type_, "/dev/null/none", 0, 0, -1) < 0 && (errno == EACCES || errno == EPERM))
       return std::unexpected(uprobe_registration_error(EPERM, {}));
     rlimit files{};

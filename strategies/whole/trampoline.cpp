@@ -79,7 +79,8 @@ std::vector<std::uint8_t> jump_code(Address at, Address target) {
 }
 
 Status build_trampoline(TrampolineSpace& space, JumpSite& site) {
-  // Assembled once beside the site, to refuse what cannot be moved, and to know about how long it gets.
+  // Assembled once beside the site, to refuse an instruction that cannot be moved, and to learn about how
+  // long the code is.
   const auto probe = assemble(site, page_of(site.site.address) + 16);
   if (!probe)
     return std::unexpected(probe.error());

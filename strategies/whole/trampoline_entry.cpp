@@ -1,7 +1,7 @@
-// The slow way through a trampoline: a thread's first hit, and every hit while a hit handler is set. Saves
-// the general registers, the flags and, by XSAVE, whatever else the handler may use (SDM vol. 1, 13.7), and
-// leaves by one iretq, which sets PC, flags and stack pointer at once and needs no memory at the new stack
-// pointer: so a handler may change any of them (H39), and nothing is written near a red zone (H33).
+// The slow way through a trampoline: a thread's first hit, and every hit while a hit handler is set. It saves
+// the general registers, the flags and, by XSAVE, all other state that the handler may use (SDM vol. 1,
+// 13.7). It leaves by one iretq, which sets PC, flags and stack pointer at once and needs no memory at the
+// new stack pointer. So a handler may change any of them (H39), and no byte is written near a red zone (H33).
 #include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
 #include "harness/base/raw_syscall.h"
@@ -15,7 +15,7 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 
-// Frame: Register's order, 18 words. r12 keeps it while C code runs; it is saved in it.
+// The frame is 18 words in Register's order. r12, which is saved in it, points to it while C code runs.
 asm(R"(
         .text
         .p2align 5
@@ -107,7 +107,7 @@ namespace proberace {
 
 namespace {
 
-// The registers as they were at the site. No step is ever taken here, and the instruction runs by itself.
+// The registers as they were at the site. No step is ever taken here: the instruction runs by itself.
 class TrampolineContext final : public TrapContext {
 public:
   TrampolineContext(std::uint64_t* registers, void* saved, ThreadRecord& thread) noexcept
@@ -139,7 +139,8 @@ public:
     raw_syscall(SYS_arch_prctl, segment == Segment::Fs ? ARCH_GET_FS : ARCH_GET_GS, &base);
     return base;
   }
-  // Sent when signals are let in again, on the way back: the displaced instruction raises its own faults.
+  // The signal is delivered when signals are let in again, on the way back: the displaced instruction raises
+  // its own faults.
   void raise(const HardwareFault& fault) noexcept override { queue_fault(fault); }
   bool write_code_byte(Address at, std::uint8_t byte) noexcept override {
     return write_code(at, {&byte, 1}) == 0;
@@ -172,8 +173,7 @@ Status prepare_slow_path() {
 
 } // namespace proberace
 
-// signal-safe. On return the frame's PC is where the thread goes on.
-// `saved` is what XSAVE wrote.
+// signal-safe. On return the frame's PC is where the thread continues. `saved` is the area that XSAVE wrote.
 void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site,
                               void* saved) noexcept {
   using namespace proberace;
@@ -183,8 +183,8 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
   JumpSession* const session = jump_session();
   if (session == nullptr)
     return;
-  // Nobody jumps out of a passage, and other signals are held back from a hit handler (prober.h). A probe
-  // inside one may trap, so SIGTRAP is let in for it; where there is none it stays as it was.
+  // No thread jumps out of a passage, and other signals are held back from a hit handler (prober.h). A probe
+  // inside a hit handler may trap, so SIGTRAP is let in for it; without a hit handler it stays as it was.
   std::uint64_t mask = kAllSignals & ~signal_bit(SIGTRAP);
   const int how = session->handler != nullptr ? SIG_SETMASK : SIG_BLOCK;
   raw_syscall(SYS_rt_sigprocmask, how, &mask, &mask, sizeof mask);
@@ -192,7 +192,8 @@ void proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSit
     ThreadRecord& thread = session->threads.mine();
     const Passage passage(thread);
     schedule::point("jump.inside", site->site.address);
-    if (site->live.load(std::memory_order_acquire)) { // pairs with the controller's store
+    // Pairs with the controller's store.
+    if (site->live.load(std::memory_order_acquire)) {
       schedule::point("jump.found", site->site.address);
       count_one(thread.hits[site->index]);
       if (session->handler != nullptr && !passage.nested()) {

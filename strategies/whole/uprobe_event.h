@@ -1,4 +1,4 @@
-// A uprobe as a perf event (perf_event_open(2)): opened, it is armed and counts; closed, it is gone.
+// A uprobe as a perf event (perf_event_open(2)): while the event is open, the uprobe is armed and counts.
 #pragma once
 
 #include "harness/base/error.h"
@@ -12,14 +12,15 @@ namespace proberace {
 // perf's type number of uprobes. MachineLacks.
 std::expected<std::uint32_t, Error> uprobe_perf_type();
 
-// The event's descriptor, or -1 and errno. Counts one thread (0 the caller) and, with `inherit`, the threads
-// it creates, not its forked children (H72); or, for thread -1, whoever runs on one CPU. Precondition of
-// inheritance: `path` stays where it is, because perf reads it again, in the memory of the thread that
-// creates another: were it gone, creating a thread would fail with ENOENT (seen on Linux 6.18).
+// The event's descriptor, or -1 and errno. The event counts one thread (0: the caller) and, with `inherit`,
+// the threads that it creates, but not its forked children (H72). For thread -1 it counts every thread that
+// runs on one CPU. Precondition of `inherit`: `path` stays where it is, because perf reads it again in the
+// memory of the thread that creates another: if it were gone, creating a thread would fail with ENOENT (seen
+// on Linux 6.18).
 int open_uprobe_event(std::uint32_t type, const std::string& path, std::uint64_t offset, pid_t thread,
                       int cpu, bool inherit = true);
 
-// What an errno of open_uprobe_event says about the site.
+// The error that an errno of open_uprobe_event means for the site.
 Error uprobe_registration_error(int error_number, Address at);
 
 } // namespace proberace
