@@ -72,7 +72,7 @@ public:
   Footprint footprint() const;
 
 private:
-  // supervisor_events.cpp
+  // supervisor.cpp
   static bool waits_for_its_turn(Tracee& tracee);
   void handle(Tracee& tracee);
   void on_event_stop(Tracee& tracee);
@@ -81,7 +81,7 @@ private:
   void on_signal(Tracee& tracee, int signal);
   bool shares_memory(pid_t process);
 
-  // supervisor_traps.cpp
+  // trap_stops.cpp
   void on_trap(Tracee& tracee);
   bool on_breakpoint(Tracee& tracee);
   bool stands_at_stop(Tracee& tracee);
