@@ -1,12 +1,10 @@
-// Handles the stops of traced threads except traps: births, ends, execs, job control, signals.
-#include "harness/base/failure.h"
 #include "harness/ptrace/supervisor.h"
+
+#include "harness/base/failure.h"
+#include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/trace_request.h"
 #include "harness/schedule/point.h"
 
-#include <elf.h>
-#include <fmt/format.h>
-#include <fstream>
 #include <linux/kcmp.h>
 
 namespace proberace {
@@ -17,16 +15,35 @@ constexpr bool is_synchronous(int signal) noexcept {
   return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE || signal == SIGSYS;
 }
 
-// The address at which a program's own code begins, from the vector that the kernel handed it (getauxval(3)).
-Address entry_of(pid_t process) {
-  std::ifstream file(fmt::format("/proc/{}/auxv", process), std::ios::binary);
-  for (Elf64_auxv_t entry{}; file.read(reinterpret_cast<char*>(&entry), sizeof entry);)
-    if (entry.a_type == AT_ENTRY)
-      return Address{entry.a_un.a_val};
-  return {};
+} // namespace
+
+Supervisor::Supervisor(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper)
+    : armer_(std::move(armer)), stepper_(std::move(stepper)),
+      calls_(tracees_, memory_, [this](Tracee& t) { handle(t); }), slots_(tracees_, memory_, calls_),
+      code_(tracees_, memory_, calls_),
+      armed_(tracees_, memory_, slots_, sites_, armer_.get(), stepper_.get()), entry_(tracees_, memory_),
+      traps_(tracees_, memory_, slots_, sites_, entry_, stepper_.get()) {}
+
+Status Supervisor::attach(pid_t process) {
+  if (const Status seized = tracees_.seize_all(process); !seized)
+    return seized;
+  if (const Status opened = memory_.open(process); !opened)
+    return opened;
+  return armer_ ? armer_->open(code_) : Status{};
 }
 
-} // namespace
+void Supervisor::serve() {
+  tracees_.note_all();
+  while (Tracee* const tracee = tracees_.next())
+    if (!waits_for_its_turn(*tracee))
+      handle(*tracee);
+}
+
+void Supervisor::serve_granted() {
+  for (Tracee* const tracee : tracees_.all())
+    if (tracee->waits_for_its_turn && schedule::granted(tracee->thread))
+      handle(*tracee);
+}
 
 // In a controlled run a trap is handled when it is its thread's turn.
 bool Supervisor::waits_for_its_turn(Tracee& tracee) {
@@ -48,7 +65,7 @@ void Supervisor::handle(Tracee& tracee) {
   case PTRACE_EVENT_EXIT: tracee.leaving = true; break;
   case 0:
     if (signal == SIGTRAP)
-      return on_trap(tracee);
+      return traps_.handle(tracee);
     if (signal != kSyscallStop)
       return on_signal(tracee, signal);
     break;
@@ -112,11 +129,7 @@ void Supervisor::on_exec(Tracee& tracee) {
     record.live = false;
   slots_.forget();
   code_.forget();
-  if (entry_ && entry_->address == Address{}) {
-    entry_->address = entry_of(tracee.process);
-    (void)memory_.read(entry_->address, {&entry_->original, 1});
-    (void)memory_.write(entry_->address, {&kInt3, 1});
-  }
+  entry_.on_exec(tracee.process);
   tracees_.resume(tracee);
 }
 
@@ -129,25 +142,96 @@ void Supervisor::on_signal(Tracee& tracee, int signal) {
   if (trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
     return;
   if (info.si_code > 0)
-    return fault_in_step(tracee, info);
+    return traps_.fault_in_step(tracee, info);
   tracee.held_signal = info;
   tracees_.resume(tracee);
 }
 
 Status Supervisor::run_to_entry() {
-  entry_ = Entry{};
-  while (entry_->arrived == 0) {
+  entry_.expect();
+  while (entry_.arrived() == 0) {
     tracees_.note_all();
     if (!process_lives())
       return bad_input("the program ended before its first instruction");
-    while (Tracee* const tracee = entry_->arrived == 0 ? tracees_.next() : nullptr)
+    while (Tracee* const tracee = entry_.arrived() == 0 ? tracees_.next() : nullptr)
       handle(*tracee);
-    if (entry_->arrived == 0)
+    if (entry_.arrived() == 0)
       tracees_.wait_until(std::chrono::steady_clock::now() + Tracees::kStopTimeout);
   }
-  (void)tracees_.await_stop(entry_->arrived);
-  entry_.reset();
+  (void)tracees_.await_stop(entry_.arrived());
+  entry_.done();
   return {};
+}
+
+// One pass over the stopped threads, which lets those continue that are inside a hit. True if none was.
+bool Supervisor::all_out() {
+  bool out = true;
+  for (Tracee* const t : tracees_.all()) {
+    if (!t->stopped)
+      continue;
+    const bool trap = stop_event(t->status) == 0 && stop_signal(t->status) == SIGTRAP;
+    const bool stranger = t->process != tracees_.process() && !t->introduced;
+    if (trap || stranger) {
+      out = false;
+      handle(*t);
+    } else if (trap_is_pending(t->thread) || (t->stepping != nullptr && !traps_.back_to_site(*t))) {
+      out = false;
+      // It stops again at once, or after its step.
+      tracees_.resume(*t);
+    }
+  }
+  return out;
+}
+
+Status Supervisor::leave() {
+  const auto deadline = std::chrono::steady_clock::now() + Tracees::kStopTimeout;
+  for (;;) {
+    if (const Status stopped = tracees_.stop_all(); !stopped)
+      return stopped;
+    if (all_out())
+      return {};
+    if (std::chrono::steady_clock::now() > deadline)
+      return failure(ErrorKind::NotQuiescent, "a thread has not left a hit within {} s",
+                     Tracees::kStopTimeout.count());
+  }
+}
+
+Status Supervisor::detach() {
+  Status done;
+  for (const Status& removed : process_lives() ? disarm(armed_.armed()) : SiteResults{})
+    if (!removed)
+      done = removed;
+  if (done)
+    done = leave();
+  if (done && process_lives())
+    done = slots_.release_all();
+  // Some threads may have continued to make room for the unmapping.
+  if (done)
+    done = leave();
+  // The others wait in the kernel; they are let go when this process ends.
+  for (Tracee* const t : tracees_.all())
+    if (t->stopped)
+      tracees_.detach(*t, stop_event(t->status) == 0 && stop_signal(t->status) != kSyscallStop
+                              ? stop_signal(t->status)
+                              : 0);
+  if (armer_)
+    armer_->close();
+  return done;
+}
+
+Footprint Supervisor::footprint() const {
+  Footprint all = armer_->footprint();
+  all += stepper_->footprint();
+  Footprint own;
+  own.mappings = static_cast<std::int64_t>(slots_.pages());
+  own.mapped_bytes = static_cast<std::int64_t>(slots_.pages() * kPageBytes);
+  own.slots = static_cast<std::int64_t>(slots_.slots());
+  own.processes = 1;
+  for (const TracedSite& record : sites_.all())
+    if (!record.live && record.displaced.plan != nullptr)
+      ++own.residue_slots;
+  all += own;
+  return all;
 }
 
 } // namespace proberace

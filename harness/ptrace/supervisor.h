@@ -19,20 +19,18 @@
 
 #include "harness/probe/armer.h"
 #include "harness/probe/prober.h"
+#include "harness/ptrace/armed_sites.h"
+#include "harness/ptrace/entry_stop.h"
 #include "harness/ptrace/injected_calls.h"
 #include "harness/ptrace/traced_code.h"
 #include "harness/ptrace/traced_slots.h"
+#include "harness/ptrace/trap_stops.h"
 
 namespace proberace {
 
-class PtraceContext;
-
 class Supervisor {
 public:
-  struct Placement {
-    Site site;
-    Instruction instruction; // the one that is there, without our probes
-  };
+  using Placement = ArmedSites::Placement;
 
   // Without an armer it arms no site: it only stops threads and lets them go.
   Supervisor(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> stepper);
@@ -54,8 +52,8 @@ public:
   // ends before.
   Status run_to_entry();
 
-  SiteResults arm(std::span<const Placement> placements);
-  SiteResults disarm(std::span<const Site> sites);
+  SiteResults arm(std::span<const Placement> placements) { return armed_.arm(placements); }
+  SiteResults disarm(std::span<const Site> sites) { return armed_.disarm(sites); }
   // Names a thread that waits in a call that the kernel restarts: the best one to interrupt.
   void prefer(pid_t thread) noexcept { calls_.prefer(thread); }
 
@@ -72,7 +70,6 @@ public:
   Footprint footprint() const;
 
 private:
-  // supervisor.cpp
   static bool waits_for_its_turn(Tracee& tracee);
   void handle(Tracee& tracee);
   void on_event_stop(Tracee& tracee);
@@ -80,21 +77,6 @@ private:
   void on_exec(Tracee& tracee);
   void on_signal(Tracee& tracee, int signal);
   bool shares_memory(pid_t process);
-
-  // trap_stops.cpp
-  void on_trap(Tracee& tracee);
-  bool on_breakpoint(Tracee& tracee);
-  bool stands_at_stop(Tracee& tracee);
-  bool on_entry(Tracee& tracee, PtraceContext& context);
-  void on_step_done(Tracee& tracee, siginfo_t& info);
-  void go_on(Tracee& tracee, PtraceContext& context);
-  void deliver(Tracee& tracee, siginfo_t& info);
-  bool back_to_site(Tracee& tracee);
-  void fault_in_step(Tracee& tracee, siginfo_t& info);
-
-  // supervisor_control.cpp
-  std::expected<TracedSite*, Error> record_for(const Placement& placement);
-  bool still_mapped(const AddressSpace& space, const Site& site) const;
   bool all_out();
   Status leave();
 
@@ -106,12 +88,9 @@ private:
   TracedSlots slots_;
   TracedCode code_;
   TracedSites sites_;
-  struct Entry { // of a new image, while run_to_entry waits for it
-    Address address{};
-    std::uint8_t original = 0;
-    pid_t arrived = 0; // the thread
-  };
-  std::optional<Entry> entry_;
+  ArmedSites armed_;
+  EntryStop entry_;
+  TrapStops traps_;
   int execs_ = 0;
   std::function<void(pid_t)> new_thread_;
 };

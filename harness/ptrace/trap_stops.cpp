@@ -1,14 +1,14 @@
-// Handles SIGTRAP stops: hits, the ends of steps, and the program's own traps.
+#include "harness/ptrace/trap_stops.h"
+
 #include "harness/base/signal_action.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/ptrace_context.h"
-#include "harness/ptrace/supervisor.h"
 
 #include <unistd.h>
 
 namespace proberace {
 
-void Supervisor::on_trap(Tracee& tracee) {
+void TrapStops::handle(Tracee& tracee) {
   siginfo_t info{};
   if (trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
     return; // killed meanwhile
@@ -29,11 +29,11 @@ void Supervisor::on_trap(Tracee& tracee) {
 // True if the trap was ours. At a dead record there are two cases: if no int3 is there any more, the thread
 // lost the race to a removal (H10); an int3 there is the program's own. An int3 without a record, and the
 // two-byte int 3 (H70), are the program's own, too.
-bool Supervisor::on_breakpoint(Tracee& tracee) {
+bool TrapStops::on_breakpoint(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
     return true;
-  if (entry_ && on_entry(tracee, context))
+  if (entry_.on_breakpoint(tracee, context))
     return true;
   // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP).
   const Address at = context.pc() - 1;
@@ -58,7 +58,7 @@ bool Supervisor::on_breakpoint(Tracee& tracee) {
 
 // True if the thread stands behind the copy that it steps, whose debug trap never came (StepPlan::stop). Its
 // PC is then set back onto the stop.
-bool Supervisor::stands_at_stop(Tracee& tracee) {
+bool TrapStops::stands_at_stop(Tracee& tracee) {
   const StepPlan* const plan = tracee.stepping->displaced.plan.get();
   PtraceContext context(tracee, memory_, sites_);
   if (plan == nullptr || !context.fetch() || plan->stop() == Address{} || context.pc() - 1 != plan->stop())
@@ -68,20 +68,7 @@ bool Supervisor::stands_at_stop(Tracee& tracee) {
   return true;
 }
 
-// The thread is left in an event stop before its first instruction.
-bool Supervisor::on_entry(Tracee& tracee, PtraceContext& context) {
-  if (entry_->address == Address{} || context.pc() - 1 != entry_->address)
-    return false;
-  (void)memory_.write(entry_->address, {&entry_->original, 1});
-  context.set_pc(entry_->address);
-  context.commit();
-  entry_->arrived = tracee.thread;
-  tracees_.interrupt(tracee);
-  tracees_.resume(tracee);
-  return true;
-}
-
-void Supervisor::on_step_done(Tracee& tracee, siginfo_t& info) {
+void TrapStops::on_step_done(Tracee& tracee, siginfo_t& info) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
     return;
@@ -100,7 +87,7 @@ void Supervisor::on_step_done(Tracee& tracee, siginfo_t& info) {
   deliver(tracee, info);
 }
 
-void Supervisor::go_on(Tracee& tracee, PtraceContext& context) {
+void TrapStops::go_on(Tracee& tracee, PtraceContext& context) {
   context.commit();
   if (context.raised()) {
     const HardwareFault& fault = *context.raised();
@@ -126,7 +113,7 @@ void Supervisor::go_on(Tracee& tracee, PtraceContext& context) {
 }
 
 // Precondition: the thread is in a stop before the delivery of a signal; it gets this one instead.
-void Supervisor::deliver(Tracee& tracee, siginfo_t& info) {
+void TrapStops::deliver(Tracee& tracee, siginfo_t& info) {
   // Of two signals, one keeps its siginfo.
   if (tracee.held_signal) {
     raw_syscall(SYS_tgkill, tracee.process, tracee.thread, tracee.held_signal->si_signo);
@@ -137,7 +124,7 @@ void Supervisor::deliver(Tracee& tracee, siginfo_t& info) {
 }
 
 // Ends a step that has not executed: the thread stands at its site again. False if it has executed.
-bool Supervisor::back_to_site(Tracee& tracee) {
+bool TrapStops::back_to_site(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
     return false;
@@ -157,7 +144,7 @@ bool Supervisor::back_to_site(Tracee& tracee) {
 
 // The displaced instruction faulted. The program's handler sees the fault at the site (H32). If the program
 // blocks the signal, the kernel has already unblocked it and taken its action away.
-void Supervisor::fault_in_step(Tracee& tracee, siginfo_t& info) {
+void TrapStops::fault_in_step(Tracee& tracee, siginfo_t& info) {
   tracee.held_mask &= ~signal_bit(info.si_signo);
   const Address site = tracee.stepping->displaced.site.address;
   const Address reported = address_of(info.si_addr);

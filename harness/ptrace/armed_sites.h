@@ -1,0 +1,44 @@
+// Arms and disarms the sites of a traced process.
+//
+// The supervisor's one thread handles traps only between two calls, so no lock and no quiescence is needed.
+#pragma once
+
+#include "harness/probe/armer.h"
+#include "harness/probe/prober.h"
+#include "harness/probe/stepper.h"
+#include "harness/ptrace/traced_memory.h"
+#include "harness/ptrace/traced_sites.h"
+#include "harness/ptrace/tracees.h"
+
+namespace proberace {
+
+class ArmedSites {
+public:
+  struct Placement {
+    Site site;
+    Instruction instruction; // the one that is there, without our probes
+  };
+
+  // `armer` and `stepper` may be null if no site is ever armed.
+  ArmedSites(const Tracees& tracees, const TracedMemory& memory, SlotSpace& slots, TracedSites& sites,
+             Armer* armer, Stepper* stepper)
+      : tracees_(tracees), memory_(memory), slots_(slots), sites_(sites), armer_(armer), stepper_(stepper) {}
+
+  SiteResults arm(std::span<const Placement> placements);
+  SiteResults disarm(std::span<const Site> sites);
+  // The sites that are armed now.
+  std::vector<Site> armed() const;
+
+private:
+  std::expected<TracedSite*, Error> record_for(const Placement& placement);
+  bool still_mapped(const AddressSpace& space, const Site& site) const;
+
+  const Tracees& tracees_;
+  const TracedMemory& memory_;
+  SlotSpace& slots_;
+  TracedSites& sites_;
+  Armer* const armer_;
+  Stepper* const stepper_;
+};
+
+} // namespace proberace
