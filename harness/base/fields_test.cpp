@@ -53,6 +53,14 @@ struct Outer {
   }
 };
 
+struct ByNumber {
+  std::map<int, int> threads;
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("threads", self.threads);
+  }
+};
+
 struct Sums {
   std::uint64_t hits = 0, removed = 0;
 
@@ -156,6 +164,14 @@ TEST(Fields, UnknownKeysAreRefusedWhereAPersonTypes) {
   EXPECT_EQ(refusal(json), "accepted");
   EXPECT_EQ(refusal(json, UnknownKeys::Refused),
             "field 'rows[0].sead' is unknown: expected only 'small', 'ratio'");
+}
+
+TEST(Fields, MapsMayHaveNumbersForKeys) {
+  const ByNumber some{{{9, 1}, {10, 2}}};
+  EXPECT_EQ(write_fields(some).dump(), R"({"threads":{"9":1,"10":2}})");
+  EXPECT_EQ(read_fields<ByNumber>(write_fields(some))->threads, some.threads);
+  EXPECT_EQ(read_fields<ByNumber>(Json{{"threads", {{"x", 1}}}}).error().message,
+            "field 'threads.x' is no whole number");
 }
 
 TEST(Fields, AWrongValueIsShownShortened) {

@@ -8,7 +8,8 @@
 //   field 'seed': expected a whole number from 0, not "x"
 //
 // A field may be a truth value, a number, a string, an enumeration with a list (by name), Json itself, an optional
-// (null), a vector, a map by strings, or another value with fields. A type whose JSON is something else (an
+// (null), a vector, a map by
+// strings or whole numbers, or another value with fields. A type whose JSON is something else (an
 // address as text, a schedule) specialises JsonForm.
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "harness/base/json.h"
 
 #include <algorithm>
+#include <charconv>
 #include <expected>
 #include <fmt/format.h>
 #include <limits>
@@ -50,7 +52,7 @@ template <class T> inline constexpr bool is_optional<std::optional<T>> = true;
 template <class T> inline constexpr bool is_vector = false;
 template <class T> inline constexpr bool is_vector<std::vector<T>> = true;
 template <class T> inline constexpr bool is_map = false;
-template <class T> inline constexpr bool is_map<std::map<std::string, T>> = true;
+template <class K, class T> inline constexpr bool is_map<std::map<K, T>> = true;
 template <class T> inline constexpr bool is_between = false;
 template <class N> inline constexpr bool is_between<Between<N>> = true;
 template <class T> inline constexpr bool is_at_least = false;
@@ -93,7 +95,7 @@ template <class T> Json write_value(const T& value) {
   } else if constexpr (is_map<T>) {
     Json out = Json::object();
     for (const auto& [key, element] : value)
-      out[key] = write_value(element);
+      out[fmt::format("{}", key)] = write_value(element);
     return out;
   } else {
     return Json(value);
@@ -146,6 +148,18 @@ template <class T> std::unexpected<Refusal> not_as_expected(const Json& json) {
 }
 
 template <class T> std::expected<T, Refusal> read_value(const Json& json, UnknownKeys unknown);
+
+// False if the map has numbers for keys, and this is none.
+template <class K, class T> bool add_by_key(std::map<K, T>& all, const std::string& text, T value) {
+  if constexpr (std::integral<K>) {
+    K key{};
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), key);
+    return error == std::errc() && end == text.data() + text.size() &&
+           all.emplace(key, std::move(value)).second;
+  } else {
+    return all.emplace(text, std::move(value)).second;
+  }
+}
 
 // `rule` of a field that has been read, or "" if it holds.
 template <class T, class Rule> std::string broken_rule(const T& value, const Rule& rule) {
@@ -278,7 +292,8 @@ template <class T> std::expected<T, Refusal> read_value(const Json& json, Unknow
         auto value = read_value<typename T::mapped_type>(element, unknown);
         if (!value)
           return inside(key, std::move(value.error()));
-        all.emplace(key, std::move(*value));
+        if (!add_by_key(all, key, std::move(*value)))
+          return std::unexpected(Refusal{key, "is no whole number"});
       }
       return all;
     }
