@@ -25,19 +25,6 @@ std::unique_ptr<Nursery>& nursery() {
   return instance;
 }
 
-Verdict parse_verdict(const Json& j) {
-  Verdict v;
-  const std::string ending = j.at("ending");
-  for (const Ending e : {Ending::Held, Ending::Broken, Ending::Refused, Ending::Skipped})
-    if (name(e) == ending)
-      v.ending = e;
-  v.property = j.at("property");
-  v.summary = j.at("summary");
-  v.evidence = j.at("evidence");
-  v.data = j.at("data");
-  return v;
-}
-
 // Where each thread was last seen by the experiment.
 Json points(const Arena& arena) {
   Json list = Json::array();
@@ -119,11 +106,15 @@ Verdict conclude(const Arena& arena) {
   if (WIFSIGNALED(arena.end.exit_status))
     return crashed(arena);
   const std::uint32_t bytes = arena.result_bytes.load(std::memory_order_acquire); // the child has ended
-  if (bytes != 0)
-    return parse_verdict(Json::parse(std::string_view(arena.result, bytes)));
   Verdict v;
   v.ending = Ending::Crashed;
   v.summary = fmt::format("exited with status {} and no outcome", WEXITSTATUS(arena.end.exit_status));
+  if (bytes != 0) {
+    auto own = verdict_from(Json::parse(std::string_view(arena.result, bytes), nullptr, false));
+    if (own)
+      return std::move(*own);
+    v.summary = fmt::format("left an outcome that cannot be read: {}", own.error().message); // overwritten
+  }
   v.evidence["points"] = points(arena);
   return v;
 }
@@ -144,8 +135,13 @@ std::expected<CellSpec, std::string> parse_cell(const std::string& line) {
   spec.experiment = j["experiment"];
   if (find_experiment(spec.experiment) == nullptr)
     return std::unexpected(fmt::format("no experiment is called '{}'", spec.experiment));
-  if (j.contains("deadline_ms") && j["deadline_ms"].is_number_unsigned())
+  if (j.contains("deadline_ms")) {
+    if (!j["deadline_ms"].is_number_unsigned())
+      return std::unexpected(
+          fmt::format("field 'deadline_ms': expected a whole number of milliseconds, not {}",
+                      j["deadline_ms"].dump(-1, ' ', true, Json::error_handler_t::replace)));
     spec.deadline = std::chrono::milliseconds(j["deadline_ms"].get<std::uint32_t>());
+  }
   j.erase("experiment");
   j.erase("deadline_ms");
   spec.parameters = std::move(j);

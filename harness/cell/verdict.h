@@ -2,6 +2,8 @@
 #pragma once
 
 #include "harness/base/enumeration.h"
+#include "harness/base/error.h"
+#include "harness/base/fields.h"
 #include "harness/base/json.h"
 
 #include <string>
@@ -38,6 +40,14 @@ struct Verdict {
   Json data;            // what the experiment measured or counted
 
   bool is(Ending e) const noexcept { return ending == e; }
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("ending", self.ending);
+    field("property", self.property, kMayBeMissing);
+    field("summary", self.summary, kMayBeMissing);
+    field("evidence", self.evidence, kMayBeMissing);
+    field("data", self.data, kMayBeMissing);
+  }
+
   // Evidence against the strategy.
   bool is_counterexample() const noexcept {
     return is(Ending::Broken) || is(Ending::Crashed) || is(Ending::Hung);
@@ -46,5 +56,7 @@ struct Verdict {
 
 // For results and --json.
 Json to_json(const Verdict& verdict);
+// BadInput, naming the field.
+std::expected<Verdict, Error> verdict_from(const Json& json);
 
 } // namespace proberace
