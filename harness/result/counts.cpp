@@ -1,5 +1,7 @@
 #include "harness/result/counts.h"
 
+#include "harness/base/json.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,7 +1,10 @@
 // Counts in JSON: named, at any depth.
 #pragma once
 
-#include "harness/base/json.h"
+#include "harness/base/json_forward.h"
+
+#include <cstddef>
+#include <string>
 
 namespace proberace {
 

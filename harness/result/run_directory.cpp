@@ -1,6 +1,7 @@
 #include "harness/result/run_directory.h"
 
 #include "harness/base/failure.h"
+#include "harness/base/json.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -85,7 +86,7 @@ std::expected<Summary, Error> read_summary(const fs::path& directory) {
     return bad("is no JSON");
   auto summary = summary_from(json);
   if (!summary)
-    return bad(summary.error());
+    return bad(summary.error().message);
   return *summary;
 }
 

@@ -1,5 +1,7 @@
 #include "harness/result/summary.h"
 
+#include "harness/base/json_fields.h"
+
 #include <algorithm>
 #include <fmt/format.h>
 
@@ -7,12 +9,23 @@ namespace proberace {
 
 namespace {
 
-Json optional_number(const std::optional<double>& number) {
-  return number ? Json(*number) : Json(nullptr);
-}
+// The file: rows of two kinds, of which those of verdicts have a "verdict".
+struct SummaryFile {
+  std::vector<Json> rows;
 
-std::optional<double> number_or_null(const Json& j) {
-  return j.is_null() ? std::nullopt : std::optional(j.get<double>());
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("schema", Schema{"proberace/summary/1"});
+    field("rows", self.rows);
+  }
+};
+
+template <class Row> Status read_row(const Json& json, std::size_t number, std::vector<Row>& rows) {
+  auto row = read_fields<Row>(json);
+  if (!row)
+    return std::unexpected(
+        Error{ErrorKind::BadInput, {}, fmt::format("row {}: {}", number, row.error().message)});
+  rows.push_back(std::move(*row));
+  return {};
 }
 
 const MeasuredRow* find(const Summary& summary, const MeasuredRow& like, std::string_view strategy) {
@@ -23,78 +36,28 @@ const MeasuredRow* find(const Summary& summary, const MeasuredRow& like, std::st
   return it != summary.measured.end() ? &*it : nullptr;
 }
 
-MeasuredRow measured_from(const Json& j) {
-  MeasuredRow r;
-  r.suite = j.at("suite");
-  r.case_name = j.at("case");
-  r.strategy = j.at("strategy");
-  r.threads = j.at("threads");
-  r.plan = j.at("plan");
-  r.metric = j.at("metric");
-  r.unit = j.at("unit");
-  r.n = j.at("n");
-  r.median = j.at("median");
-  r.low = j.at("low");
-  r.high = j.at("high");
-  r.trap_ratio = number_or_null(j.at("trap_ratio"));
-  r.uprobe_ratio = number_or_null(j.at("uprobe_ratio"));
-  return r;
-}
-
-VerdictRow verdict_from(const Json& j) {
-  VerdictRow r;
-  r.suite = j.at("suite");
-  r.case_name = j.at("case");
-  r.strategy = j.at("strategy");
-  r.verdict = j.at("verdict");
-  r.observed = j.at("observed");
-  r.reason = j.at("reason");
-  return r;
-}
-
 } // namespace
 
 Json to_json(const Summary& summary) {
-  Json rows = Json::array();
-  for (const MeasuredRow& r : summary.measured)
-    rows.push_back(Json{{"suite", r.suite},
-                        {"case", r.case_name},
-                        {"strategy", r.strategy},
-                        {"threads", r.threads},
-                        {"plan", r.plan},
-                        {"metric", r.metric},
-                        {"unit", r.unit},
-                        {"n", r.n},
-                        {"median", r.median},
-                        {"low", r.low},
-                        {"high", r.high},
-                        {"trap_ratio", optional_number(r.trap_ratio)},
-                        {"uprobe_ratio", optional_number(r.uprobe_ratio)}});
-  for (const VerdictRow& r : summary.verdicts)
-    rows.push_back(Json{{"suite", r.suite},
-                        {"case", r.case_name},
-                        {"strategy", r.strategy},
-                        {"verdict", r.verdict},
-                        {"observed", r.observed},
-                        {"reason", r.reason}});
-  return Json{{"schema", kSummarySchema}, {"rows", std::move(rows)}};
+  SummaryFile file;
+  for (const MeasuredRow& row : summary.measured)
+    file.rows.push_back(write_fields(row));
+  for (const VerdictRow& row : summary.verdicts)
+    file.rows.push_back(write_fields(row));
+  return write_fields(file);
 }
 
-std::expected<Summary, std::string> summary_from(const Json& json) {
-  if (!json.is_object() || json.value("schema", "") != kSummarySchema)
-    return std::unexpected(fmt::format("expected \"schema\": \"{}\"", kSummarySchema));
+std::expected<Summary, Error> summary_from(const Json& json) {
+  const auto file = read_fields<SummaryFile>(json);
+  if (!file)
+    return std::unexpected(file.error());
   Summary summary;
-  std::size_t i = 0;
-  try {
-    for (const Json& row : json.at("rows")) {
-      if (row.contains("verdict"))
-        summary.verdicts.push_back(verdict_from(row));
-      else
-        summary.measured.push_back(measured_from(row));
-      ++i;
-    }
-  } catch (const Json::exception& e) {
-    return std::unexpected(fmt::format("row {}: {}", i, e.what()));
+  for (std::size_t i = 0; i < file->rows.size(); ++i) {
+    const Json& row = file->rows[i];
+    const Status read = row.is_object() && row.contains("verdict") ? read_row(row, i, summary.verdicts)
+                                                                   : read_row(row, i, summary.measured);
+    if (!read)
+      return std::unexpected(read.error());
   }
   return summary;
 }

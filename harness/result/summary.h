@@ -2,16 +2,14 @@
 // provenance.json. Names do not change without a new schema number.
 #pragma once
 
-#include "harness/base/json.h"
+#include "harness/base/error.h"
+#include "harness/base/json_forward.h"
 
-#include <expected>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace proberace {
-
-inline constexpr std::string_view kSummarySchema = "proberace/summary/1";
 
 // One measured figure.
 struct MeasuredRow {
@@ -28,6 +26,22 @@ struct MeasuredRow {
   double high = 0;
   std::optional<double> trap_ratio;   // to the trap floor of the same run
   std::optional<double> uprobe_ratio; // to the reference peer on the same case of the same run
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("suite", self.suite);
+    field("case", self.case_name);
+    field("strategy", self.strategy);
+    field("threads", self.threads);
+    field("plan", self.plan);
+    field("metric", self.metric);
+    field("unit", self.unit);
+    field("n", self.n);
+    field("median", self.median);
+    field("low", self.low);
+    field("high", self.high);
+    field("trap_ratio", self.trap_ratio);
+    field("uprobe_ratio", self.uprobe_ratio);
+  }
 };
 
 // One verdict.
@@ -38,6 +52,15 @@ struct VerdictRow {
   std::string verdict; // kept, broken, not-promised, skipped
   std::string observed;
   std::string reason;
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("suite", self.suite);
+    field("case", self.case_name);
+    field("strategy", self.strategy);
+    field("verdict", self.verdict);
+    field("observed", self.observed);
+    field("reason", self.reason);
+  }
 };
 
 struct Summary {
@@ -46,8 +69,8 @@ struct Summary {
 };
 
 Json to_json(const Summary& summary);
-// A message for the user if `json` is no summary of this schema: what, where.
-std::expected<Summary, std::string> summary_from(const Json& json);
+// BadInput if `json` is no summary of this schema: says what, in which row.
+std::expected<Summary, Error> summary_from(const Json& json);
 
 // Fills trap_ratio and uprobe_ratio of every row in ns from the rows of the same run. `peer` is the strategy
 // that the others are compared with: the kernel's uprobes.
