@@ -1,6 +1,8 @@
 #include "harness/log/hit_log.h"
 
 #include "harness/base/failure.h"
+#include "harness/base/json_fields.h"
+#include "harness/log/log_pages.h"
 #include "harness/log/ring_drain.h"
 
 #include <algorithm>
@@ -54,11 +56,9 @@ struct Page {
   std::span<const std::byte> bytes() const { return std::as_bytes(std::span(text)); }
 };
 
-// Two of these, some time apart, tell how long a tick is.
-Json clock_now() {
+LogClock clock_now() {
   const auto ns = std::chrono::steady_clock::now().time_since_epoch();
-  return Json{{"ticks", std::uint64_t{__builtin_ia32_rdtsc()}},
-              {"ns", std::chrono::duration_cast<std::chrono::nanoseconds>(ns).count()}};
+  return {__builtin_ia32_rdtsc(), std::chrono::duration_cast<std::chrono::nanoseconds>(ns).count()};
 }
 
 // The program's handlers are not for the thread that writes: they might wait in it for room that it is to
@@ -126,12 +126,12 @@ struct HitLog::State {
     return n;
   }
 
-  Json trailer() const {
-    Json threads = Json::array(); // of each: how many records it wrote, and dropped after the last it told of
+  LogTrailer trailer() const {
+    LogTrailer trailer{lost(), {}, clock_now()};
     const std::size_t all = joined.load(std::memory_order_relaxed); // counts only
     for (std::size_t i = 0; i < all; ++i)
-      threads.push_back(Json{{"records", rings[i].filled()}, {"untold", rings[i].untold()}});
-    return Json{{"end", "proberace/log/1"}, {"lost", lost()}, {"threads", threads}, {"clock", clock_now()}};
+      trailer.threads.push_back({rings[i].filled(), rings[i].untold()});
+    return trailer;
   }
 };
 
@@ -150,10 +150,7 @@ std::expected<std::unique_ptr<HitLog>, Error> HitLog::create(const std::string& 
   auto state = std::make_unique<State>(options.threads, options.blocks_per_thread, options.when_full);
   if (!state->blocks.there())
     return std::unexpected(system_error("no memory for the log's rings", ENOMEM));
-  Json header{{"schema", "proberace/log/1"},
-              {"block_bytes", kBlockBytes},
-              {"record_bytes", sizeof(HitRecord)},
-              {"clock", clock_now()}};
+  Json header = write_fields(LogHeader{.clock = clock_now()});
   header.update(options.about);
   if (!state->page.hold(header))
     return bad_input("what the log is about does not fit its header");
@@ -188,7 +185,7 @@ std::expected<HitLogTotals, Error> HitLog::close() {
   s.writer.request_stop();
   s.writer.join();
   const HitLogTotals totals{s.drain->records(), s.lost(), s.drain->end() + kHeaderBytes, s.file->way()};
-  (void)s.page.hold(s.trailer()); // it has room: kMostThreads
+  (void)s.page.hold(write_fields(s.trailer())); // it has room: kMostThreads
   s.put_page(s.drain->end());
   if (const Status written = s.file->close(); !written)
     return std::unexpected(written.error());

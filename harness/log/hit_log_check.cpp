@@ -46,12 +46,12 @@ private:
     result_.unjudged += open_ ? 1 : 0; // its thread ended in it, or was killed
     if (!log_.trailer())
       return;
-    const Json& ends = log_.trailer()->at("threads");
+    const auto& ends = log_.trailer()->threads;
     if (thread >= ends.size())
       return fault(fmt::format("thread {}: the log's end knows nothing of it", thread));
-    result_.lost += ends[thread].value("untold", std::uint64_t{0});
-    if (const std::uint64_t records = ends[thread].value("records", std::uint64_t{0}); records != next_)
-      missing(records);
+    result_.lost += ends[thread].untold;
+    if (ends[thread].records != next_)
+      missing(ends[thread].records);
   }
 
   void missing(std::uint64_t until) {
@@ -161,20 +161,6 @@ private:
 
 LogCheck check_log(const HitLogReader& log) {
   return Checker(log).run();
-}
-
-Json to_json(const LogCheck& c) {
-  return Json{{"held", c.held()},
-              {"records", c.records},
-              {"lost", c.lost},
-              {"executions", c.executions},
-              {"must", c.must},
-              {"must_not", c.must_not},
-              {"unjudged", c.unjudged},
-              {"hits", c.hits},
-              {"operations", c.operations},
-              {"fault_count", c.fault_count},
-              {"faults", c.faults}};
 }
 
 } // namespace proberace

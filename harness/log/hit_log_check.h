@@ -3,6 +3,7 @@
 // missing.
 #pragma once
 
+#include "harness/base/fields.h"
 #include "harness/log/hit_log_reader.h"
 
 #include <cstdint>
@@ -25,9 +26,22 @@ struct LogCheck {
 
   static constexpr std::size_t kMostFaults = 20;
   bool held() const noexcept { return fault_count == 0; }
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("held", Computed{self.held()});
+    field("records", self.records);
+    field("lost", self.lost);
+    field("executions", self.executions);
+    field("must", self.must);
+    field("must_not", self.must_not);
+    field("unjudged", self.unjudged);
+    field("hits", self.hits);
+    field("operations", self.operations);
+    field("fault_count", self.fault_count);
+    field("faults", self.faults);
+  }
 };
 
 LogCheck check_log(const HitLogReader& log);
-Json to_json(const LogCheck& check);
 
 } // namespace proberace

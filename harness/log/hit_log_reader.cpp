@@ -1,6 +1,7 @@
 #include "harness/log/hit_log_reader.h"
 
 #include "harness/base/failure.h"
+#include "harness/base/json_fields.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -51,8 +52,8 @@ std::size_t next_block(std::span<const std::byte> blocks, std::size_t from) {
 
 HitLogReader::HitLogReader(HitLogReader&& other) noexcept
     : bytes_(std::exchange(other.bytes_, {})), blocks_(std::move(other.blocks_)),
-      header_(std::move(other.header_)), trailer_(std::move(other.trailer_)),
-      damage_(std::move(other.damage_)), ns_per_tick_(other.ns_per_tick_), first_tick_(other.first_tick_) {}
+      trailer_(std::move(other.trailer_)), damage_(std::move(other.damage_)),
+      ns_per_tick_(other.ns_per_tick_), first_tick_(other.first_tick_) {}
 
 HitLogReader::~HitLogReader() {
   if (!bytes_.empty())
@@ -75,23 +76,19 @@ std::expected<HitLogReader, Error> HitLogReader::open(const std::string& path) {
     return std::unexpected(foreign);
   HitLogReader reader;
   reader.bytes_ = {static_cast<const std::byte*>(memory), static_cast<std::size_t>(status.st_size)};
-  try {
-    if (!reader.index())
-      return std::unexpected(foreign);
-  } catch (const Json::exception&) { // a header or trailer of somebody else's making
+  if (!reader.index())
     return std::unexpected(foreign);
-  }
   return reader;
 }
 
 Status HitLogReader::index() {
-  header_ = page_at(bytes_, 0);
-  if (!header_.is_object() || header_.value("schema", "") != "proberace/log/1")
-    return std::unexpected(Error{});
+  const auto header = read_fields<LogHeader>(page_at(bytes_, 0));
+  if (!header)
+    return std::unexpected(header.error());
   std::size_t end = bytes_.size();
-  if (Json last = end >= 2 * kHeaderBytes ? page_at(bytes_, end - kHeaderBytes) : Json();
-      last.is_object() && last.value("end", "") == "proberace/log/1") {
-    trailer_ = std::move(last);
+  if (auto last =
+          read_fields<LogTrailer>(end >= 2 * kHeaderBytes ? page_at(bytes_, end - kHeaderBytes) : Json())) {
+    trailer_ = std::move(*last);
     end -= kHeaderBytes;
   } else {
     damage_.push_back("the log was not closed: what its writer had in memory is missing");
@@ -100,18 +97,15 @@ Status HitLogReader::index() {
     take_block(at, end);
   for (auto& blocks : blocks_) // a thread's blocks lie in their order, unless writes of them failed
     std::ranges::stable_sort(blocks, {}, [](std::span<const std::byte> b) {
-      BlockHeader header;
-      std::memcpy(&header, b.data() - sizeof header, sizeof header);
-      return header.first;
+      BlockHeader first;
+      std::memcpy(&first, b.data() - sizeof first, sizeof first);
+      return first.first;
     });
   if (trailer_) {
-    blocks_.resize(std::max(blocks_.size(), trailer_->at("threads").size()));
-    const Json& begin = header_.at("clock");
-    const Json& later = trailer_->at("clock");
-    first_tick_ = begin.at("ticks");
-    ns_per_tick_ =
-        static_cast<double>(later.at("ns").get<std::int64_t>() - begin.at("ns").get<std::int64_t>()) /
-        static_cast<double>(later.at("ticks").get<std::uint64_t>() - first_tick_);
+    blocks_.resize(std::max(blocks_.size(), trailer_->threads.size()));
+    first_tick_ = header->clock.ticks;
+    ns_per_tick_ = static_cast<double>(trailer_->clock.ns - header->clock.ns) /
+                   static_cast<double>(trailer_->clock.ticks - first_tick_);
   }
   return {};
 }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "harness/base/error.h"
-#include "harness/base/json.h"
 #include "harness/log/hit_record.h"
+#include "harness/log/log_pages.h"
 
 #include <functional>
 #include <optional>
@@ -22,9 +22,8 @@ public:
   HitLogReader& operator=(HitLogReader&&) = delete;
   ~HitLogReader();
 
-  const Json& header() const noexcept { return header_; }
   // None if the log was not closed.
-  const std::optional<Json>& trailer() const noexcept { return trailer_; }
+  const std::optional<LogTrailer>& trailer() const noexcept { return trailer_; }
   // What is wrong with the file itself: where (byte offset) and what.
   const std::vector<std::string>& damage() const noexcept { return damage_; }
 
@@ -41,8 +40,7 @@ private:
   void take_block(std::size_t& at, std::size_t end);
   std::span<const std::byte> bytes_;                            // the file, mapped
   std::vector<std::vector<std::span<const std::byte>>> blocks_; // by thread: records as they lie
-  Json header_;
-  std::optional<Json> trailer_;
+  std::optional<LogTrailer> trailer_;
   std::vector<std::string> damage_;
   double ns_per_tick_ = 0;
   std::uint64_t first_tick_ = 0;

@@ -1,4 +1,5 @@
 // proberace log: writes a hit log, judges one, prints one.
+#include "harness/base/json_fields.h"
 #include "harness/cell/endings.h"
 #include "harness/cli/command.h"
 #include "harness/judge/site_state.h"
@@ -84,7 +85,7 @@ private:
       return fail(Error{ErrorKind::BadInput, {}, fmt::format("{}: nothing was logged there", file_)});
     if (json_) {
       Json j{{"schema", "proberace/log-check/1"}, {"file", file_}};
-      j.update(to_json(c));
+      j.update(write_fields(c));
       fmt::print("{}\n", j.dump(2));
     } else {
       fmt::print("{}: {}: {} records of {} threads: {} executions ({} must count, {} must not), {} hits, {} "
