@@ -1,6 +1,8 @@
 // The changes that a prober has made to the process that hosts it, counted.
 #pragma once
 
+#include "harness/base/fields.h"
+
 #include <cstdint>
 
 namespace proberace {
@@ -17,20 +19,21 @@ struct Footprint {
   std::int64_t thread_bytes = 0; // of threads' TLS and stacks that were made executable, in whole pages
   std::int64_t writable_executable_bytes = 0;
 
-  Footprint& operator+=(const Footprint& o) noexcept {
-    mappings += o.mappings;
-    mapped_bytes += o.mapped_bytes;
-    private_pages += o.private_pages;
-    slots += o.slots;
-    residue_slots += o.residue_slots;
-    signal_handlers += o.signal_handlers;
-    descriptors += o.descriptors;
-    processes += o.processes;
-    thread_bytes += o.thread_bytes;
-    writable_executable_bytes += o.writable_executable_bytes;
-    return *this;
-  }
+  Footprint& operator+=(const Footprint& o) noexcept { return add_fields(*this, o); }
   bool operator==(const Footprint&) const = default;
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("mappings", self.mappings);
+    field("mapped_bytes", self.mapped_bytes);
+    field("private_pages", self.private_pages);
+    field("slots", self.slots);
+    field("residue_slots", self.residue_slots);
+    field("signal_handlers", self.signal_handlers);
+    field("descriptors", self.descriptors);
+    field("processes", self.processes);
+    field("thread_bytes", self.thread_bytes);
+    field("writable_executable_bytes", self.writable_executable_bytes);
+  }
 };
 
 } // namespace proberace

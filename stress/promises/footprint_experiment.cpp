@@ -1,5 +1,6 @@
 // What a strategy changes in the process that hosts it: observed before open, while armed and hit on three
 // threads, after the last removal (the residue) and after close, where nothing may be left.
+#include "harness/base/json_fields.h"
 #include "harness/base/threads.h"
 #include "stress/code/probed_text.h"
 #include "stress/promises/landlord.h"
@@ -14,13 +15,21 @@ namespace {
 constexpr const char* kBodies[] = {"mov", "nop", "nop5", "add", "lea-rip", "mov-rip"};
 constexpr int kHitsEach = 20;
 
-Json claimed(const Footprint& f) {
-  return Json{{"mappings", f.mappings},           {"mapped_bytes", f.mapped_bytes},
-              {"private_pages", f.private_pages}, {"slots", f.slots},
-              {"residue_slots", f.residue_slots}, {"signal_handlers", f.signal_handlers},
-              {"descriptors", f.descriptors},     {"processes", f.processes},
-              {"thread_bytes", f.thread_bytes},   {"writable_executable_bytes", f.writable_executable_bytes}};
-}
+// The process as it looks from outside, and as the prober says it changed it.
+struct FootprintData {
+  std::size_t sites = 0;
+  Landlord armed, residue, left;
+  Footprint claimed, claimed_residue;
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("sites", self.sites);
+    field("armed", self.armed);
+    field("residue", self.residue);
+    field("left", self.left);
+    field("claimed", self.claimed);
+    field("claimed_residue", self.claimed_residue);
+  }
+};
 
 // Two threads beside this one hit every site and stay until the end: a thread's own changes are seen too.
 class Tenants {
@@ -93,9 +102,7 @@ Verdict footprint(const Json& parameters, Arena&) {
     v = broken("not-restored", "after close the process is not what it was before open");
   else
     v = held();
-  v.data = Json{{"sites", armed.size()},       {"armed", to_json(while_armed)},
-                {"residue", to_json(residue)}, {"left", to_json(left)},
-                {"claimed", claimed(claims)},  {"claimed_residue", claimed(claimed_residue)}};
+  v.data = write_fields(FootprintData{armed.size(), while_armed, residue, left, claims, claimed_residue});
   v.evidence = v.data;
   return v;
 }

@@ -58,25 +58,10 @@ Landlord Landlord::look() {
 
 Landlord Landlord::operator-(const Landlord& before) const {
   Landlord d = *this;
-  d.mappings -= before.mappings;
-  d.executable_mappings -= before.executable_mappings;
-  d.writable_executable_bytes -= before.writable_executable_bytes;
-  d.private_text_pages -= before.private_text_pages;
+  for_each_pair(d, before, [](std::int64_t& now, std::int64_t then) { now -= then; });
   for (std::size_t i = 0; i < actions.size(); ++i)
     d.signal_handlers += actions[i] != before.actions[i] ? 1 : 0;
-  d.descriptors -= before.descriptors;
-  d.processes -= before.processes;
   return d;
-}
-
-Json to_json(const Landlord& l) {
-  return Json{{"mappings", l.mappings},
-              {"executable_mappings", l.executable_mappings},
-              {"writable_executable_bytes", l.writable_executable_bytes},
-              {"private_text_pages", l.private_text_pages},
-              {"signal_handlers", l.signal_handlers},
-              {"descriptors", l.descriptors},
-              {"processes", l.processes}};
 }
 
 } // namespace proberace

@@ -2,8 +2,8 @@
 // after, it is the footprint as observed, beside the one a prober reports of itself.
 #pragma once
 
+#include "harness/base/fields.h"
 #include "harness/base/signal_action.h"
-#include "harness/cell/verdict.h"
 
 #include <cstdint>
 #include <vector>
@@ -24,8 +24,16 @@ struct Landlord {
   static Landlord look();
   Landlord operator-(const Landlord& before) const;
   bool operator==(const Landlord&) const = default;
-};
 
-Json to_json(const Landlord& landlord);
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("mappings", self.mappings);
+    field("executable_mappings", self.executable_mappings);
+    field("writable_executable_bytes", self.writable_executable_bytes);
+    field("private_text_pages", self.private_text_pages);
+    field("signal_handlers", self.signal_handlers);
+    field("descriptors", self.descriptors);
+    field("processes", self.processes);
+  }
+};
 
 } // namespace proberace
