@@ -12,6 +12,20 @@ struct Repetition {
   const Verdict& verdict;
   std::size_t done;
   std::size_t of;
+
+  // A line of raw.jsonl.
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("suite", self.measurement.suite);
+    field("case", self.measurement.case_name);
+    field("strategy", self.measurement.strategy);
+    field("threads", self.measurement.threads);
+    field("plan", self.measurement.plan);
+    field("order", self.done);
+    field("ending", self.verdict.ending);
+    field("summary", self.verdict.summary);
+    field("data", self.verdict.data);
+    field("cell", Computed{Json::parse(self.measurement.cell.line())});
+  }
 };
 
 struct BenchOutcome {

@@ -1,4 +1,5 @@
 // proberace bench: the comparison, recorded: floors, hits, insertions, the promise matrix, a real library.
+#include "harness/base/json_fields.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/cli/summary_table.h"
@@ -63,25 +64,11 @@ public:
 private:
   Summary measure(LineWriter& raw) {
     BenchOutcome outcome = run_measurements(measurements(size_), size_.repetitions, [&](const Repetition& r) {
-      raw.append(raw_line(r));
+      raw.append(write_fields(r).dump());
       progress_.show(fmt::format("measuring {}/{}: {}", r.done, r.of, r.measurement.name()));
     });
     skipped_ = std::move(outcome.skipped);
     return std::move(outcome.summary);
-  }
-
-  static std::string raw_line(const Repetition& r) {
-    return Json{{"suite", r.measurement.suite},
-                {"case", r.measurement.case_name},
-                {"strategy", r.measurement.strategy},
-                {"threads", r.measurement.threads},
-                {"plan", r.measurement.plan},
-                {"order", r.done},
-                {"ending", proberace::name(r.verdict.ending)},
-                {"summary", r.verdict.summary},
-                {"data", r.verdict.data},
-                {"cell", Json::parse(r.measurement.cell.line())}}
-        .dump();
   }
 
   std::vector<VerdictRow> judge() {

@@ -1,4 +1,5 @@
 // proberace run: probes a program that knows nothing of proberace, and leaves it as it was.
+#include "harness/base/json_fields.h"
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/file/whole_file.h"
@@ -7,6 +8,7 @@
 #include "stress/debuggee/launch.h"
 #include "stress/debuggee/program_probes.h"
 #include "stress/debuggee/program_watch.h"
+#include "stress/debuggee/run_report.h"
 
 #include <cstring>
 #include <fmt/format.h>
@@ -114,7 +116,7 @@ private:
     const ProgramEnd end = watch.until_end(supervisor);
     const Status counted = way_->disarm();
     const int execs = supervisor.execs() - (launch ? 1 : 0);
-    const Status printed = print(json_ ? as_json(process, places, end, execs).dump(2) + "\n"
+    const Status printed = print(json_ ? write_fields(report(process, places, end, execs)).dump(2) + "\n"
                                        : as_text(process, places, end, execs),
                                  out);
     return !end.left ? end.left : !counted ? counted : printed;
@@ -176,31 +178,19 @@ private:
     return text + table.text();
   }
 
-  Json as_json(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end, int execs) const {
-    Json sites = Json::array();
+  RunReport report(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end,
+                   int execs) const {
+    RunReport r{.strategy = strategy_, .process = process, .runs_on = !end.ended, .execs = execs};
     for (std::size_t i = 0; i < places.size(); ++i) {
       const auto hits = way_->hits(i);
-      Json threads = Json::object();
-      for (const auto& [thread, n] : hits)
-        threads[std::to_string(thread)] = n;
-      sites.push_back(Json{{"probe", places[i].spec.text},
-                           {"address", fmt::format("{:#x}", value(places[i].site.address))},
-                           {"hits", sum(hits)},
-                           {"threads", std::move(threads)}});
+      r.sites.push_back(
+          {places[i].spec.text, fmt::format("{:#x}", value(places[i].site.address)), sum(hits), hits});
     }
-    Json j{{"schema", "proberace/run/1"},
-           {"strategy", strategy_},
-           {"process", process},
-           {"exit_status", nullptr},
-           {"killed_by", nullptr},
-           {"runs_on", !end.ended},
-           {"execs", execs},
-           {"sites", std::move(sites)}};
     if (end.status && WIFSIGNALED(*end.status))
-      j["killed_by"] = fmt::format("SIG{}", ::sigabbrev_np(WTERMSIG(*end.status)));
+      r.killed_by = fmt::format("SIG{}", ::sigabbrev_np(WTERMSIG(*end.status)));
     else if (end.status)
-      j["exit_status"] = WEXITSTATUS(*end.status);
-    return j;
+      r.exit_status = WEXITSTATUS(*end.status);
+    return r;
   }
 
   std::string strategy_;

@@ -1,5 +1,6 @@
 #include "stress/survey/survey.h"
 
+#include "harness/base/json_fields.h"
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
 #include "harness/result/counts.h"
@@ -106,10 +107,7 @@ std::string text_of(const std::vector<ElfSurvey>& surveys) {
 }
 
 Json to_json(const std::vector<ElfSurvey>& surveys) {
-  Json rows = Json::array();
-  for (const ElfSurvey& s : surveys)
-    rows.push_back(Json{{"file", s.file}, {"strategy", s.strategy}, {"verdict", to_json(s.verdict)}});
-  return Json{{"schema", "proberace/elf-survey/1"}, {"rows", std::move(rows)}};
+  return Json{{"schema", "proberace/elf-survey/1"}, {"rows", write_fields(surveys)}};
 }
 
 } // namespace proberace

@@ -14,6 +14,12 @@ struct ElfSurvey {
   std::string file;
   std::string strategy;
   Verdict verdict; // its data is survey_experiment.cpp's
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("file", self.file);
+    field("strategy", self.strategy);
+    field("verdict", self.verdict);
+  }
 };
 
 // The strategies that differ in what they can probe. The reference peer is not among them: its removals would

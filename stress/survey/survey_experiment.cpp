@@ -1,5 +1,6 @@
 // Arms every instruction of an ELF file's functions, some thousand at a time, and takes them all back: what
 // is counted as probed has been armed. The text must then be the file's again.
+#include "harness/base/json_fields.h"
 #include "harness/base/process_memory.h"
 #include "harness/cell/experiment.h"
 #include "harness/probe/registry.h"
@@ -32,6 +33,17 @@ struct Survey {
     rip_relative += i.rip_relative;
     relative_flow += i.flow == Flow::RelativeJump || i.flow == Flow::RelativeCall;
     page_crossing += page_of(i.address) != page_of(i.next() - 1);
+  }
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("instructions", self.instructions);
+    field("rip_relative", self.rip_relative);
+    field("relative_flow", self.relative_flow);
+    field("page_crossing", self.page_crossing);
+    field("armed", self.armed);
+    field("ways", self.ways);
+    field("mnemonics", self.mnemonics);
+    field("refused", self.refused);
   }
 };
 
@@ -74,17 +86,6 @@ std::string arm_all(Prober& prober, std::vector<Candidate> pending, Survey& surv
     pending = armed.empty() ? std::vector<Candidate>() : std::move(conflicting);
   }
   return {};
-}
-
-Json to_json(const Survey& s) {
-  return Json{{"instructions", s.instructions},
-              {"rip_relative", s.rip_relative},
-              {"relative_flow", s.relative_flow},
-              {"page_crossing", s.page_crossing},
-              {"armed", s.armed},
-              {"ways", s.ways},
-              {"mnemonics", s.mnemonics},
-              {"refused", s.refused}};
 }
 
 std::vector<std::uint8_t> text_bytes(const AddressSpace& space, Address text) {
@@ -145,7 +146,7 @@ Verdict run_survey(const Json& parameters, Arena& arena) {
       return Verdict{Ending::Broken, "removal", broken.empty() ? describe(closed.error()) : broken, {}, {}};
   }
   Verdict v;
-  v.data = to_json(survey);
+  v.data = write_fields(survey);
   v.summary = fmt::format("{} of {} instructions armed", survey.armed, survey.instructions);
   if (text_bytes(target.address_space(), elf->text()) != before) {
     v.ending = Ending::Broken;

@@ -1,5 +1,7 @@
 #include "stress/transparency/isa/isa_case.h"
 
+#include "harness/base/enumeration.h"
+
 namespace proberace {
 
 namespace {
@@ -54,6 +56,7 @@ rc::Gen<Word> word() {
 }
 
 rc::Gen<Where> where() {
+  static_assert(enumerator_count<Where>() == 10, "give the new one a weight");
   return rc::gen::weightedElement<Where>({{8, Where::Anywhere},
                                           {8, Where::Aligned},
                                           {2, Where::AcrossPages},

@@ -2,6 +2,7 @@
 //
 // Parameters: strategy, seed, and either first and count, or number and path (isa_case.h); mnemonics, if not
 // of any. The thread's point says which case it is in, so that one that ends the process is known.
+#include "harness/base/json_fields.h"
 #include "harness/cell/experiment.h"
 #include "harness/probe/registry.h"
 #include "stress/code/refusal.h"
@@ -20,6 +21,13 @@ constexpr std::size_t kMostExamples = 20; // of broken cases, in one cell's resu
 
 struct Counts {
   std::uint64_t tried = 0, held = 0, refused = 0, broken = 0;
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("tried", self.tried);
+    field("held", self.held);
+    field("refused", self.refused);
+    field("broken", self.broken);
+  }
 };
 
 struct Tally {
@@ -30,6 +38,19 @@ struct Tally {
   std::map<std::string, std::uint64_t> untried;
   std::map<std::string, std::map<std::string, std::uint64_t>> refused; // by reason, by mnemonic
   Json broken = Json::array();
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("tried", self.all.tried);
+    field("held", self.all.held);
+    field("refused", self.all.refused);
+    field("broken", self.all.broken);
+    field("faulted", self.faulted);
+    field("undefined", self.undefined);
+    field("untried", self.untried);
+    field("mnemonics", self.mnemonics);
+    field("refused_because", self.refused);
+    field("examples", self.broken);
+  }
 };
 
 struct Armed {
@@ -190,23 +211,6 @@ private:
   std::vector<Armed> cases_;
 };
 
-Json to_json(const Counts& c) {
-  return Json{{"tried", c.tried}, {"held", c.held}, {"refused", c.refused}, {"broken", c.broken}};
-}
-
-Json to_json(const Tally& t) {
-  Json j = to_json(t.all);
-  j["faulted"] = t.faulted;
-  j["undefined"] = t.undefined;
-  j["untried"] = t.untried;
-  j["mnemonics"] = Json::object();
-  for (const auto& [name, counts] : t.mnemonics)
-    j["mnemonics"][name] = to_json(counts);
-  j["refused_because"] = t.refused;
-  j["examples"] = t.broken;
-  return j;
-}
-
 Verdict run_cases(const Json& parameters, Arena& arena) {
   const std::string strategy = parameters.at("strategy");
   const std::uint64_t seed = parameters.at("seed");
@@ -240,7 +244,7 @@ Verdict run_cases(const Json& parameters, Arena& arena) {
       return verdict_of(done.error());
   }
   Verdict v;
-  v.data = to_json(tally);
+  v.data = write_fields(tally);
   v.summary =
       fmt::format("{} tried, {} refused, {} broken", tally.all.tried, tally.all.refused, tally.all.broken);
   if (tally.all.broken != 0) {
