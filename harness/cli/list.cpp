@@ -16,16 +16,6 @@ template <> struct JsonForm<PathSet> {
 
 namespace {
 
-std::string_view word(PlugInKind kind) {
-  switch (kind) {
-  case PlugInKind::Armer: return "armer";
-  case PlugInKind::Stepper: return "stepper";
-  case PlugInKind::Transport: return "transport";
-  case PlugInKind::Whole: return "whole strategy";
-  }
-  return "?";
-}
-
 Json names_of(const Promises& promises) {
   Json names = Json::array();
   for (const PromiseText& p : kPromises)
@@ -47,7 +37,7 @@ Json as_json() {
   Json plugins = Json::array();
   for (const PlugIn& p : plug_ins())
     plugins.push_back(
-        Json{{"kind", word(p.kind)},
+        Json{{"kind", proberace::name(p.kind)},
              {"name", p.name},
              {"summary", p.summary},
              {"promises", p.kind == PlugInKind::Transport ? Json(nullptr) : names_of(*promises_of(p))}});
@@ -138,7 +128,7 @@ void print_facts() {
 void print_for_people() {
   Table plugins({"plug-in", "kind", "what it does"});
   for (const PlugIn& p : plug_ins())
-    plugins.add({p.name, std::string(word(p.kind)), p.summary});
+    plugins.add({p.name, std::string(proberace::name(p.kind)), p.summary});
   fmt::print("{}\n", plugins.text());
 
   print_promises();

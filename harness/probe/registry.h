@@ -9,6 +9,7 @@
 // and which plug-in has a role (roles.h): no name is compared with a literal.
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/probe/armer.h"
 #include "harness/probe/prober.h"
 #include "harness/probe/roles.h"
@@ -51,6 +52,15 @@ bool register_whole(std::string name, std::string summary, WholeFactory factory)
 bool register_chooser(std::string name, std::string summary, ChoosingFactory factory);
 
 enum class PlugInKind { Armer, Stepper, Transport, Whole };
+inline constexpr auto kPlugInKinds = enumeration<Named<PlugInKind>>({
+    {PlugInKind::Armer, "armer"},
+    {PlugInKind::Stepper, "stepper"},
+    {PlugInKind::Transport, "transport"},
+    {PlugInKind::Whole, "whole strategy"},
+});
+constexpr const auto& rows_of(PlugInKind) noexcept {
+  return kPlugInKinds;
+}
 
 struct PlugIn {
   PlugInKind kind;

@@ -2,6 +2,7 @@
 // This is the mail's second problem.
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/code/decode.h"
 #include "harness/code/site.h"
 #include "harness/probe/facts.h"
@@ -42,7 +43,15 @@ enum class PlanEnd : std::uint8_t {
   AtOnce,     // Stepper::begin completes the instruction
   ByJump,     // Stepper::begin sends the thread to code that jumps back
 };
-inline constexpr std::size_t kPlanEnds = 3;
+inline constexpr auto kPlanEndRows = enumeration<Named<PlanEnd>>({
+    {PlanEnd::AfterSteps, "stepped"},
+    {PlanEnd::AtOnce, "emulated"},
+    {PlanEnd::ByJump, "boosted"},
+});
+constexpr const auto& rows_of(PlanEnd) noexcept {
+  return kPlanEndRows;
+}
+inline constexpr std::size_t kPlanEnds = kPlanEndRows.size();
 
 // The preparation of a stepper for one site; immutable once the site is armed.
 class StepPlan {

@@ -312,12 +312,11 @@ std::expected<std::uint64_t, Error> SignalProber::hits(const Site& site, pid_t t
 }
 
 std::string_view SignalProber::way(const Site& site) const {
-  constexpr std::array<std::string_view, kPlanEnds> kWays{"stepped", "emulated", "boosted"}; // by PlanEnd
   const schedule::Lock lock(mutex_);
   const SiteRecord* const record = live_record(site);
   if (record == nullptr || record->displaced().site != site || record->displaced().plan == nullptr)
     return {};
-  return kWays[static_cast<std::size_t>(record->displaced().plan->end())];
+  return proberace::name(record->displaced().plan->end());
 }
 
 Status SignalProber::set_handler(HitHandler handler, void* argument) {
