@@ -76,7 +76,7 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
   std::filesystem::copy_file(PROBERACE_PROGRAM, copy);
   std::filesystem::permissions(copy, std::filesystem::perms(0755));
   for (const char* arguments :
-       {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s"}) {
+       {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s --out /tmp"}) {
     const Outcome o = run_shell(fmt::format(
         "cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments));
     expect_one_line(o, 3, "CAP_PERFMON");

@@ -106,7 +106,8 @@ public:
         "With --scenario and 'free': log every execution and hit to this new file (proberace log)");
     app.add_flag("--json", json_, "Print JSON");
     long_.declare(app);
-    app.footer("A scenario has a line for each of these:\n"
+    app.footer(app.get_footer() +
+               "\nA scenario has a line for each of these:\n"
                "  strategy poke+in-place\n"
                "  bodies A=mov B=push@1     # names of code to probe, on which page\n"
                "  armed A                   # before the threads start\n"

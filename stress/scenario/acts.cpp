@@ -90,7 +90,7 @@ void Fault(ScenarioRun& run, std::size_t thread, const Act& act) {
 void Protect(ScenarioRun& run, std::size_t thread, const Act& act) {
   const Address page = page_of(run.sites_[act.bodies[0]].address);
   if (::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_EXEC) != 0)
-    run.note(thread, broken_property::kMprotect,
+    run.note(thread, property_name(BrokenProperty::Mprotect),
              fmt::format("mprotect of the page of site {}: {}", run.name_of(act.bodies[0]),
                          strerrordesc_np(errno)));
 }

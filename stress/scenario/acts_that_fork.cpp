@@ -31,7 +31,9 @@ struct Children {
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     if (child > 0 && status != 0) // none, where the machine has no more processes
-      run.note(thread, act.kind == ActKind::Vfork ? broken_property::kVforkSafe : broken_property::kForkSafe,
+      run.note(thread,
+               act.kind == ActKind::Vfork ? property_name(BrokenProperty::VforkSafe)
+                                          : property_name(BrokenProperty::ForkSafe),
                fmt::format("the child of '{}' {}", text_of(act),
                            WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
                                                : "had a wrong result"));

@@ -1,52 +1,65 @@
-// The names of the properties that a scenario can break.
+// The properties that a scenario can break, by the names that verdicts and `--property` use.
 #pragma once
 
+#include "harness/base/enumeration.h"
 #include "harness/cell/verdict.h"
 #include "harness/judge/judgement.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
 namespace proberace {
 
-namespace broken_property {
+enum class BrokenProperty {
+  ArmedState,           // an operation was told that the site is armed, or clear, and it was not
+  Deadlock,             // no thread can run, and not all have ended
+  FaultsSeeOriginalPc,  // a fault's handler saw a PC that is no site
+  ForkSafe,             // a forked child died, or had a wrong result
+  HandledAfterRemoval,  // the hit handler was called for a site whose removal had returned
+  LostSignal,           // a signal that was sent was not handled
+  Mprotect,             // the program's own mprotect of its code failed
+  OwnTrapsDelivered,    // the program's own int3 did not reach its handler
+  Progress,             // a schedule has no end
+  Refused,              // an operation failed for a reason that lies not in the site
+  Removal,              // a probe that is armed could not be removed
+  SignalsSeeOriginalPc, // a signal's handler saw a PC in a slot
+  VforkSafe,            // a child that shares the memory died, or had a wrong result
+};
 
-inline constexpr const char* kArmedState = "armed-state";
-inline constexpr const char* kDeadlock = "deadlock";
-inline constexpr const char* kFaultsSeeOriginalPc = "faults-see-original-pc";
-inline constexpr const char* kForkSafe = "fork-safe";
-inline constexpr const char* kHandledAfterRemoval = "handled-after-removal";
-inline constexpr const char* kLostSignal = "lost-signal";
-inline constexpr const char* kMprotect = "mprotect";
-inline constexpr const char* kOwnTrapsDelivered = "own-traps-delivered";
-inline constexpr const char* kProgress = "progress";
-inline constexpr const char* kRefused = "refused";
-inline constexpr const char* kRemoval = "removal";
-inline constexpr const char* kSignalsSeeOriginalPc = "signals-see-original-pc";
-inline constexpr const char* kVforkSafe = "vfork-safe";
+inline constexpr auto kBrokenProperties = enumeration<Named<BrokenProperty>>({
+    {BrokenProperty::ArmedState, "armed-state"},
+    {BrokenProperty::Deadlock, "deadlock"},
+    {BrokenProperty::FaultsSeeOriginalPc, "faults-see-original-pc"},
+    {BrokenProperty::ForkSafe, "fork-safe"},
+    {BrokenProperty::HandledAfterRemoval, "handled-after-removal"},
+    {BrokenProperty::LostSignal, "lost-signal"},
+    {BrokenProperty::Mprotect, "mprotect"},
+    {BrokenProperty::OwnTrapsDelivered, "own-traps-delivered"},
+    {BrokenProperty::Progress, "progress"},
+    {BrokenProperty::Refused, "refused"},
+    {BrokenProperty::Removal, "removal"},
+    {BrokenProperty::SignalsSeeOriginalPc, "signals-see-original-pc"},
+    {BrokenProperty::VforkSafe, "vfork-safe"},
+});
+constexpr const auto& rows_of(BrokenProperty) noexcept {
+  return kBrokenProperties;
+}
 
-inline constexpr std::array kAll{kArmedState,
-                                 kDeadlock,
-                                 kFaultsSeeOriginalPc,
-                                 kForkSafe,
-                                 kHandledAfterRemoval,
-                                 kLostSignal,
-                                 kMprotect,
-                                 kOwnTrapsDelivered,
-                                 kProgress,
-                                 kRefused,
-                                 kRemoval,
-                                 kSignalsSeeOriginalPc,
-                                 kVforkSafe};
+inline std::string property_name(BrokenProperty property) {
+  return std::string(name(property));
+}
+inline std::string property_name(Fault fault) {
+  return std::string(name(fault));
+}
 
-} // namespace broken_property
-
-// Those, what executions show (judgement.h), and the endings of a process that did not survive.
+// Those, the faults that executions show, and the endings of a process that did not survive.
 inline std::vector<std::string> broken_properties() {
-  std::vector<std::string> names(broken_property::kAll.begin(), broken_property::kAll.end());
-  for (std::size_t i = 1; i < kFaultCount; ++i)
-    names.emplace_back(name(static_cast<Fault>(i)));
+  std::vector<std::string> names;
+  for (const auto& row : kBrokenProperties)
+    names.emplace_back(row.name);
+  for (const auto& row : kFaultRows)
+    if (row.value != Fault::None)
+      names.emplace_back(row.name);
   for (const Ending ending : {Ending::Crashed, Ending::Hung})
     names.emplace_back(name(ending));
   return names;

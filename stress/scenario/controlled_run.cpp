@@ -187,7 +187,7 @@ Verdict run_controlled(const Scenario& scenario, const Exploration& exploration,
       if (!begun && begun_schedules == 1)
         return refused(begun.error());
       if (!begun) { // what it took before, it takes: the runs since have left something behind
-        broke = broken(broken_property::kRefused, describe(begun.error()));
+        broke = broken(property_name(BrokenProperty::Refused), describe(begun.error()));
         break;
       }
       schedule::Chooser& chooser = choosers.next();

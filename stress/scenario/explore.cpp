@@ -41,7 +41,8 @@ void name_stuck(const schedule::State& state, Verdict& verdict) {
     return;
   const bool deadlock = outcome == schedule::Outcome::Deadlock;
   verdict.ending = Ending::Broken;
-  verdict.property = deadlock ? broken_property::kDeadlock : broken_property::kProgress;
+  verdict.property =
+      deadlock ? property_name(BrokenProperty::Deadlock) : property_name(BrokenProperty::Progress);
   verdict.summary = fmt::format(
       "{}: {}", deadlock ? "no thread can go on" : fmt::format("no end after {} steps", schedule::kMaxSteps),
       where_tasks_stand(state));

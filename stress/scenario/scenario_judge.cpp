@@ -27,7 +27,7 @@ std::optional<Verdict> ScenarioRun::judge_faults() const {
     const std::size_t thread = rows_.thread_of(row);
     const bool in_handler = row == rows_.handler(thread);
     Verdict v =
-        broken(std::string(name(fault)),
+        broken(property_name(fault),
                fmt::format("{} on thread {}{}, site {}, execution {}: hit {} times{}", name(fault), thread,
                            row == thread                 ? ""
                            : in_handler                  ? " in a signal handler"
@@ -63,7 +63,7 @@ std::optional<Verdict> ScenarioRun::judge_observed() {
       return v;
     }
     if (t < threads() && scratch_.signals_sent[t] != scratch_.signals_handled[t])
-      return broken(broken_property::kLostSignal,
+      return broken(property_name(BrokenProperty::LostSignal),
                     fmt::format("thread {} was sent {} signals and handled {}: it blocks them", t,
                                 scratch_.signals_sent[t], scratch_.signals_handled[t]));
   }
@@ -73,11 +73,11 @@ std::optional<Verdict> ScenarioRun::judge_observed() {
 // Per thread and per site where the prober counts threads, per site where it does not.
 std::optional<Verdict> ScenarioRun::judge_counts() {
   if (handled_after_removal_.load(std::memory_order_relaxed)) // no thread runs
-    return broken(broken_property::kHandledAfterRemoval,
+    return broken(property_name(BrokenProperty::HandledAfterRemoval),
                   "the hit handler was called for a site whose removal had returned");
   const auto wrong = [&](std::size_t site, std::optional<std::size_t> thread, std::uint64_t hits,
                          const Tally& tally) {
-    Verdict v = broken(std::string(name(Fault::WrongCount)),
+    Verdict v = broken(property_name(Fault::WrongCount),
                        fmt::format("site {}, {}: {} hits, where {} must and {} may have counted",
                                    name_of(site), thread ? fmt::format("thread {}", *thread) : "all threads",
                                    hits, tally.must, tally.may()));
@@ -121,7 +121,7 @@ std::optional<Verdict> ScenarioRun::judge_removal() {
   operate(threads(), false, armed);
   if (operations.removed - before == armed.size())
     return std::nullopt;
-  return broken(broken_property::kRemoval,
+  return broken(property_name(BrokenProperty::Removal),
                 operations.refusal ? describe(*operations.refusal) : "a probe that is armed was not removed");
 }
 
@@ -135,12 +135,12 @@ std::optional<Verdict> ScenarioRun::judge_bytes() {
     std::vector<std::uint8_t> now(placed.body->bytes());
     const bool readable = read_memory(placed.entry, now);
     if (!readable || !std::equal(now.begin(), now.end(), placed.body->code))
-      return broken(std::string(name(Fault::NotRestored)),
+      return broken(property_name(Fault::NotRestored),
                     fmt::format("site {}: its bytes are not back after removal", name_of(s)));
     const std::uint64_t hits = prober_->hits(sites_[s]);
     unlogged.execute(s);
     if (prober_->hits(sites_[s]) != hits)
-      return broken(std::string(name(Fault::MovedWhileClear)),
+      return broken(property_name(Fault::MovedWhileClear),
                     fmt::format("site {} was clear, and its count moved", name_of(s)));
   }
   return std::nullopt;

@@ -242,7 +242,7 @@ void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body)
   ClearSite& before = observed_[thread].clear[body];
   if (before.known && before.word == word && before.hits != hits)
     note(
-        thread, std::string(name(Fault::MovedWhileClear)),
+        thread, property_name(Fault::MovedWhileClear),
         fmt::format("site {} was clear, and its count went from {} to {}", name_of(body), before.hits, hits));
   before = {word, hits, true};
 }
@@ -285,7 +285,7 @@ void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::
       if (!operations.refusal)
         operations.refusal = result.error();
       if (breaks(result.error().kind))
-        note(thread, broken_property::kRefused, describe(result.error()));
+        note(thread, property_name(BrokenProperty::Refused), describe(result.error()));
     }
     // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in flight, and
     // later executions may count.
@@ -299,7 +299,7 @@ void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::
     const bool was_armed = SiteState::armed(before[k]);
     if (SiteState::only_one_between(before[k], after) && result.has_value() + told_so == 1 &&
         result.has_value() == (was_armed == insert))
-      note(thread, broken_property::kArmedState,
+      note(thread, property_name(BrokenProperty::ArmedState),
            fmt::format("site {} was {}, and {} it {}", name_of(bodies[k]), was_armed ? "armed" : "clear",
                        insert ? "inserting" : "removing",
                        result ? "succeeded" : "was told that it " + std::string(insert ? "is" : "is not")));
@@ -323,9 +323,9 @@ void ScenarioRun::end_free_run() {
 std::optional<Verdict> ScenarioRun::close() {
   note_paths();
   if (const Status closed = prober_->close(); !closed)
-    return broken(std::string(name(Fault::NotRestored)), describe(closed.error()));
+    return broken(property_name(Fault::NotRestored), describe(closed.error()));
   if (const std::string difference = before_.difference(CodeSnapshot::of(text_)); !difference.empty())
-    return broken(std::string(name(Fault::NotRestored)), difference);
+    return broken(property_name(Fault::NotRestored), difference);
   return std::nullopt;
 }
 

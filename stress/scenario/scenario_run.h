@@ -121,7 +121,7 @@ private:
   std::unique_ptr<HitLog> log_; // declared before the prober, so that it is destroyed after it
   Target target_;
   const std::unique_ptr<Prober> prober_; // before the target and the text go
-  CodeSnapshot before_{}; // open()
+  CodeSnapshot before_{};                // open()
   std::vector<Site> sites_;
   SiteIndex site_index_;
   bool tickets_ = false, judged_per_thread_ = false;

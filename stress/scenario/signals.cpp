@@ -187,7 +187,7 @@ void Signals::on_fault(int signo, siginfo_t* info, void* context) {
   const Address pc = interrupted_pc(context);
   if (std::ranges::find(run->sites_, pc, &Site::address) == run->sites_.end()) {
     run->note(
-        t_self.thread, broken_property::kFaultsSeeOriginalPc,
+        t_self.thread, property_name(BrokenProperty::FaultsSeeOriginalPc),
         fmt::format("thread {}: the handler of a probed load's fault saw the PC {:#x}, where no site is",
                     t_self.thread, value(pc)));
     ::siglongjmp(*t_self.way_out, 1);
@@ -201,7 +201,7 @@ void Signals::look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Addre
   if (!run.prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
       std::ranges::any_of(run.before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
     return;
-  run.note(thread, broken_property::kSignalsSeeOriginalPc,
+  run.note(thread, property_name(BrokenProperty::SignalsSeeOriginalPc),
            fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's",
                        thread, value(pc)));
 }
@@ -219,7 +219,7 @@ void Signals::take_own_traps(ScenarioRun& run, std::size_t thread) {
   t_self.traps = 0;
   execute_int3s();
   if (t_self.traps != kInt3s)
-    run.note(thread, broken_property::kOwnTrapsDelivered,
+    run.note(thread, property_name(BrokenProperty::OwnTrapsDelivered),
              fmt::format("thread {}: of {} int3s of the program's own its handler saw {}", thread, kInt3s,
                          t_self.traps));
 }
