@@ -32,12 +32,12 @@ std::optional<SeedRange> range_from(std::string_view text) {
 
 void LongHunt::declare(CLI::App& app) {
   app.add_option("--resume", directory_,
-                 "Keep every finished case in this directory, and go on with what it has");
+                 "Keep every finished case in this directory, and continue from those that are there");
   app.add_option("--jobs", jobs_, "With --resume: processes at once")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--seeds", range_,
-                 "With --resume: the cases to do, as FIRST-LAST; without it on until the budget ends");
+                 "With --resume: the cases to do, as FIRST-LAST; without it, cases until the budget ends");
 }
 
 Status LongHunt::check(std::optional<std::uint64_t> seed) {
