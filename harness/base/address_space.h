@@ -34,12 +34,12 @@ class AddressSpace {
 public:
   // The snapshot of a process now; empty if it is gone or may not be looked at. 0 is this process.
   static AddressSpace read(pid_t process = 0);
-  // Looks up what find() is asked for when it is asked, and remembers the answer; all of it, like read(),
-  // when mappings() is called or the kernel is older than 6.11 (PROCMAP_QUERY). For one thread.
+  // Looks up each mapping when find() is asked for it, and remembers the answer. Reads all of them, like
+  // read(), when mappings() is called or the kernel is older than 6.11 (PROCMAP_QUERY). For one thread.
   static AddressSpace on_demand(pid_t process = 0);
 
-  // What `page` showed before a prober replaced it: find() answers with this instead, so that a second site
-  // on the page is still known as a place in its file.
+  // The mapping that `page` showed before a prober replaced it: find() answers with this instead, so that a
+  // second site on the page is still known as a place in its file.
   void shadow(Address page, const Mapping& original) { shadows_[page] = original; }
 
   // Null where nothing is mapped. Valid as long as this.

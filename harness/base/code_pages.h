@@ -20,13 +20,14 @@ public:
   // False if any byte is not readable; then out is unspecified.
   bool read(Address from, std::span<std::uint8_t> out);
   bool holds(Address from, std::span<const std::uint8_t> wanted);
-  // What is read from now on is looked at again.
+  // Forgets what was read: from now on memory is looked at again.
   void clear() noexcept { pages_.clear(); }
 
 private:
   using Page = std::array<std::uint8_t, kPageBytes>;
   const std::optional<Page>& page(Address start);
-  // Calls on_bytes(offset, bytes) for the part on each page; false as soon as it, or reading, is.
+  // Calls on_bytes(offset, bytes) for the part on each page; false as soon as that returns false or a page
+  // cannot be read.
   template <typename F> bool each(Address from, std::size_t size, F&& on_bytes);
 
   Reader reader_;

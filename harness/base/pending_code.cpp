@@ -28,7 +28,7 @@ void PendingCode::add(Address at, std::span<const std::uint8_t> code) {
   else
     first = runs_.emplace_hint(first, at, std::vector<std::uint8_t>());
   overwrite(first->second, at - first->first, code);
-  // What began inside, or right behind.
+  // Runs that began inside the new one, or right behind it.
   for (auto next = std::next(first);
        next != runs_.end() && page_of(next->first) == page && next->first <= end_of(*first);
        next = runs_.erase(next))

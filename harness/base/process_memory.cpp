@@ -23,7 +23,7 @@ class ThisProcess {
 public:
   ThisProcess() noexcept : wiped_(::madvise(page_, sizeof page_, MADV_WIPEONFORK) == 0) {}
 
-  // signal-safe. In a child that shares its parent's memory (vfork): the number of whichever asked first.
+  // signal-safe. In a child that shares its parent's memory (vfork): the number of the one that asked first.
   long number() noexcept {
     if (!wiped_)
       return raw_syscall(SYS_getpid);

@@ -35,12 +35,12 @@ public:
   CodeBatch(const CodeBatch&) = delete;
   CodeBatch& operator=(const CodeBatch&) = delete;
 
-  // NoPermission or System if the file cannot be opened. Then nothing can be said of what code holds: a look
-  // that fails is not a byte that is gone.
+  // NoPermission or System if the file cannot be opened. Then nothing is known about the code: a read that
+  // fails does not mean that a byte is gone.
   Status usable() const;
 
 private:
-  const bool outermost_; // the file is its
+  const bool outermost_; // it opened the file, and closes it
 };
 
 } // namespace proberace

@@ -1,4 +1,4 @@
-// What this was compiled with.
+// The sanitizer this was compiled with.
 #pragma once
 
 namespace proberace {

@@ -37,8 +37,8 @@ std::expected<SignalAction, int> install_signal_action(int signo, SignalHandler 
 // Puts back what install_signal_action returned. signal-safe.
 void restore_signal_action(int signo, const SignalAction& action) noexcept;
 SignalAction current_signal_action(int signo) noexcept;
-// signal-safe, from a handler: the signal goes to who had it before, or to its default, which ends the
-// program.
+// signal-safe, called in a handler: passes the signal on to the action that was installed before, or to its
+// default, which ends the program.
 void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw_context) noexcept;
 // signal-safe. First in a handler: the kernel leaves RFLAGS.AC (SDM vol. 1, 3.4.3.3) as the program had it,
 // and compiled code is not aligned for it. The way out of the handler puts it back.
@@ -49,7 +49,7 @@ void pass_on(const SignalAction& previous, int signo, siginfo_t* info, void* raw
       :
       : "memory", "cc");
 }
-// Where a handler installed by us returns to: the first word of its frame.
+// The address that a handler installed by us returns to: the first word of its frame.
 Address signal_restorer() noexcept;
 
 } // namespace proberace

@@ -1,5 +1,5 @@
-// The memory a cell's parent and child share. It survives the child's death, so that what the child knew last
-// is known. One cell runs at a time; the nursery clears the arena before each.
+// The memory that a cell's parent and child share. It survives the child's death, and with it what the child
+// knew last. One cell runs at a time; the nursery clears the arena before each.
 #pragma once
 
 #include "harness/base/address.h"
@@ -27,7 +27,7 @@ struct alignas(64) ThreadPoint {
   }
 };
 
-// What the crash recorder saw, in the child, at a fatal signal.
+// Written by the crash recorder, in the child, at a fatal signal.
 struct CrashNote {
   static constexpr std::size_t kBytesBefore = 16;
   static constexpr std::size_t kBytesBehind = 32;

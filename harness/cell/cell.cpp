@@ -25,7 +25,7 @@ std::unique_ptr<Nursery>& nursery() {
   return instance;
 }
 
-// Where each thread was last seen by the experiment.
+// The last point that the experiment saw of each thread.
 Json points(const Arena& arena) {
   Json list = Json::array();
   for (const ThreadPoint& p : arena.points) {

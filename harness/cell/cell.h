@@ -34,7 +34,7 @@ void start_nursery();
 // Survives whatever the child does.
 Verdict run_cell(const CellSpec& spec);
 
-// What the experiment of the last cell left in its arena's scratch, however it ended. Valid until the next
+// The arena's scratch as the experiment of the last cell left it, however it ended. Valid until the next
 // run_cell.
 std::byte* last_scratch();
 

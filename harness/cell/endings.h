@@ -1,4 +1,4 @@
-// What a verdict comes to for whoever hunts or reports.
+// A verdict in the few words that hunts and reports need.
 #pragma once
 
 #include "harness/base/error.h"
@@ -19,7 +19,7 @@ inline std::string what_broke(const Verdict& verdict) {
   return verdict.property.empty() ? std::string(name(verdict.ending)) : verdict.property;
 }
 
-// The same of a verdict as to_json gives it.
+// The same for a verdict in the form that to_json gives it.
 inline std::string what_broke(const Json& verdict) {
   const std::string property = verdict.value("property", std::string());
   return property.empty() ? verdict.value("ending", std::string()) : property;

@@ -1,5 +1,5 @@
-// What runs in a cell: a function registered by name, given its parameters and the arena, returning an
-// outcome.
+// An experiment runs in a cell: a function registered by name that takes parameters and the arena, and
+// returns a verdict.
 #pragma once
 
 #include "harness/base/error.h"
@@ -11,7 +11,7 @@
 namespace proberace {
 
 // Runs in the child, on its only thread; it may start others. Returns Held, Broken, Refused or Skipped; the
-// rest is the cell's to say.
+// other endings are found by the cell.
 using Experiment = std::function<Verdict(const Json& parameters, Arena& arena)>;
 
 // Returns true, so that it can initialise a constant. Call before Nursery::start: the nursery knows what was

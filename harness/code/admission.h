@@ -1,4 +1,4 @@
-// May this site be probed? Every prober asks here first, so that what is refused is refused alike, with the
+// May this site be probed? Every prober asks here first, so that all of them refuse the same sites in the
 // same words.
 #pragma once
 

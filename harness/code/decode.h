@@ -1,5 +1,5 @@
-// What the harness needs to know of one instruction. With operand.h the only user of Zydis' decoder and
-// formatter.
+// Decodes one instruction into what the harness needs to know of it. This and operand.h are the only users of
+// Zydis' decoder and formatter.
 #pragma once
 
 #include "harness/base/error.h"
@@ -13,7 +13,7 @@ namespace proberace {
 
 inline constexpr std::size_t kMaxInstructionBytes = 15; // SDM vol. 2A, 2.3.11
 
-// Where the program counter goes after the instruction.
+// How the instruction determines the next program counter.
 enum class Flow : std::uint8_t {
   Next,         // the following instruction
   RelativeJump, // jmp rel, jcc, jrcxz, loop: pc-relative, taken or not

@@ -1,6 +1,6 @@
-// Where functions begin and end. Whether an address is an instruction boundary is decided by decoding forward
-// from the beginning of the function it lies in; outside every known function nothing is decoded, because
-// libraries keep constants in .text.
+// The beginnings and ends of functions. To find out if an instruction begins at an address, the function it
+// lies in is decoded from its beginning; outside every known function nothing is decoded, because libraries
+// keep constants in .text.
 //
 // Ranges come from ELF symbols with a size and from .eh_frame's FDEs (System V gABI 4; LSB 5.0, 10.6
 // "Exception Frames") of the file a mapping shows, and from `add` for code that was generated at run time.
@@ -28,7 +28,7 @@ struct FunctionRange {
 // Thread-safe.
 class FunctionIndex {
 public:
-  // Of a process' code; 0 is this process.
+  // For the code of a process; 0 is this process.
   explicit FunctionIndex(pid_t process = 0) : process_(process) {}
 
   // Generated code: [start, start+bytes) is one function. Adding a range again makes a new generation, so

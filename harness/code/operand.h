@@ -1,6 +1,6 @@
-// What an instruction's operands are, for those who compute with them: registers, memory, immediates, as the
-// manual writes them (SDM vol. 2A, 2.1.5), with everything that depends on the instruction's own address
-// already worked out.
+// An instruction's operands in a form to compute with: registers, memory, immediates, as the manual writes
+// them (SDM vol. 2A, 2.1.5), with everything that depends on the instruction's own address already worked
+// out.
 #pragma once
 
 #include "harness/code/decode.h"
@@ -44,7 +44,7 @@ struct Operands {
   bool elision_prefix = false; // xacquire, xrelease
 };
 
-// Those the manual's mnemonic line shows, in its order. `instruction` came from decode().
+// The operands that the manual's mnemonic line shows, in its order. `instruction` came from decode().
 Operands operands_of(const Instruction& instruction);
 
 } // namespace proberace

@@ -48,7 +48,7 @@ public:
   void site_taken(Address site, std::span<const std::uint8_t> original, std::span<const std::uint8_t> written,
                   const Mapping& mapping) const;
   void site_returned(Address site) const;
-  // Whether any of these bytes is part of a probe.
+  // True if any of these bytes is part of a probe.
   bool holds_probe(Address begin, std::size_t bytes) const;
 
 private:

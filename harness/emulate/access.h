@@ -1,4 +1,4 @@
-// How runners reach operands. signal-safe throughout. What returns false has raised the fault.
+// How runners reach operands. signal-safe throughout. A function that returns false has raised the fault.
 #pragma once
 
 #include "harness/emulate/habits.h"
@@ -69,7 +69,7 @@ inline void write_register(TrapContext& context, const Place& place, std::uint64
 // The instruction is complete.
 void go_on(TrapContext& context, Address pc) noexcept;
 
-// Whether a branch there is done at all. Both manuals have a near branch check its target first (SDM vol. 2A,
+// True if a branch there is taken at all. By both manuals a near branch checks its target first (SDM vol. 2A,
 // CALL, JMP, RET; APM vol. 3): an address that is not canonical is #GP at the branch.
 inline bool can_fetch(Address target) noexcept {
   return canonical(target);

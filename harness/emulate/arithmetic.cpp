@@ -56,7 +56,7 @@ void finish(TrapContext& context, const MicroPlan& plan, ThunkRegisters& registe
     complete(context, plan, registers);
 }
 
-// Whether the quotient does not fit, or there is none (SDM vol. 2A, DIV and IDIV): the dividend is twice as
+// True if the quotient does not fit, or there is none (SDM vol. 2A, DIV and IDIV): the dividend is twice as
 // wide as the operand.
 bool divide_error(const MicroPlan& plan, const ThunkRegisters& registers) noexcept {
   const std::size_t bytes = plan.wiring.rcx.bytes;

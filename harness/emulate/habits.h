@@ -1,17 +1,19 @@
-// Where makers' processors differ, as this one does it: seen on AMD's Zen 4 and Intel's Emerald Rapids.
-// Intel's others are taken for that one, everybody else's for AMD's. signal-safe: set before main.
+// How this processor behaves where AMD's and Intel's differ: seen on Zen 4 and on Emerald Rapids. Intel's
+// other processors are taken to behave like Emerald Rapids, all others like Zen 4. signal-safe: set before
+// main.
 #pragma once
 
 namespace proberace {
 
 struct Habits {
-  // #GP for an offset that is not canonical before a segment's base is added; else only the sum must be.
+  // An offset that is not canonical before a segment's base is added is #GP; otherwise only the sum must be
+  // canonical.
   bool offset_must_be_canonical = true;
-  // #AC for 16 bytes that need not be aligned, where AC is set ("may or may not be", SDM vol. 3A, 6.15,
-  // #AC).
+  // With AC set, an unaligned access of 16 bytes that need not be aligned is #AC ("may or may not be", SDM
+  // vol. 3A, 6.15, #AC).
   bool checks_unaligned_vectors = true;
-  // A call to an address that is not canonical has stored its return address when it faults, below an rsp that
-  // stays (SDM vol. 2A, CALL, has nothing pushed).
+  // A call to an address that is not canonical has stored its return address when it faults, and rsp is
+  // unchanged (by SDM vol. 2A, CALL, nothing is pushed).
   bool faulting_call_pushes = false;
   // rol and ror of a register leave OF as it was if the instruction holds a count above one (undefined, SDM
   // vol. 2B).

@@ -1,4 +1,5 @@
-// What cannot be emulated is refused by name, never guessed: H44 to H47, H49, H51, H53, H54, H58.
+// An instruction that cannot be emulated is refused by name, never guessed: H44 to H47, H49, H51, H53, H54,
+// H58.
 #include "harness/emulate/habits.h"
 #include "harness/emulate/micro_plan.h"
 #include "harness/emulate/semantics.h"

@@ -1,5 +1,5 @@
-// What each instruction does, as data: mnemonic -> runner, or mnemonic -> thunk and how it is wired to the
-// operands. A mnemonic that is not here cannot be emulated.
+// The effect of each instruction, as data: mnemonic -> runner, or mnemonic -> thunk and how it is wired to
+// the operands. A mnemonic that is not here cannot be emulated.
 #pragma once
 
 #include "harness/emulate/runners.h"
@@ -9,7 +9,7 @@
 
 namespace proberace {
 
-// Where a thunk's register comes from or goes to.
+// The source or destination of a thunk's register.
 enum class Wire : std::uint8_t { None, Op0, Op1, Op2, Accumulator, Data }; // Data: rdx
 
 struct Wiring {

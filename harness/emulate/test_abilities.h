@@ -1,4 +1,4 @@
-// What the tests of emulation take a transport for.
+// The abilities of a transport that the tests of emulation assume.
 #pragma once
 #include "harness/probe/stepper.h"
 

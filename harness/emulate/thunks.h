@@ -1,7 +1,7 @@
-// Arithmetic by the processor itself: each thunk executes one real instruction of one operand size (those of
-// counted rotations end with it) on values taken from elsewhere, so that results and flags, those the manual
-// leaves undefined too, are this silicon's own (H52, H53). The trade-off against computing flags in C++: some
-// 15 ns for popfq and pushfq, and nothing to get wrong.
+// Arithmetic by the processor itself: each thunk executes one real instruction of one operand size (the names
+// of counted rotations end with it) on values taken from elsewhere, so that results and flags, including
+// those that the manual leaves undefined, are this processor's own (H52, H53). Trade-off against computing
+// flags in C++: some 15 ns for popfq and pushfq, and nothing to get wrong.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ namespace proberace {
 // target's.
 inline constexpr std::uint64_t kStatusFlags = 0x8D5;
 
-// What a thunk finds in these registers, and leaves. Where it is locked, rcx is a pointer to the operand.
+// The registers that a thunk takes and gives back. If it is locked, rcx is a pointer to the operand.
 struct ThunkRegisters {
   std::uint64_t rax = 0;
   std::uint64_t rdx = 0;

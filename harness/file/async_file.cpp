@@ -87,7 +87,7 @@ struct AsyncFile::State {
         done.push_back(end(w));
   }
 
-  // The token of a write that is over; nothing where a short write goes on.
+  // The token of a write that is over; none if a short write is continued.
   std::optional<std::uint64_t> take(std::size_t slot, int result) {
     Writing& w = writes[slot];
     if (result == -EINTR || result == -EAGAIN) {

@@ -1,5 +1,4 @@
-// Appends lines to a file through io_uring, so that whoever measures never waits for the disk between two
-// measurements.
+// Appends lines to a file through io_uring, so that nothing waits for the disk between two measurements.
 //
 // Idea: two buffers; one is filled while the other is being written. Trade-off: a line is on its way, not on
 // disk, until close, which waits and syncs.

@@ -1,5 +1,5 @@
-// What can be wrong with executions and hits, and the rule for one finished execution: one rule for those who
-// judge while it runs and for those who read a log of it.
+// The ways in which executions and hits can be wrong, and the rule for one finished execution. A judge that
+// watches a run and a judge that reads its log use the same rule.
 #pragma once
 
 #include "harness/base/enumeration.h"
@@ -37,13 +37,13 @@ constexpr const auto& rows_of(Fault) noexcept {
 }
 inline constexpr std::size_t kFaultCount = kFaultRows.size();
 
-// Whether an execution between these two reads of its site's state word ran wholly while the site was armed
+// True if an execution between these two reads of its site's state word ran wholly while the site was armed,
 // or wholly while it was clear, so that it must count or must not. All others may.
 constexpr bool in_one_window(std::uint64_t before, std::uint64_t after) noexcept {
   return before == after && SiteState::quiet(before);
 }
 
-// What is wrong with one finished execution that was hit `hits` times, by its ticket.
+// The fault of one finished execution that was hit `hits` times, by its ticket.
 constexpr Fault judge_execution(std::uint64_t before, std::uint64_t after, std::uint64_t hits) noexcept {
   if (hits > 1)
     return Fault::DoubleHit;

@@ -1,5 +1,5 @@
-// A site's state word, written around each operation on it by the harness itself: operations in flight, last
-// completed state, sequence number. No clock is involved, and nothing ambiguous is thrown away.
+// A site's state word, written around each operation on the site by the harness itself: operations in flight,
+// last completed state, sequence number. No clock is involved, and no ambiguous execution is thrown away.
 #pragma once
 
 #include <atomic>
@@ -10,9 +10,8 @@ namespace proberace {
 class SiteState {
 public:
   // Thread-safe. An operation on the site begins, and ends; `succeeded` if it changed the site's state.
-  // Inserts and removes that succeed alternate, whichever controllers they come from. So each success turns
-  // the armed bit over, and the bit is right whenever nothing is in flight, even where two operations
-  // overlapped.
+  // Inserts and removes that succeed alternate, whichever controllers make them. So each success flips the
+  // armed bit, and the bit is right whenever nothing is in flight, even if two operations overlapped.
   void begin() noexcept { word_.fetch_add(kInFlight, std::memory_order_acq_rel); } // pairs with read
   // Returns what the word is then.
   std::uint64_t end(bool succeeded) noexcept {
@@ -29,7 +28,7 @@ public:
     return word_.load(std::memory_order_acquire);
   } // pairs with begin, end
 
-  // Whether one operation began and ended between two reads, and nothing else was in flight.
+  // True if one operation began and ended between two reads, and nothing else was in flight.
   static constexpr bool only_one_between(std::uint64_t before, std::uint64_t after) noexcept {
     return quiet(before) && quiet(after) && (after & ~kArmed) - (before & ~kArmed) == kSequence;
   }

@@ -1,9 +1,8 @@
-// What one thread knows of its executions of one site: how many it started, how many must and must not have
-// counted.
+// One thread's executions of one site: how many it started, how many of them must and must not have counted.
 //
-// An execution between two equal reads of the state word, with nothing in flight, must be counted if armed,
-// and must not if clear. *May* is the rest: it overlapped an operation, or never finished. The judge holds a
-// count to must <= hits <= must + may.
+// If a thread reads the same state word before and after an execution, with nothing in flight, the site was
+// armed or clear throughout: the execution must count, or must not. *May* is the rest: executions that
+// overlapped an operation or never finished. The judge requires must <= hits <= must + may.
 #pragma once
 
 #include "harness/judge/judgement.h"

@@ -1,9 +1,9 @@
-// Every hit and every execution, on disk, without holding up whoever executes: threads fill rings of their
-// own (record_ring.h), one thread empties them through io_uring.
+// Every hit and every execution, on disk, without holding up the threads that execute: they fill rings of
+// their own (record_ring.h), and one thread empties the rings through io_uring.
 //
-// Trade-off: what lies in a ring is not on disk yet. A block is written when it is full, and what there is of
-// it every kFlush, so that a process that dies loses no more than that; a log that was not closed has no
-// trailer.
+// Trade-off: records in a ring are not on disk yet. A block is written when it is full, and a partly filled
+// one every kFlush, so that a process that dies loses at most kFlush of records; a log that was not closed
+// has no trailer.
 #pragma once
 
 #include "harness/base/error.h"

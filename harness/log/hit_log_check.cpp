@@ -11,7 +11,7 @@ namespace proberace {
 
 namespace {
 
-// The states a site was seen in with nothing in flight, and those that operations left behind.
+// The states that a site was seen in with nothing in flight, and the states that operations left behind.
 struct Windows {
   std::set<std::uint64_t> seen;
   std::set<std::uint64_t> opened{0}; // it begins clear

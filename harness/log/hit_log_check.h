@@ -14,7 +14,7 @@ namespace proberace {
 
 struct LogCheck {
   std::uint64_t records = 0;
-  std::uint64_t lost = 0; // that the log itself tells of
+  std::uint64_t lost = 0; // records that the log itself says are missing
   std::uint64_t executions = 0;
   std::uint64_t must = 0;
   std::uint64_t must_not = 0;

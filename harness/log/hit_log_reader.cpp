@@ -34,7 +34,7 @@ std::optional<BlockHeader> block_at(std::span<const std::byte> bytes, std::size_
   return header;
 }
 
-// Where the next block begins, if it does not where it should; the end if none does.
+// The beginning of the next block, if it is not where it should be; the end if there is no further one.
 std::size_t next_block(std::span<const std::byte> blocks, std::size_t from) {
   const std::uint64_t magic = BlockHeader::kMagic;
   for (std::size_t at = from; at < blocks.size(); ++at) {
@@ -119,7 +119,7 @@ void HitLogReader::take_block(std::size_t& at, std::size_t end) {
     at = next;
     return;
   }
-  // Where a block is shorter than it should be, the next one begins early, or the file ends.
+  // If a block is shorter than it should be, the next one begins early, or the file ends.
   const std::size_t begin = at + sizeof(BlockHeader);
   std::size_t next = std::min(at + kBlockBytes, end);
   if (next < end && !block_at(blocks, next))

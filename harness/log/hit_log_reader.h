@@ -1,5 +1,5 @@
-// Reads a hit log, also one whose writer died, and one that somebody has cut: whatever is whole is read, and
-// what is not is said.
+// Reads a hit log, also one whose writer died or that was cut: everything that is whole is read, and what is
+// not whole is reported.
 #pragma once
 
 #include "harness/base/error.h"
@@ -22,9 +22,9 @@ public:
   HitLogReader& operator=(HitLogReader&&) = delete;
   ~HitLogReader();
 
-  // None if the log was not closed.
+  // Empty if the log was not closed.
   const std::optional<LogTrailer>& trailer() const noexcept { return trailer_; }
-  // What is wrong with the file itself: where (byte offset) and what.
+  // Damage to the file itself: where (byte offset) and what.
   const std::vector<std::string>& damage() const noexcept { return damage_; }
 
   std::size_t threads() const noexcept { return blocks_.size(); }

@@ -97,7 +97,7 @@ TEST_F(HitLogs, KeepEveryRecordOfEveryThreadInItsOrder) {
     EXPECT_EQ(totals->records, kThreads * kEach);
     EXPECT_EQ(totals->lost, 0U);
     EXPECT_EQ(totals->bytes, std::filesystem::file_size(path));
-    // Where there is an io_uring: a container may forbid it.
+    // Only if there is an io_uring: a container may forbid it.
     EXPECT_TRUE(use_io_uring || totals->way == AsyncFile::Way::Write);
 
     const auto back = HitLogReader::open(path);
@@ -118,7 +118,7 @@ TEST_F(HitLogs, KeepEveryRecordOfEveryThreadInItsOrder) {
   }
 }
 
-// Nobody empties the ring, then somebody does, and the thread goes on.
+// First nobody empties the ring, then somebody does, and the thread continues.
 TEST(RecordRings, TellOfWhatFoundNoRoom) {
   constexpr std::uint64_t kAll = 3 * kBlockRecords;
   auto blocks = std::make_unique<LogBlock[]>(2);
@@ -230,7 +230,7 @@ TEST_F(HitLogs, CutByHandAreFound) {
   }
 }
 
-// The same by someone who mends serials and counts: then the executions no longer match.
+// The same with serial numbers and counts corrected afterwards: then the executions no longer match.
 TEST_F(HitLogs, WithoutOneHitSayWhichExecutionLostIt) {
   const std::string path = fresh();
   auto log = HitLog::create(path, {.threads = 1});

@@ -1,5 +1,5 @@
-// What a hit log holds: one record of fixed size for everything that happened, in the order in which its
-// thread saw it, and the blocks in which records lie on disk.
+// The contents of a hit log: one record of fixed size for each event, in the order in which its thread saw
+// it, and the blocks in which records lie on disk.
 //
 // The file: a header of kHeaderBytes (JSON, padded with spaces), blocks of kBlockBytes each of one thread,
 // and, when it was closed, a trailer of kHeaderBytes (JSON). Everything is in the machine's byte order.
@@ -18,7 +18,7 @@ enum class RecordKind : std::uint8_t {
   Hit,      // of `site`, by the execution `ticket`
   End,      // an execution ends; `state` is the site's state word after
   Operated, // an insertion or removal of `site` ended, whether it succeeded or not; `state` is the word after
-  Lost,     // `state` records of this thread found no room and are not here
+  Lost,     // `state` records of this thread found no room and are missing here
 };
 
 inline constexpr auto kRecordKinds = enumeration<Named<RecordKind>>({

@@ -18,7 +18,8 @@ bool RecordRing::make_room() noexcept {
   const auto full = [this] {
     return read(taken_) + kNested >= limit_.load(std::memory_order_acquire); // pairs with release
   };
-  // Inside another append nothing new is handed over: waiting would be for ever once all that was is written.
+  // Inside another append nothing new is handed over: once everything handed over is written, a wait would
+  // never end.
   const bool interrupts = depth_.load(std::memory_order_relaxed) > 1;
   while (full() && own && when_full_ == WhenFull::Wait && !interrupts)
     raw_syscall(SYS_nanosleep, reinterpret_cast<std::uint64_t>(&kWhile), 0);
@@ -28,7 +29,7 @@ bool RecordRing::make_room() noexcept {
     return false;
   }
   if (const std::uint64_t untold = read(untold_); untold != 0) {
-    take(untold_, 0 - untold); // what a signal drops meanwhile is told of next time
+    take(untold_, 0 - untold); // records that a signal drops meanwhile are reported next time
     put(RecordKind::Lost, 0, 0, untold);
   }
   return true;

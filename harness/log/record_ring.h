@@ -1,8 +1,8 @@
-// Where one thread puts its records: a ring of blocks that another thread empties.
+// A ring of blocks that one thread fills with records and another thread empties.
 //
 // Idea: one writer, one reader, no lock and no locked instruction. The writer is a thread *and* the signal
 // handlers that interrupt it, at any instruction: a place is taken by one XADD without LOCK, which no signal
-// can fall into, and what is handed over is only what lies below the outermost append (`depth_`).
+// can interrupt halfway, and only records below the outermost append are handed over (`depth_`).
 // Trade-off: a ring belongs to its thread and its process; a forked child's appends are dropped.
 #pragma once
 
@@ -16,9 +16,9 @@
 namespace proberace {
 
 enum class WhenFull {
-  Wait, // until the reader has made room: nothing is lost, the thread is held up; but a handler that
-        // interrupts an append of its own thread drops
-  Drop, // go on; how many were dropped is a record of its own as soon as there is room
+  Wait, // until the reader has made room: nothing is lost, and the thread is held up; but a handler that
+        // interrupts an append of its own thread drops its record
+  Drop, // and continue; the number of dropped records is a record of its own as soon as there is room
 };
 
 class RecordRing {
@@ -70,7 +70,7 @@ private:
     return untold_ == 0 &&
            read(taken_) + kNested < limit_.load(std::memory_order_acquire); // pairs with release
   }
-  // Waits or drops, and tells of what was dropped before. False if this record is dropped.
+  // Waits or drops, and records what was dropped before. False if this record is dropped.
   bool make_room() noexcept;
 
   void put(RecordKind kind, std::size_t site, std::uint64_t ticket, std::uint64_t state) noexcept {

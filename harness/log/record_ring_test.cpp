@@ -27,7 +27,7 @@ struct Stepped {
 };
 Stepped* stepped = nullptr;
 
-// What was handed over must be written.
+// Records that were handed over must be written.
 void look_at_what_is_handed_over(Stepped& s) {
   for (; s.checked < s.ring->filled(); ++s.checked)
     if (s.ring->block(s.checked / kBlockRecords).records[s.checked % kBlockRecords].kind != RecordKind::Hit)

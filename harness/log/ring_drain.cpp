@@ -6,7 +6,7 @@ namespace proberace {
 
 namespace {
 
-// What a write is known by: the ring, and whether it was a whole block or a part.
+// Identifies a write: the ring, and if it was a whole block or a part.
 constexpr std::uint64_t token_of(std::size_t ring, std::uint64_t block, bool whole) {
   return block << 17 | std::uint64_t{ring} << 1 | (whole ? 1 : 0);
 }
@@ -31,7 +31,7 @@ void RingDrain::write(std::size_t index, std::uint64_t count, bool whole) {
     r.offset = next_offset_;
     next_offset_ += kBlockBytes;
   }
-  // Of a part only what is filled: the thread goes on behind it.
+  // Of a part, only the filled records: the thread continues to write behind them.
   const std::size_t bytes = whole ? kBlockBytes : sizeof(BlockHeader) + count * sizeof(HitRecord);
   file_.write(std::as_bytes(std::span(&block, 1)).first(bytes), *r.offset, token_of(index, r.next, whole));
   r.records = count;

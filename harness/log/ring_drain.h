@@ -1,4 +1,4 @@
-// Writes what rings hold to a file, block by block. For one thread.
+// Writes the records of rings to a file, block by block. For one thread.
 #pragma once
 
 #include "harness/file/async_file.h"
@@ -14,9 +14,9 @@ public:
   // Blocks go to the file from `offset` on. Both outlive this.
   RingDrain(std::span<RecordRing* const> rings, AsyncFile& file, std::uint64_t offset);
 
-  // Starts writes of full blocks and takes note of those that have ended. Whether there was anything to do.
+  // Starts writes of full blocks and takes note of those that have ended. True if there was anything to do.
   bool step();
-  // Starts writes of what there is of blocks that are not full yet, where it is more than at the last time.
+  // Starts writes of blocks that are not full yet, if they hold more records than the last time.
   void flush();
   // Precondition: nobody appends any more. Writes all and waits.
   void finish();

@@ -1,4 +1,4 @@
-// Where the threads of a workload run. Plans are named after what the threads share.
+// The CPUs that the threads of a workload run on. Plans are named after what the threads share.
 #pragma once
 
 #include "harness/base/error.h"
@@ -27,8 +27,8 @@ const std::vector<PinPlanText>& pin_plans();
 // on are used.
 std::expected<PinPlan, Error> make_pin_plan(std::string_view name, std::size_t threads);
 
-// The CPUs this process may run on, those that share most beside each other; not what a thread was pinned to
-// since this was asked first. Empty if the machine's topology cannot be read.
+// The CPUs this process may run on, neighbours sharing most. Answered once, so that pinning a thread later
+// does not change the answer. Empty if the machine's topology cannot be read.
 std::vector<int> allowed_cpus();
 
 // Pins the calling thread.

@@ -1,6 +1,6 @@
 // An instruction moved elsewhere together with its way back: code that does there what the instruction did at
-// its own address and then goes on where the program would have gone on. No trap, no step, nothing to mend
-// afterwards.
+// its own address, and then jumps to where the program would have continued. No trap, no step, nothing to
+// correct afterwards.
 //
 // Idea: only what depends on the address is rewritten. Everything else runs as it is, followed by a jump to
 // the next instruction. Relative branches get 32-bit targets (loop and jrcxz, which have only 8-bit ones,
@@ -21,12 +21,13 @@ struct ExitCode {
 };
 
 // The code for execution at `at`. Jumps are rel32 where that reaches, else through an 8-byte address behind
-// the code. InstructionUnsupported, by name, for what must not run elsewhere (every StepHazard) and for calls
-// through rsp that cannot be mended; NoRoom if a RIP-relative operand is more than 2 GiB from `at`.
+// the code. InstructionUnsupported, by name, for an instruction that must not run elsewhere (every
+// StepHazard) and for calls through rsp that cannot be corrected; NoRoom if a RIP-relative operand is more
+// than 2 GiB from `at`.
 std::expected<ExitCode, Error> relocate_with_exit(const Instruction& instruction, Address at);
 
 // The same for code that may be copied anywhere: every jump goes through an 8-byte address. An instruction
-// with a RIP-relative operand is refused: it can only be said from a known place.
+// with a RIP-relative operand is refused: it can only be encoded for a known place.
 std::expected<ExitCode, Error> relocate_anywhere(const Instruction& instruction);
 
 } // namespace proberace

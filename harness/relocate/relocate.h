@@ -12,8 +12,8 @@ struct RelocatedCode {
 };
 
 // InstructionUnsupported for a call or a relative branch with a 16-bit operand size, whose target and return
-// address some processors cut to 16 bits and others do not (SDM vol. 2, Jcc; AMD APM vol. 3, Jcc): what it
-// would do elsewhere cannot be mended.
+// address some processors cut to 16 bits and others do not (SDM vol. 2, Jcc; AMD APM vol. 3, Jcc): its effect
+// elsewhere cannot be corrected.
 Status has_whole_target(const Instruction& instruction);
 
 // The same instruction for execution at `to`. A RIP-relative operand's displacement is rewritten so that it

@@ -8,7 +8,7 @@
 
 namespace proberace {
 
-// Adds every count of `more` to `sum`, at any depth; what is no count is left out.
+// Adds every count of `more` to `sum`, at any depth; values that are not counts are left out.
 void add_counts(Json& sum, const Json& more);
 
 // "movups 46, movdqa 35 and 30 more": the `most` most frequent of an object of counts.

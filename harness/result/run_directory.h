@@ -15,7 +15,7 @@ public:
   static std::expected<RunDirectory, Error> create(const std::filesystem::path& out,
                                                    const std::string& machine, const std::string& time);
 
-  // Where files go until finish.
+  // The folder for files until finish().
   const std::filesystem::path& path() const noexcept { return part_; }
   Status write(const std::string& file, const std::string& content) const;
   std::expected<LineWriter, Error> raw(const std::string& file) const;

@@ -1,4 +1,4 @@
-// A median and how far to trust it.
+// A median and its confidence interval.
 #pragma once
 
 #include <cstddef>

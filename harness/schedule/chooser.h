@@ -18,7 +18,7 @@ public:
   virtual std::size_t choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept = 0;
 };
 
-// A given schedule. Where it names a task that cannot run, it is as if it did not.
+// A given schedule. A switch to a task that cannot run is ignored.
 class Following final : public Chooser {
 public:
   // The switches must outlive it.
@@ -35,8 +35,8 @@ struct GuideStep {
   bool operator==(const GuideStep&) const = default;
 };
 
-// The steps of another run, of a program that may have lost some of them: whoever stands where that run went
-// on next goes on.
+// Follows the steps of another run, of which the program may have lost some: the task that stands at the next
+// of these steps runs.
 class Guided final : public Chooser {
 public:
   // Both must outlive it.
@@ -48,10 +48,11 @@ private:
   const State& state_;
 };
 
-// Whether a model's name of a point is this one: models write _ where points have . or -.
+// True if a model's name of a point means this one: models write _ where points have . or -.
 bool same_point(std::string_view model, std::string_view point) noexcept;
 
-// The steps of a model, which has some of a run's only: whoever takes the next of them goes on until it has.
+// Follows the steps of a model, which has only some of a run's steps: the task that takes the next one runs
+// until it has taken it.
 class Toward final : public Chooser {
 public:
   // Both must outlive it.
@@ -63,7 +64,7 @@ private:
   const State& state_;
 };
 
-// At each step any of the enabled tasks, alike.
+// At each step any of the enabled tasks, each with the same probability.
 class RandomWalk final : public Chooser {
 public:
   explicit RandomWalk(std::uint64_t seed) : state_(seed) {}
@@ -74,14 +75,14 @@ private:
 };
 
 // Probabilistic concurrency testing (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): the enabled
-// task of the highest random priority goes on; at depth - 1 random steps the running task falls below all. Only
-// steps at which others can go on are counted and drawn: at any other the running task is the only one, and is
-// still the running one at the next of these, where a fall is as good. A bug of that depth in n tasks and k such
-// steps is found with probability at least 1 / (n k^(depth - 1)).
+// task of the highest random priority runs; at depth - 1 random steps the running task's priority is lowered
+// below all others. Only steps at which another task can run are counted and drawn: at any other step
+// lowering the priority has the same effect as lowering it at the next such step. A bug of that depth in n
+// tasks and k such steps is found with probability at least 1 / (n k^(depth - 1)).
 class Pct final : public Chooser {
 public:
   static constexpr std::size_t kMaxDepth = 8;
-  // Precondition: 1 <= depth <= kMaxDepth; `choices` is how many runs of the program have, as far as known.
+  // Precondition: 1 <= depth <= kMaxDepth. `choices` is the number of such steps in a run, as far as known.
   Pct(std::uint64_t seed, std::size_t depth, std::size_t choices);
   std::size_t choose(std::size_t step, std::size_t before, TaskSet enabled) noexcept override;
 

@@ -1,4 +1,4 @@
-// Compiled twice, like what has points.
+// Compiled twice, like the files that have schedule points.
 #include "harness/schedule/point.h"
 #include "harness/schedule/scheduler.h"
 

@@ -1,5 +1,5 @@
-// What a schedule point calls where points are compiled in (point.h). All signal-safe, and nothing on a
-// thread that no controlled run knows.
+// Functions that a schedule point calls where points are compiled in (point.h). All are signal-safe, and do
+// nothing on a thread that no controlled run knows.
 #pragma once
 
 #include "harness/base/address.h"
@@ -11,11 +11,11 @@ bool wait(const char* step, Address site) noexcept;
 void signalled(int thread) noexcept;
 bool holds_back(int thread) noexcept;
 
-// For threads that a supervisor process stops at traps (stopped_tasks.cpp). By the supervisor:
+// For threads that a supervisor process stops at traps (stopped_tasks.cpp). Called by the supervisor:
 bool stopped(int thread, const char* step) noexcept;
 bool granted(int thread) noexcept;
 void leave() noexcept;
-// By the process that it traces:
+// Called by the process that it traces:
 void open_relay() noexcept;
 bool await_grant() noexcept;
 void close_relay() noexcept;

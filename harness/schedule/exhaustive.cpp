@@ -7,7 +7,7 @@ namespace proberace::schedule {
 
 namespace {
 
-// Where the task was chosen here and has not run yet, the name of its point is not known.
+// The name of a task's point is not known as long as the task was only chosen and has not run.
 bool same(const Step& a, const Step& b) noexcept {
   return (a.name == nullptr || a.name == b.name) && a.task == b.task && a.before == b.before &&
          a.enabled == b.enabled;
@@ -55,7 +55,8 @@ bool Exhaustive::went_along_path(std::span<const Step> steps) {
   return true;
 }
 
-// Behind the path the run chose by default: everything else there is still to be tried, if the bound allows it.
+// Behind the path the run chose by default: there, every other choice is still to be tried if the bound
+// allows.
 void Exhaustive::extend_path(std::span<const Step> steps) {
   std::size_t preemptions =
       path_.empty() ? 0 : path_.back().preemptions_before + (path_.back().step.preempted() ? 1 : 0);
@@ -68,7 +69,7 @@ void Exhaustive::extend_path(std::span<const Step> steps) {
   }
 }
 
-// Leads the next run to the last choice that is left. False where none is.
+// Leads the next run to the last choice that is left. False if none is.
 bool Exhaustive::take_next_branch() {
   while (!path_.empty() && path_.back().untried == 0)
     path_.pop_back();

@@ -1,10 +1,10 @@
 // Every schedule of a program within a bound on preemptions, one after the other, by depth-first search over
-// what each run could have chosen (iterative context bounding: Musuvathi, Qadeer, PLDI 2007). Nothing is kept
-// but the path to the run before: the program itself is run again from its start.
+// the choices of each run (iterative context bounding: Musuvathi, Qadeer, PLDI 2007). Only the path to the
+// previous run is kept: the program itself is run again from its start.
 //
-// What is done on first use makes runs that later ones do not repeat. So the schedule that chooses nothing is
-// run until it repeats itself before the search starts, and once more behind it; and the search begins again
-// where a run has other steps than it had before.
+// Work done on first use (a record that is mapped, a page that is made private) gives the first runs steps
+// that later runs lack. So the default schedule is run until it repeats itself before the search starts, and
+// once more after it; and the search begins again when a run's steps differ from those it had before.
 #pragma once
 
 #include "harness/schedule/schedule.h"
@@ -13,17 +13,19 @@ namespace proberace::schedule {
 
 class Exhaustive {
 public:
-  // A search that was thrown back so often by runs that were not as before is given up.
+  // A search is given up after it had to begin again this often.
   static constexpr std::size_t kMostChanges = 16;
 
   explicit Exhaustive(std::size_t preemptions) : bound_(preemptions) {}
 
   // The schedule to run next.
   const Schedule& next() const noexcept { return schedule_; }
-  // Takes what the run of next() did, and makes next() the one after it. False once there is none.
+  // Takes the steps of the run of next(), and moves next() to the following schedule. False once there is
+  // none.
   bool advance(std::span<const Step> steps);
-  // Whether, there being none, all were run. Of a program whose runs repeat themselves, that is: where one
-  // run alone lacked a step, what it could have chosen there was not tried, and nothing shows it.
+  // True if advance() returned false because every schedule was run. This holds for a program whose runs
+  // repeat themselves: if a single run lacked a step, the choices at that step were not tried, and nothing
+  // shows it.
   bool exhausted() const noexcept { return exhausted_; }
 
 private:

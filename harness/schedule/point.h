@@ -1,10 +1,10 @@
-// Schedule points: named places in strategies and transports where a controlled run may let another thread go
-// first. An ordinary build has none of it: every function here is empty, and the hit path's disassembly the
-// same as without.
+// Schedule points: named places in strategies and transports where a controlled run may let another thread
+// run first. In an ordinary build every function here is empty, and the hit path's disassembly is the same as
+// without it.
 //
-// Only what is compiled twice (harness/trap, harness/ptrace, strategies, compiled_in.cpp) may include this file, and
-// plug-ins, which always have their points; and only from .cpp files: a header's inline function would mean two
-// things in one program.
+// Only files that are compiled twice (harness/trap, harness/ptrace, strategies, compiled_in.cpp) and
+// plug-ins, which always have their points, may include this file; and only .cpp files: an inline function of
+// a header would have two definitions in one program.
 #pragma once
 
 #include "harness/schedule/control.h"
@@ -22,16 +22,16 @@ inline namespace free_running {
 inline constexpr bool kPoints = false;
 #endif
 
-// What follows is one step, called `step` (a string literal). signal-safe.
+// The code from here to the thread's next point is one step, called `step` (a string literal). signal-safe.
 [[gnu::always_inline]] inline void point([[maybe_unused]] const char* step,
                                          [[maybe_unused]] Address site = {}) noexcept {
   if constexpr (kPoints)
     detail::pass(step, site);
 }
 
-// In a loop that waits for another thread, at each look in vain: this one need not run again until another
-// has taken a step. False where nothing controls this thread: it must not sleep in the kernel otherwise.
-// signal-safe.
+// In a loop that waits for another thread, after each look without success: this thread need not run again
+// until another one has taken a step. False if nothing controls this thread; if something does, the thread
+// must not sleep in the kernel. signal-safe.
 [[gnu::always_inline]] inline bool waiting([[maybe_unused]] const char* step,
                                            [[maybe_unused]] Address site = {}) noexcept {
   if constexpr (kPoints)
@@ -40,13 +40,13 @@ inline constexpr bool kPoints = false;
     return false;
 }
 
-// A signal was sent to this thread, which may take it where it idles. signal-safe.
+// A signal was sent to `thread`, which may take it while it idles. signal-safe.
 [[gnu::always_inline]] inline void signal_sent([[maybe_unused]] int thread) noexcept {
   if constexpr (kPoints)
     detail::signalled(thread);
 }
 
-// Whether this thread stands at a point: it sleeps there, but only because another was chosen. signal-safe.
+// True if `thread` stands at a point: it sleeps there only because another one was chosen. signal-safe.
 [[gnu::always_inline]] inline bool holds_back([[maybe_unused]] int thread) noexcept {
   if constexpr (kPoints)
     return detail::holds_back(thread);
@@ -54,14 +54,15 @@ inline constexpr bool kPoints = false;
     return false;
 }
 
-// By a process that was forked and is no part of the run, first. Its points do nothing.
+// Called first by a forked process that is no part of the run. Its points do nothing.
 [[gnu::always_inline]] inline void leave() noexcept {
   if constexpr (kPoints)
     detail::leave();
 }
 
-// By a supervisor process: this thread is in a ptrace stop, and handling it is the next step of the thread's,
-// called `step`. True: not before granted(thread), which is asked once whoever relays (await_grant) says so.
+// Called by a supervisor process: `thread` is in a ptrace stop, and handling the stop is its next step,
+// called `step`. If true, the supervisor must wait until granted(thread), which it asks when the relay
+// (await_grant) tells it to.
 [[gnu::always_inline]] inline bool stopped([[maybe_unused]] int thread,
                                            [[maybe_unused]] const char* step) noexcept {
   if constexpr (kPoints)
@@ -76,7 +77,7 @@ inline constexpr bool kPoints = false;
     return true;
 }
 
-// std::lock_guard, whose wait a controlled run sees.
+// A std::lock_guard whose wait a controlled run can see.
 class Lock {
 public:
   explicit Lock(std::mutex& mutex) : mutex_(mutex) {

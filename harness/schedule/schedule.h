@@ -1,5 +1,5 @@
-// A schedule as a value: where another task goes on than by default. Few switches say much, and taking one
-// away leaves a schedule: it shrinks well.
+// A schedule as a value: the steps at which another task runs than by default. It is short, and what is left
+// after taking a switch away is a schedule too, so it shrinks well.
 #pragma once
 
 #include "harness/schedule/trace.h"
@@ -16,7 +16,7 @@ struct Switch {
 
 using Schedule = std::vector<Switch>; // ascending by step
 
-// The schedule that takes these steps again, on a program that is otherwise deterministic.
+// The schedule that repeats these steps on a program that is otherwise deterministic.
 inline Schedule schedule_of(std::span<const Step> steps) {
   Schedule schedule;
   for (std::size_t i = 0; i < steps.size(); ++i)
@@ -25,8 +25,7 @@ inline Schedule schedule_of(std::span<const Step> steps) {
   return schedule;
 }
 
-// Whether somebody else could go on than the task that ran until here, or must. Who goes on first is not
-// counted.
+// True if another task than the one that ran until here can run, or has to. The first step is not counted.
 constexpr bool is_choice(std::size_t step, std::size_t before, TaskSet enabled) noexcept {
   return step != 0 && (enabled & ~only(before)) != 0;
 }

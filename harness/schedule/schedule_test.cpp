@@ -50,7 +50,8 @@ struct Explored {
   bool exhausted = false;
 };
 
-// Every order the exploration ran, of a program that may be another from one run (counted from 0) to the next.
+// Every order the exploration ran, of a program that may be another from one run (counted from 0) to the
+// next.
 Explored explore(const std::function<std::vector<int>(int)>& program, std::size_t preemptions) {
   Exhaustive exhaustive(preemptions);
   Explored explored;
@@ -160,7 +161,7 @@ TEST(Schedule, PctFindsABugOfItsDepthAsOftenAsItPromises) {
   EXPECT_GE(found, kTries / 16 * 9 / 10); // nine tenths of the bound: it is a sample, of fixed seeds
 }
 
-// Of two choices either is the one, however many steps lie before them at which nobody else can go on.
+// Of two choices either can be drawn, however many steps without a choice lie before them.
 TEST(Schedule, PctDrawsFromStepsAtWhichOthersCanGoOn) {
   constexpr TaskSet kBoth = only(0) | only(1);
   int at_once = 0;
@@ -178,8 +179,8 @@ TEST(Schedule, PctDrawsFromStepsAtWhichOthersCanGoOn) {
   EXPECT_LT(at_once, kTries);
 }
 
-// A task that had to wait is lowered then, though nobody but the one it waits for can go on: else that one
-// could never be ahead of it afterwards.
+// A task's priority is lowered while it waits, even if only the task it waits for can run: otherwise that
+// task could never be ahead of it afterwards.
 TEST(Schedule, PctLowersATaskThatMustWait) {
   constexpr TaskSet kBoth = only(0) | only(1);
   int stays_behind = 0;

@@ -18,15 +18,15 @@ namespace {
 using Task = State::Task;
 using Doing = Task::Doing;
 
-constexpr const char* kJoin = "join"; // where who started a task waits until it has gone
+constexpr const char* kJoin = "join"; // where a task waits for the end of one that it started
 
 State* state_of_all = nullptr;
 Chooser* the_chooser = nullptr; // of the schedule that runs; null between schedules
 bool recording = false;         // steps are noted
 bool stopping = false;
 std::uint64_t begun = 0; // schedules
-// The thread of a task that has gone. The kernel lists it a moment longer, and who stops all threads would
-// wait for one that nobody schedules: nobody goes on before it is no more.
+// The thread of a task that has ended. The kernel still lists an exited thread briefly. An armer that stops
+// all threads would then wait for a thread that is never scheduled, so no task runs until it is gone.
 pid_t leaving = 0;
 // Initial-exec: reached from signal handlers.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Task* t_task = nullptr;
@@ -110,7 +110,7 @@ void give_turn_to(State& state, Task& me, Task& next) noexcept {
   sleep_until_turn(me);
 }
 
-// Who takes the next step, which is noted. Precondition: some task can.
+// Chooses the task that takes the next step, and notes the step. Precondition: some task can run.
 Task& choose(State& state, const Task& me, TaskSet enabled) noexcept {
   if (!recording)
     return state.tasks[the_chooser->choose(0, index_of(me), enabled)];
@@ -124,7 +124,7 @@ Task& choose(State& state, const Task& me, TaskSet enabled) noexcept {
   return next;
 }
 
-// Chooses who takes the next step, and returns when it is this task's turn again.
+// Chooses the task that takes the next step, and returns when it is this task's turn again.
 void choose_and_go_on(State& state, Task& me) noexcept {
   const TaskSet enabled = enabled_tasks(state);
   if (enabled != 0)
@@ -150,7 +150,7 @@ void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
   choose_and_go_on(*state_of_all, me);
 }
 
-// This thread's first: it is the task from now on, and sleeps until its first turn.
+// Called first on a thread: it is the task from now on, and sleeps until its first turn.
 void arrive(Task& me, Doing doing, const char* at) noexcept {
   t_task = &me;
   me.doing = doing;
@@ -271,7 +271,7 @@ void Scheduler::finish() noexcept {
   }
   state_.runs.store(false, std::memory_order_relaxed); // all idle
   the_chooser = nullptr;
-  me.doing = Doing::Ready; // it goes on by itself
+  me.doing = Doing::Ready; // it continues by itself
 }
 
 bool Scheduler::idle(std::size_t task) noexcept {

@@ -25,15 +25,16 @@ struct State {
     Address site;
     std::uint64_t progress_seen;
     std::atomic<pid_t> thread;
-    // Stopped by a supervisor process, which goes on with it once it is granted its turn (stopped_tasks.cpp).
+    // Stopped by a supervisor process, which handles the stop once the task is granted its turn
+    // (stopped_tasks.cpp).
     std::atomic<bool> stopped;
     std::atomic<bool> granted;
   };
   Task tasks[kMaxTasks];
   std::size_t kept;       // tasks 0 to kept - 1 run from schedule to schedule
-  std::size_t task_count; // and behind them those that come and go
+  std::size_t task_count; // with those that are started and end within a schedule
   std::size_t running;
-  std::uint64_t progress; // steps that were not looks in vain
+  std::uint64_t progress; // steps, without looks that found nothing changed
   std::atomic<Outcome> outcome;
   std::atomic<bool> runs; // a schedule does
   // Between a supervisor process and the thread that chooses for those it stops.

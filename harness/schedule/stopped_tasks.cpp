@@ -1,7 +1,8 @@
-// Tasks in ptrace stops. A thread that traps keeps the turn but cannot give it away; its supervisor, another
-// process, can, but must not choose: the chooser is the traced process' own. So the supervisor says who has
-// stopped, a thread of the traced process chooses in its name, and when a stopped task is chosen, it says so
-// to the supervisor, which then handles the stop and lets the thread run.
+// Tasks in ptrace stops. A thread that traps holds the turn and cannot give it away. Its supervisor, another
+// process, could, but must not choose: the chooser belongs to the traced process. So the supervisor announces
+// which thread has stopped, and a thread of the traced process (the relay) chooses in its name. When a
+// stopped task is chosen, the relay tells the supervisor, which then handles the stop and lets the thread
+// run.
 #include "harness/base/raw_syscall.h"
 #include "harness/schedule/control.h"
 #include "harness/schedule/turns.h"
@@ -20,7 +21,7 @@ void announce(State& state) noexcept {
   raw_syscall(SYS_futex, &state.relay.news, FUTEX_WAKE, 1);
 }
 
-// A stopped task whose turn it is; it no longer is one of those.
+// Takes the turn of a stopped task that was chosen, and grants it. False if there is none.
 bool take_turn_of_stopped(State& state) noexcept {
   for (std::size_t i = 0; i < state.task_count; ++i) {
     Task& task = state.tasks[i];

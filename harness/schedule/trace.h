@@ -1,4 +1,4 @@
-// What a controlled run did, step by step. Lies in memory that survives the process.
+// The steps that a controlled run took. Lies in memory that survives the process.
 #pragma once
 
 #include "harness/base/address.h"
@@ -23,7 +23,7 @@ constexpr bool has(TaskSet set, std::size_t task) noexcept {
   return (set & only(task)) != 0;
 }
 
-// Who ran before the first step.
+// The task that ran before the first step.
 inline constexpr std::uint8_t kNobody = 2 * kMaxTasks - 1; // in no set, and task 0 is next in turn
 
 struct Step {
@@ -44,7 +44,7 @@ struct Trace {
   }
 };
 
-// Who goes on where nothing else is said: the task that ran, or the next one in turn.
+// The task that runs by default: the one that ran, or the next one in turn.
 constexpr std::size_t default_choice(std::size_t before, TaskSet enabled) noexcept {
   std::size_t task = before;
   while (!has(enabled, task))

@@ -34,7 +34,8 @@ bool private_copy(Address page) {
   return n != sizeof entry || swapped || (present && !of_file);
 }
 
-// True if any memory of this process is locked (cheap), so that the mapping must be looked at (dear).
+// True if any memory of this process is locked (cheap to ask), so that the mapping must be looked at
+// (costly).
 bool anything_locked() {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)

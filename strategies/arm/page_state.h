@@ -9,7 +9,7 @@ namespace proberace {
 // MemoryUnsupported.
 Status clean_private_file_page(const AddressSpace& space, Address page);
 
-// Whether the mapping around it is locked in memory (mlock), or that cannot be found out.
+// True if the mapping around it is locked in memory (mlock), or if that cannot be found out.
 bool locked(Address page);
 
 // Gives up the private copy of a page of a private file mapping, if it holds what the file holds; then the

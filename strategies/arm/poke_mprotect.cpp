@@ -4,7 +4,7 @@
 // kernel that writes past permissions. Trade-off: all of a library's text is writable and executable for some
 // microseconds, which PR_SET_MDWE, mseal or a security module forbids, and a child forked just then keeps it
 // so; two more system calls per mapping, and one for each byte. It is the whole mapping, not the page: what
-// was writable once is accounted for ever (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge
+// was writable once stays accounted (VM_ACCOUNT, mm/mprotect.c), so that a part of it would never merge
 // with its neighbours again. That accounting is left behind, besides the private pages.
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
@@ -44,8 +44,8 @@ const char* why_not_writable(int error) {
 class PokeMprotect final : public Armer {
 public:
   std::string_view name() const noexcept override { return "poke/mprotect"; }
-  // UnmappingSafe, ProbesInOwnPath: no mechanism; a program that changes the mapping's protection at that very
-  // moment loses its change.
+  // UnmappingSafe, ProbesInOwnPath: no mechanism; a program that changes the mapping's protection at that
+  // very moment loses its change.
   Promises promises() const noexcept override {
     return Promises::all_but(
         {Promise::NoWritableExecutable, Promise::UnmappingSafe, Promise::ProbesInOwnPath});

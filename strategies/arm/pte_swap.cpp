@@ -64,7 +64,7 @@ Status move_over(void* from, Address page) {
   return std::unexpected(mapping_error("cannot move a page over the site's", errno, page));
 }
 
-// Puts a page with the given content over `page`, in one step for whoever executes it.
+// Puts a page with the given content over `page`, in one step for every thread that executes it.
 class MovedPages {
 public:
   static Status open() { return {}; }
@@ -83,7 +83,7 @@ public:
       ::munmap(copy, kPage);
     return moved;
   }
-  // Whether a copy may be what is mapped here.
+  // True if what is mapped here may be a copy.
   static bool looks_put(const Mapping& m) { return !m.file_backed(); }
   static Footprint footprint() { return {}; }
 };

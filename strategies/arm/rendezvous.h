@@ -24,8 +24,8 @@ public:
   Status open();
   void close();
 
-  // `job` runs while every other thread waits in the handler. ThreadWouldNotStop names one that does not come
-  // within kRendezvousTimeout; then `job` has not run and every thread goes on.
+  // `job` runs while every other thread waits in the handler. ThreadWouldNotStop names one that does not
+  // arrive within kRendezvousTimeout; then `job` has not run and every thread continues.
   Status while_stopped(void (*job)(void*) noexcept, void* argument);
 
   Footprint footprint() const;

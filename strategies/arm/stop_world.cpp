@@ -63,7 +63,7 @@ private:
   }
 
   void write_stopped(std::span<ByteWrite> batch, bool arming) {
-    // A write that fails must not keep the rest of the batch from being written: go on behind it.
+    // A write that fails must not keep the rest of the batch from being written: continue behind it.
     for (std::span<ByteWrite> rest = batch; !rest.empty();) {
       Job job{*code_, rest, arming};
       const Status stopped = code_->from_outside() ? code_->while_stopped(&write_all, &job)

@@ -29,7 +29,7 @@ constexpr std::size_t kMaxThreads = 32 * 1024;
 
 struct Stopped {
   pid_t thread;
-  int signal; // to be delivered when it goes on; 0 for none
+  int signal; // to be delivered when it continues; 0 for none
 };
 
 enum class Outcome : std::uint32_t { Running, Done, Refused, WouldNotStop, TooManyThreads };

@@ -28,8 +28,8 @@ public:
   void close();
 
   // `job` runs in the helper: no libc, no thread-local storage of its own. Signals a thread was about to take
-  // are handed to it when it goes on. ThreadWouldNotStop (a thread in an uninterruptible sleep, H08) after
-  // kStopTimeout, NoPermission if ptrace is refused; then `job` has not run and every thread goes on.
+  // are handed to it when it continues. ThreadWouldNotStop (a thread in an uninterruptible sleep, H08) after
+  // kStopTimeout, NoPermission if ptrace is refused; then `job` has not run and every thread continues.
   Status while_stopped(void (*job)(void*) noexcept, void* argument);
 
   Footprint footprint() const;

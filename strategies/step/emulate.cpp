@@ -1,11 +1,11 @@
-// emulate: compute what the displaced instruction does to the thread's registers and memory, and go on behind
-// it.
+// emulate: compute what the displaced instruction does to the thread's registers and memory, and continue
+// behind it.
 //
-// Idea: the copy of an instruction has nowhere to live and no second trap to pay, because there is none. The
-// site keeps its int3, nothing is mapped, and nothing of the step outlives the handler: asynchronous signals,
-// faults, forks and handlers that jump away meet a thread that stands either before the instruction or behind
-// it. Trade-off: somebody has to write the emulator ("too much effort", says the mail; harness/emulate is the
-// effort), and what it does not cover is refused by name. The kernel does the same for a few instructions
+// Idea: there is no copy of the instruction, so none needs a place or a second trap. The site keeps its int3,
+// nothing is mapped, and nothing of the step outlives the handler: asynchronous signals, faults, forks and
+// handlers that jump away meet a thread that stands either before the instruction or behind it. Trade-off:
+// somebody has to write the emulator ("too much effort", says the mail; harness/emulate is the effort), and
+// an instruction that it does not cover is refused by name. The kernel does the same for a few instructions
 // (arch/x86/kernel/uprobes.c: nop, push, jmp, jcc, call rel32).
 #include "harness/emulate/micro_plan.h"
 #include "harness/probe/registry.h"

@@ -2,8 +2,7 @@
 // instruction, chosen once, before the site is armed. The first pair is the kernel's own choice
 // (arch/x86/kernel/uprobes.c, arch_uprobe_analyze_insn). What such a stepper promises, all of them do.
 //
-// Which of them a site's plan belongs to is told by how the plan ends (PlanEnd), so that a hit needs no
-// table.
+// The way a site's plan ends (PlanEnd) tells to which of them it belongs, so that a hit needs no table.
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 

@@ -1,8 +1,8 @@
-// in-place: put the original byte back, single-step it, put the probe back. What debuggers did, and what the
-// mail says "is racy for multi-threading": while the byte is back, another thread passes unseen (H20), or
-// traps on a probe that this thread is about to step over (H21). Kept faithfully as the baseline: it promises
-// nothing that takes two threads. On one thread everything happens where it always did, so faults and signals
-// see the original PC.
+// in-place: put the original byte back, single-step it, put the probe back. Debuggers did it this way, and
+// the mail says it "is racy for multi-threading": while the byte is back, another thread passes unseen (H20),
+// or traps on a probe that this thread is about to step over (H21). Kept faithfully as the baseline: it
+// promises nothing that takes two threads. On one thread everything happens where it always did, so faults
+// and signals see the original PC.
 #include "harness/base/failure.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"

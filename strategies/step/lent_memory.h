@@ -1,5 +1,5 @@
-// Memory of the target's threads (TLS, stacks) that is executable while their hits need it, and what it was
-// again afterwards.
+// Memory of the target's threads (TLS, stacks) that is made executable while their hits need it, and gets its
+// old permissions back afterwards.
 //
 // Idea: the mail's "there is the 'problem' of marking the TLS/stack executable when being probed". A range is
 // lent at a thread's first hit, whole pages at a time, and all of them are given back after the last removal.
@@ -25,16 +25,17 @@ public:
   // executable, and slots in it count as ours. Precondition: they are mapped and writable. Ends the process
   // with a message if the kernel refuses: the hit could not be completed.
   void lend(Address start, std::size_t bytes) noexcept;
-  // Changes with every give_back, and is no other object's: what was lent before is no more. signal-safe.
+  // Changes with every give_back, and differs from every other object's: memory that was lent under an
+  // earlier number is no longer lent. signal-safe.
   std::uint64_t epoch() const noexcept {
     return epoch_.load(std::memory_order_acquire);
   } // pairs with give_back
 
   bool empty() const noexcept { return used_.load(std::memory_order_acquire) == 0; } // pairs with lend
-  // Whether `pc` lies in a lent range. Thread-safe.
+  // True if `pc` lies in a lent range. Thread-safe.
   bool contains(Address pc) const noexcept;
-  // Precondition: no thread runs there, and none can be sent there. Pages that are no more as lend left them
-  // (unmapped, mapped again) are left alone.
+  // Precondition: no thread runs there, and none can be sent there. Pages that are no longer as lend left
+  // them (unmapped, mapped again) are left alone.
   void give_back() noexcept;
 
   Footprint footprint() const noexcept;

@@ -8,8 +8,9 @@
 //
 // `stack-slot-nested` lowers the stack pointer below the copy meanwhile, so that frames of signals lie below
 // it too, and puts it back with a lea behind the copy. Trade-off: no instruction that uses the stack pointer,
-// and none that leaves by a branch, before the lea. Under signal/iretq it is no more re-entrant than the other:
-// signals land in the handler there, and their frames come over the copy before the thread has left for it.
+// and none that leaves by a branch, before the lea. Under signal/iretq it is as little re-entrant as the
+// other: signals land in the handler there, and their frames overwrite the copy before the thread has left
+// for it.
 //
 // Both make the stack's pages executable at the depths where hits happen (lent_memory.h). As with tls-slot,
 // RIP-relative operands are refused.
@@ -29,7 +30,7 @@ namespace {
 enum class Kind { AsTheMail, Nested };
 
 constexpr std::ptrdiff_t kRedZoneBytes = 128; // System V ABI, x86-64 supplement, 3.2.2
-// What the handler's own frames may still take on its way out.
+// Room that the handler's own frames may still take on its way out.
 constexpr std::ptrdiff_t kHandlerRoom = 2048;
 // lea disp32(%rsp),%rsp; jmp *0(%rip); the address.
 constexpr std::uint8_t kLea[] = {0x48, 0x8D, 0xA4, 0x24};

@@ -1,11 +1,11 @@
 // xol-boost: run a copy of the instruction out of line, followed by a jump back; no second trap.
 //
-// Idea: as kprobes boosts (arch/x86/kernel/kprobes/core.c, can_boost): what follows the copy is a jump to
-// where the instruction would have gone on, so the thread gets on by itself. The slot is immutable per site
-// and bytes, shared by all threads, never given to another site and unmapped at close only: a thread may be
-// in it for as long as it likes (H12, H22, H23). Trade-off against xol-vma: half the traps; but nothing tells
-// when a thread has left, asynchronous signals and faults see the slot's PC, and a mapping is added all the
-// same.
+// Idea: as kprobes boosts (arch/x86/kernel/kprobes/core.c, can_boost): the copy is followed by a jump to
+// where the program would have continued, so the thread needs no help to leave. The slot is immutable per
+// site and bytes, shared by all threads, never given to another site and unmapped at close only: a thread may
+// stay in it for as long as it likes (H12, H22, H23). Trade-off against xol-vma: half the traps; but nothing
+// tells when a thread has left, asynchronous signals and faults see the slot's PC, and a mapping is added all
+// the same.
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/exit.h"
@@ -31,7 +31,7 @@ public:
 
   std::expected<std::unique_ptr<const StepPlan>, Error> plan(const Instruction& instruction, SlotSpace& slots,
                                                              const Abilities&) override {
-    // What is refused is refused before it takes a slot; how long the code will be depends on where it lies.
+    // An instruction is refused before it takes a slot. The length of the code depends on where it lies.
     if (const auto anywhere = relocate_with_exit(instruction, instruction.address); !anywhere)
       return std::unexpected(anywhere.error());
     const auto slot = slots.reserve(instruction.address, kMaxSlotBytes);

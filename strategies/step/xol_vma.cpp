@@ -2,8 +2,8 @@
 //
 // Idea: the site keeps its int3, so no thread can pass it unseen; each site has a slot of its own, written
 // once, so no two threads contend for one and none is ever re-used under a thread still inside (H12, H22,
-// H23). Trade-off: a second trap per hit, and a mapping in a process that did not ask for it. What the copy
-// gets wrong because it runs elsewhere is mended after the step, as the kernel does
+// H23). Trade-off: a second trap per hit, and a mapping in a process that did not ask for it. Registers that
+// the copy gets wrong because it runs elsewhere are corrected after the step, as the kernel does
 // (arch/x86/kernel/uprobes.c, default_post_xol_op).
 //
 // Asynchronous signals are held back for the one step. A fault of the displaced instruction is still reported

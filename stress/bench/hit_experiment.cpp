@@ -1,6 +1,6 @@
-// What a hit costs: one thread executes one probed body; the same body unprobed is measured in the same cell
+// The cost of a hit: one thread executes one probed body; the same body unprobed is measured in the same cell
 // and subtracted, and batches of bare traps are measured in turn with batches of hits. A batch lasts long
-// enough that reading the clock, and what a trap leaves of the caches, do not count.
+// enough that reading the clock, and caches disturbed by a trap, do not matter.
 #include "harness/machine/pin_plan.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/result/statistics.h"

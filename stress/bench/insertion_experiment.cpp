@@ -1,4 +1,4 @@
-// What arming and disarming one site costs while threads execute it.
+// The cost of arming and disarming one site while threads execute it.
 #include "harness/result/statistics.h"
 #include "stress/bench/runners.h"
 

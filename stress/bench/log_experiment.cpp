@@ -1,5 +1,5 @@
-// What the hit log takes: records a second from all processing units at once until all of them are on disk,
-// by io_uring, and by write(2) in three ways, on the same stream of records.
+// The throughput of the hit log: records a second from all processing units at once until all of them are on
+// disk, by io_uring, and by write(2) in three ways, on the same stream of records.
 #include "harness/cell/experiment.h"
 #include "harness/log/hit_log.h"
 #include "harness/machine/pin_plan.h"
@@ -44,7 +44,7 @@ template <typename F> void on_all(const PinPlan& plan, F&& body) {
     });
 }
 
-// What came of a stream of records.
+// The result of writing a stream of records.
 struct Stream {
   std::uint64_t records = 0;
   std::uint64_t lost = 0;

@@ -1,4 +1,4 @@
-// What grows: many sites armed at once, many sites armed in one batch, many threads on one site.
+// Growth: many sites armed at once, many sites armed in one batch, many threads on one site.
 #include "harness/result/statistics.h"
 #include "stress/bench/bare_trap.h"
 #include "stress/bench/runners.h"

@@ -13,14 +13,15 @@ struct Mutant {
 
   static constexpr std::string_view kNotObservable = "not-observable";
   bool observable() const { return expected != kNotObservable; }
-  // Where its program lies once it is built.
+  // The path of its program, once it is built.
   std::string program() const;
 };
 
-// How many schedules of each scenario a hunt in a mutant tries: small scenarios show bugs early, or not at all.
+// How many schedules of each scenario a hunt in a mutant tries: small scenarios show bugs early, or not at
+// all.
 inline constexpr int kSchedulesPerScenario = 200;
 
-// By name; none where the program was not built (it is installed elsewhere).
+// Sorted by name; none if the program was not built here (it is installed elsewhere).
 std::vector<Mutant> all_mutants();
 
 // All at once, so that the build tool keeps every processor busy; what fails to build is not there

@@ -1,7 +1,7 @@
 // `mutants --long`: how soon each way of hunting finds each mutant, over many seeds.
 //
 // Idea: a trial is a mutant, a way and a seed: a hunt that ends with the first counterexample, without
-// shrinking it. Trials are the cases of a campaign, so that an hour of them can be stopped and gone on with.
+// shrinking it. Trials are the cases of a campaign, so that an hour of them can be stopped and continued.
 // Trade-off: a trial that finds nothing within its budget is known only to need more.
 #pragma once
 

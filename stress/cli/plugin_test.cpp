@@ -89,8 +89,8 @@ TEST_F(OutOfTree, TheExampleIsBuiltOutsideTheTreeAndItsRaceIsFound) {
   EXPECT_EQ(installed_run("replay " + file).status, 2); // without the plug-in there is no such strategy
 }
 
-// What ends the process in arming for the first, third or fortieth time, whichever schedule that belongs to,
-// is kept in a file that does it again.
+// A plug-in ends the process in arming for the first, third or fortieth time. Whichever schedule that belongs
+// to, the file that is kept does it again.
 TEST_F(OutOfTree, WhatBreaksInArmingIsReplayed) {
   const std::string begin = "const Abilities&) override {";
   for (const int time : {1, 3, 40}) {

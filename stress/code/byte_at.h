@@ -1,4 +1,4 @@
-// What stands at an address.
+// The byte at an address.
 #pragma once
 #include "harness/base/process_memory.h"
 

@@ -1,5 +1,5 @@
-// The segments of an ELF file, mapped as a loader lays them out, unrelocated and never executed: text to
-// place probes in for those who ask which instructions can be probed.
+// The segments of an ELF file, mapped as a loader lays them out, unrelocated and never executed: text in
+// which to try which instructions can be probed.
 #pragma once
 
 #include "harness/base/error.h"

@@ -11,7 +11,7 @@ namespace proberace {
 
 class RecordRing;
 
-// What the register that `load` reads through points to, unless it is to fault (body.h).
+// The body `load` reads this word, unless it is to fault (body.h).
 inline constexpr std::uint64_t kNothingToAdd = 0;
 
 // Written and read on one thread only, by the worker and by the handler that interrupts it. The calling code
@@ -60,8 +60,8 @@ inline void stamp_ticket(Hit& hit, void*) {
 extern "C" std::uint64_t proberace_call_body(const void* entry, std::uint64_t input, std::uint64_t ticket,
                                              Mailbox* mailbox);
 
-// Where a hit handler may let a body go on that has not touched the stack yet: its rest is left out, with the
-// result it would have had. Counted in `skipped`.
+// A hit handler may set the PC to here in a body that has not touched the stack yet: the rest of the body is
+// left out, with the result it would have had. Counted in `skipped`.
 extern "C" void proberace_skip_body();
 
 } // namespace proberace

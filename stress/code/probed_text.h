@@ -1,4 +1,4 @@
-// What most experiments need: a text, a target that knows it, an open prober.
+// The parts that most experiments need: a text, a target that knows it, an open prober.
 #pragma once
 
 #include "harness/cell/experiment.h"

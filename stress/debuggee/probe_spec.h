@@ -25,8 +25,8 @@ struct ProbePlace {
   Instruction instruction;
 };
 
-// Where it is in a program whose libraries are loaded. BadInput (no such library or function), or why no
-// instruction there can be probed.
+// Its place in a program whose libraries are loaded. BadInput (no such library or function), or the reason
+// why no instruction there can be probed.
 std::expected<ProbePlace, Error> locate(const ProbeSpec& spec, const Target& target);
 
 } // namespace proberace

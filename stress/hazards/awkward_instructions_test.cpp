@@ -252,7 +252,7 @@ const bool awkward_instructions_test_registered = register_experiment("test/awkw
 
 class Awkward : public testing::TestWithParam<std::string> {};
 
-// What the kernel's uprobes do wrong is a finding (results/findings/uprobe-instructions.md).
+// Errors of the kernel's uprobes are findings, not failures (results/findings/uprobe-instructions.md).
 std::vector<std::string> probers_under_test() {
   std::vector<std::string> names = strategies_promising({Promise::ExactCounts});
   std::erase_if(names, is_reference_peer);
@@ -265,7 +265,7 @@ CellSpec awkward_cell(const std::string& strategy, const char* code) {
   return spec;
 }
 
-// What has no emulation.
+// False for code with an instruction that has no emulation.
 bool is_emulated(std::string_view code) {
   return !code.starts_with("rep") && code != "mulx rip";
 }

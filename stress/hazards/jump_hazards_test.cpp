@@ -1,5 +1,5 @@
-// What a patch of several bytes may break: H03, H04, H17, H33, H66, and that a pun was really
-// used (springboards: jump_springboard_test.cpp). Counting is inline here (no hit handler), which histories
+// Hazards of patches of several bytes: H03, H04, H17, H33, H66; and a test that a pun was really used
+// (springboards: jump_springboard_test.cpp). Hits are counted inline here, without a hit handler, which hunts
 // do not try.
 #include "harness/base/process_memory.h"
 #include "stress/hazards/jump_code.h"
@@ -205,7 +205,7 @@ Verdict red_zone_and_flags(const Json&, Arena&) {
   return count_is(o, site, 100);
 }
 
-// H39: what a handler writes is what the thread goes on with.
+// H39: the thread continues with the registers that a handler wrote.
 Verdict changes(const Json&, Arena&) {
   JumpedCode o;
   if (const Status opened = open(o, kMovIncRet, {{0, 7}}); !opened)

@@ -16,7 +16,8 @@ void on_first(int, siginfo_t*, void*) {
   firsts = firsts + 1;
 }
 
-// Put on top of ours by the program; what it does not know it hands to who was there before.
+// Installed on top of ours by the program; passes traps that are not its own to the handler that was there
+// before.
 void on_second(int signo, siginfo_t* info, void* context) {
   seconds = seconds + 1;
   before_second.sa_sigaction(signo, info, context);

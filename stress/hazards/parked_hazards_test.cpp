@@ -25,7 +25,7 @@ namespace {
 constexpr std::uint64_t kWord = 0x600df00d;
 
 // ---- H09: a page fault that user space resolves (userfaultfd) holds the thread at the load, none of which
-// is done; when it goes on it executes the load again, by then armed.
+// is done; when it continues it executes the load again, which is armed by then.
 
 Verdict stands_on_the_site(const Json& parameters, Arena&) {
   const int fault = static_cast<int>(::syscall(SYS_userfaultfd, O_CLOEXEC));
@@ -194,8 +194,8 @@ const bool parked_hazards_test_registered =
     register_experiment("test/parked-in-a-hit", &parked_in_a_hit) &&
     register_experiment("test/idle-threads", &idle_threads);
 
-// A thread in a hit holds signals back. Where each thread must answer one, removal is refused, in words, until
-// the hit is over.
+// A thread in a hit holds signals back. Where each thread must answer one, removal is refused, in words,
+// until the hit is over.
 std::vector<std::string> patient(std::vector<std::string> strategies) {
   std::erase_if(strategies, [](const std::string& s) { return facts_of(s).threads_must_answer; });
   return strategies;

@@ -36,7 +36,7 @@ CellSpec text_changed(const std::string& strategy, const char* change) {
   return spec;
 }
 
-// What those survive, too, that make no promise: they lose only where text is moved to.
+// Strategies that promise nothing here survive this, too: they lose hits only if text is moved.
 class AnyOfThem : public testing::TestWithParam<std::string> {};
 TEST_P(AnyOfThem, H15_LeavesOtherCodeInItsPlaceAlone) {
   const CellSpec spec = text_changed(GetParam(), "other-code");
@@ -55,8 +55,8 @@ TEST_P(AnyOfThem, H15_CanCloseOverWhatIsGoneAndRemoveFromWhatIsHidden) {
 }
 INSTANTIATE_TEST_SUITE_P(Strategies, AnyOfThem, testing::ValuesIn(covering_strategies()), test_name);
 
-// Where the other code has an int3 of its own, one that stores a byte takes it for its own: a byte. A swap
-// must not: a page.
+// If the other code has an int3 of its own, an armer that stores a byte takes it for its own, and changes a
+// byte. A swap must not: it would change a page.
 TEST(ASwap, H15_IsNotTakenBackOverAFileThatTookThePagesPlace) {
   for (const char* strategy : {"pte-swap/mremap+xol-vma", "pte-swap/memfd+xol-vma"}) {
     const CellSpec spec = text_changed(strategy, "int3");

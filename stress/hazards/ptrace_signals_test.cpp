@@ -1,5 +1,5 @@
-// What a tracer must pass on: queued signals with their values, job control, children that share the memory;
-// and what its stops do to system calls (H19).
+// A tracer must pass on queued signals with their values, job control, and the signals of children that share
+// the memory; and the effect of its stops on system calls (H19).
 #include "stress/code/armed_text.h"
 #include "stress/testing/expect_cell.h"
 

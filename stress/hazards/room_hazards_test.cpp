@@ -17,7 +17,7 @@ namespace proberace {
 
 namespace {
 
-// What must be so of each site of a batch: armed, exact and removable, or refused in words and untouched.
+// Each site of a batch must be armed, exact and removable, or refused in words and untouched.
 Verdict judge_batch(ProbedText& probed, const SiteResults& results, std::span<const std::uint8_t> originals) {
   constexpr std::uint64_t kTimes = 3;
   std::size_t armed = 0;

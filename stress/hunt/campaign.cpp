@@ -21,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kLook{200};
 
-// What the processes share; in memory that fork does not copy.
+// Shared by the processes, in memory that fork does not copy.
 struct Shared {
   std::atomic<std::uint64_t> next;
   std::atomic<std::uint64_t> finished;
@@ -93,7 +93,7 @@ pid_t start(const Work& work, std::size_t job) {
   const pid_t process = ::fork();
   if (process != 0)
     return process;
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL); // whoever kills the hunt kills all of it
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL); // a hunt that is killed is killed as a whole
   if (::getppid() != parent)
     ::_exit(1);
   work.run(job);

@@ -1,4 +1,4 @@
-// Works through a range of seeds with several processes, each of which takes the next seed that nobody has.
+// Works through a range of seeds with several processes, each of which takes the next seed that is free.
 #pragma once
 
 #include "stress/hunt/case_directory.h"
@@ -19,9 +19,9 @@ struct CampaignOptions {
   SeedRange seeds{};
   std::size_t jobs = 1;
   std::chrono::milliseconds budget{}; // no case begins later
-  // Each of several jobs stays on a CPU of its own, as far as there are so many: a controlled case needs one,
-  // and two of them come to share one where nobody minds. A job alone is left where it is, for others may be
-  // beside it.
+  // Each of several jobs stays on a CPU of its own, as far as there are enough: a controlled case needs one
+  // CPU, and without pinning the kernel lets two of them share one. A single job is not pinned, because other
+  // work may run on the machine.
   bool pinned = false;
 };
 

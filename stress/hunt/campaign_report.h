@@ -1,4 +1,4 @@
-// What the finished cases of a long hunt come to.
+// The finished cases of a long hunt, added up.
 #pragma once
 
 #include "stress/hunt/case_directory.h"
@@ -8,10 +8,11 @@
 
 namespace proberace {
 
-// An upper bound on the probability that a bug of depth d in n threads and k choices (the most that any schedule
-// of the program was seen to have) was missed by so many schedules of PCT: each finds it with probability at
-// least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010, theorem 6). Schedules that were chosen before k was known
-// do not count; so it says nothing of steps that only the first schedule of a process has (first use).
+// An upper bound on the probability that a bug of depth d in n threads and k choices (the most that any
+// schedule of the program was seen to have) was missed by so many schedules of PCT: each finds it with
+// probability at least 1/(n k^(d-1)) (Burckhardt et al., ASPLOS 2010, theorem 6). Schedules that were chosen
+// before k was known do not count; so it says nothing of steps that only the first schedule of a process has
+// (first use).
 double missed_at_most(std::size_t threads, std::uint64_t choices, std::size_t depth, std::uint64_t schedules);
 
 struct CampaignReport : HuntCounts {

@@ -101,7 +101,7 @@ TEST(MissedAtMost, IsPcts) {
   EXPECT_EQ(missed_at_most(1, 10, 1, 1), 0.0);
 }
 
-// What a hunt or a merge prints as JSON, but for what the hunt was asked and has not done.
+// The JSON that a hunt or a merge prints, without the cases that are left to do.
 Json report_in(const std::string& out) {
   Json report = Json::parse(out, nullptr, false);
   if (report.is_object())
@@ -120,7 +120,7 @@ std::size_t finished_in(const std::string& directory) {
   return set ? set->done.size() : 0;
 }
 
-// Ten times killed at any moment, and gone on with: every case there once, the same as in one go.
+// Killed ten times at any moment and continued: every case is there once, as after an undisturbed hunt.
 TEST_F(Campaigns, KilledTenTimesEndLikeOneThatWasNot) {
   const std::string line =
       std::string("exec ") + PROBERACE_PROGRAM + " " + hunt_line(path("killed"), "1-60", 2);

@@ -107,7 +107,7 @@ std::expected<CaseDirectory, Error> CaseDirectory::open(const std::string& path,
   const auto written = file->write_new(described.dump(2) + "\n");
   if (!written)
     return std::unexpected(written.error());
-  return *written ? CaseDirectory(path) : open(path, campaign); // another process was sooner
+  return *written ? CaseDirectory(path) : open(path, campaign); // another process was faster
 }
 
 CaseDirectory::Writer CaseDirectory::writer() const {

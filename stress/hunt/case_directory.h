@@ -20,7 +20,7 @@ struct CaseSet {
   Json campaign;                      // what was hunted, and how
   std::map<std::uint64_t, Json> done; // by seed; a case found twice counts once
 
-  // Of two lines of one seed the one that broke is kept: threads that run free may do otherwise another time.
+  // Of two lines of one seed the one that broke is kept: free threads may behave differently the next time.
   // False if the line brought nothing new.
   bool keep(Json line);
 };

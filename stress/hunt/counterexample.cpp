@@ -46,7 +46,7 @@ std::unexpected<Error> bad_counterexample(const std::string& path, const std::st
   return std::unexpected(Error{ErrorKind::BadInput, {}, fmt::format("{}: {}", path, why)});
 }
 
-// What the fields' types do not say. Empty if nothing is wrong.
+// Checks what the fields' types do not say. Empty if nothing is wrong.
 std::string why_not_usable(const Counterexample& found) {
   const auto text = [&](const char* key) { return found.verdict[key].is_string(); };
   if (!found.what.is_object())

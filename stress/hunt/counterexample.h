@@ -1,4 +1,5 @@
-// What a hunt found, as a file: one schema for every kind of case, and `proberace replay` runs each of them again.
+// A counterexample as a file: one schema for every kind of case, and `proberace replay` runs each of them
+// again.
 #pragma once
 
 #include "harness/base/error.h"
@@ -35,7 +36,7 @@ struct Counterexample {
   }
 };
 
-// What one more run of it came to.
+// The result of one more run of it.
 struct Replayed {
   Verdict verdict;
   std::string text{};            // for people: the case and, where there is one, its interleaving
@@ -63,9 +64,10 @@ bool register_replay_kind(std::unique_ptr<ReplayKind> kind);
 // Null if there is none.
 const ReplayKind* replay_kind(std::string_view name) noexcept;
 
-// Writes it whole, with its provenance, as a new file in `directory`, and returns its path. The directory is made.
+// Writes it whole, with its provenance, as a new file in `directory`, and returns its path. The directory is
+// made.
 std::expected<std::string, Error> save(const std::string& directory, const Counterexample& found);
-// Whether save() could write there: ask before the work, not after it.
+// An error if save() could not write there: ask before the work, not after it.
 Status can_save_to(const std::string& directory);
 // Its kind and its strategy are known here, and the kind's check() holds. BadInput names the file and what is
 // wrong with it.

@@ -1,4 +1,4 @@
-// What a hunt's cells did, added up over them.
+// The counts of a hunt's cells, added up.
 #pragma once
 
 #include "harness/cell/verdict.h"

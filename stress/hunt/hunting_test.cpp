@@ -63,7 +63,7 @@ TEST_F(Hunting, H20_InPlaceLosesAHitWhileAnotherThreadSteps) {
   const Json report = find_and_replay("poke+in-place", "lost-hit", 20);
   EXPECT_NE(table_.find("in-place.restore"), std::string::npos) << table_;
   EXPECT_LE(report["counterexample"]["steps"], 25) << table_;
-  // What breaks in another way than the file says is said, and is no "held".
+  // A run that breaks in another way than the file says is reported as that, and not as "held".
   Json other_way = Json::parse(std::ifstream(report["counterexample"]["file"].get<std::string>()));
   other_way["verdict"]["property"] = "double-hit";
   const std::string other = (folder_ / "other.json").string();
@@ -153,7 +153,8 @@ TEST_F(Hunting, PctTakesItsFirstScheduleAtRandom) {
   EXPECT_LT(later_alike, 5); // then it is pct's own
 }
 
-// The first schedule of a process is like any other: who is signalled there before it began takes the signal.
+// The first schedule of a process is like any other: a thread that is signalled before it began takes the
+// signal.
 TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
   int before_it_began = 0;
   for (int seed = 1; seed <= 20; ++seed) {
@@ -174,7 +175,7 @@ TEST_F(Hunting, AThreadThatHasNotBegunTakesItsSignal) {
   EXPECT_GT(before_it_began, 0);
 }
 
-// What a scenario of one thread did in 20 runs.
+// The data of 20 runs of a scenario of one thread.
 Json run_acts(const std::string& strategy, const std::string& bodies, const std::string& acts) {
   const Outcome o = run_proberace(
       fmt::format(
@@ -187,8 +188,8 @@ Json run_acts(const std::string& strategy, const std::string& bodies, const std:
   return report.is_object() ? report.value("data", Json::object()) : Json::object();
 }
 
-// A hit handler that hits another probe, a child that becomes another program, mprotect of the probed page: each is
-// seen to have happened.
+// A hit handler that hits another probe, a child that becomes another program, mprotect of the probed page:
+// each is seen to have happened.
 TEST_F(Hunting, NestedHitsExecAndMprotectAreRunAndCounted) {
   for (const char* strategy : {"poke+xol-boost", "pte-swap+xol-vma", "poke+emulate"}) {
     const Json data = run_acts(strategy, "A=mov B=push", "nest A: run B; exec: run A; protect A; run A");

@@ -26,7 +26,7 @@ TEST(Mutants, AreBuiltHuntedAndReported) {
   EXPECT_GT(report["rows"][1]["schedules"], 100) << o.out;
 }
 
-// What hunts can find, they can look for: `hunt --property`.
+// Every property that hunts can find can be named: `hunt --property`.
 TEST(Mutants, WhatTheyAreExpectedToBreakHasAName) {
   const auto names = broken_properties();
   int mutants = 0;

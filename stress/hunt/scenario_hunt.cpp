@@ -32,7 +32,7 @@ bool is_costly(const Scenario& scenario) {
   return scenario.reopened || some_act_has(scenario, kCostly);
 }
 
-// Those it begins with and those they start.
+// The threads it begins with and those that they start.
 std::size_t thread_count(const Scenario& scenario) {
   std::size_t n = scenario.threads.size();
   for (const ScenarioThread& thread : scenario.threads)
@@ -80,8 +80,9 @@ public:
       return std::nullopt;
     property_ = what_broke(explored.verdict); // nothing else takes its place
     Failure failure{scenario, std::move(explored)};
-    // Earlier schedules of the same process may have left something behind that it took (a slot filled already). The
-    // hunt is for the doings of a process of its own; but a failure that does not recur there is better than nothing.
+    // Earlier schedules of the same process may have left something behind that it took (a slot filled
+    // already). The hunt is for the doings of a process of its own; but a failure that does not recur there
+    // is better than nothing.
     if (!is_free())
       failure.recurs = recurs(failure, failure.explored.schedule) || breaks_afresh(failure) ||
                        recurs_as_series(failure, tried);
@@ -123,8 +124,8 @@ private:
            (property_.empty() || verdict.property == property_ || name(verdict.ending) == property_);
   }
 
-  // The schedules that were left, in new processes, where something else than the property looked for broke. `rest`
-  // is the series of the last one then.
+  // The schedules that were left, in new processes, where something else than the property looked for broke.
+  // `rest` is the series of the last one then.
   void continue_after_unwanted(const Scenario& scenario, Exploration& rest, Explored& explored) {
     while (explored.verdict.is_counterexample() && !wanted(explored.verdict) && !over() &&
            Clock::now() < until_ && rest.scheduler != SchedulerKind::Exhaustive &&
@@ -168,7 +169,7 @@ private:
     return false;
   }
 
-  // Of a smaller scenario, for which the larger one's way is no guide.
+  // For a smaller scenario, which the larger one's schedule cannot guide.
   Exploration anew() const {
     Exploration e;
     e.seed = options_.limits.seed;
@@ -243,7 +244,8 @@ private:
     }
   }
 
-  // Iterative context bounding: the fewest preemptions that still do it; then without each switch that can go.
+  // Iterative context bounding: the fewest preemptions that still do it; then without each switch that can
+  // go.
   void with_few_preemptions(Failure& failure) const {
     Exploration e;
     e.scheduler = SchedulerKind::Exhaustive;
@@ -258,7 +260,8 @@ private:
       without_switches(failure);
   }
 
-  // True if a process of its own breaks under this schedule, run once or again. Its doings are then the failure's.
+  // True if a process of its own breaks under this schedule, run once or again. Its doings are then the
+  // failure's.
   bool recurs(Failure& failure, const schedule::Schedule& given) const {
     Exploration e;
     e.scheduler = SchedulerKind::Given;
@@ -272,8 +275,8 @@ private:
     return false;
   }
 
-  // True if a process of its own breaks when it runs all of these, the last one that which broke: it takes what the
-  // earlier ones left behind.
+  // True if a process of its own breaks when it runs all of these, the last one that which broke: it takes
+  // what the earlier ones left behind.
   bool recurs_as_series(Failure& failure, Exploration series) const {
     series.schedules = failure.explored.schedules;
     series.budget = kSeriesBudget;
@@ -285,7 +288,8 @@ private:
     return true;
   }
 
-  // True if it breaks as the first schedule of a process, under some schedule. Its doings are then the failure's.
+  // True if it breaks as the first schedule of a process, under some schedule. Its doings are then the
+  // failure's.
   bool breaks_afresh(Failure& failure) const {
     Exploration e;
     e.scheduler = SchedulerKind::Random;

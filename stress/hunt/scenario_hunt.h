@@ -1,5 +1,6 @@
-// Hunts for a scenario that breaks a strategy, and under a scheduler for the schedule that does: scenarios are
-// invented, run free or explored schedule by schedule, and a failing one is shrunk, down to few preemptions.
+// Hunts for a scenario that breaks a strategy, and under a scheduler for the schedule that does: scenarios
+// are invented, run free or explored schedule by schedule, and a failing one is shrunk, down to few
+// preemptions.
 #pragma once
 
 #include "stress/hunt/hunt_counts.h"
@@ -25,9 +26,9 @@ struct ScenarioHuntOptions {
 struct ScenarioFailure {
   Scenario scenario; // the smallest found, or the first if it was not worth shrinking
   Explored explored;
-  // Of a controlled run: so many runs in one process, each under the schedule, until it breaks.
+  // In a controlled run: the number of runs in one process, each under the schedule, until it breaks.
   std::size_t runs = 1;
-  // Where no schedule alone does it: those of one process, the last of which breaks.
+  // If no schedule breaks it alone: the schedules of one process, the last of which does.
   std::optional<Exploration> series{};
   bool recurs = true; // in a process of its own; otherwise the machine may have caused it
 };
@@ -51,9 +52,9 @@ struct ScenarioHuntReport : HuntCounts {
   bool tested_nothing() const { return !found && hits == 0 && refused; }
 };
 
-// Precondition: start_nursery(), and unless the exploration is free a program that has its schedule points compiled
-// in. The same seed invents the same scenarios and tries the same schedules, as far as the budget lasts; how threads
-// interleave in a free run is the machine's.
+// Precondition: start_nursery(), and unless the exploration is free a program that has its schedule points
+// compiled in. The same seed invents the same scenarios and tries the same schedules, as far as the budget
+// lasts; how threads interleave in a free run is the machine's.
 ScenarioHuntReport hunt_scenarios(const ScenarioHuntOptions& options);
 
 } // namespace proberace

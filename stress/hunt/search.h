@@ -1,8 +1,9 @@
-// The one search: draws cases from a generator until one fails, then makes that one smaller for as long as it fails.
+// The one search: draws cases from a generator until one fails, then makes that one smaller for as long as it
+// fails.
 //
-// Idea: RapidCheck invents the values and knows how to make each smaller; what a case is, how it is run and what counts
-// as a failure is the hunt's own. Trade-off against RapidCheck's own loop: its configuration, its output and its growing
-// sizes are left out, and the cases of a seed can be named one by one.
+// Idea: RapidCheck invents the values and knows how to make each smaller; what a case is, how it is run and
+// what counts as a failure is the hunt's own. Trade-off against RapidCheck's own loop: its configuration, its
+// output and its growing sizes are left out, and the cases of a seed can be named one by one.
 #pragma once
 
 #include "harness/base/random.h"
@@ -29,9 +30,9 @@ concept SearchPolicy = requires(Policy& policy, const Case& one, const typename 
   { policy.attempt(one) } -> std::same_as<std::optional<typename Policy::Failure>>;
   // Runs a smaller case. Empty if it does not fail in the same way.
   { policy.attempt_smaller(one) } -> std::same_as<std::optional<typename Policy::Failure>>;
-  // Whether a failure is made smaller at all.
+  // True if a failure is made smaller at all.
   { policy.worth_shrinking(failure) } -> std::convertible_to<bool>;
-  // Whether the search ends although nothing was found: the machine lacks what it takes, say.
+  // True if the search ends although nothing was found, for example because the machine lacks what it takes.
   { policy.over() } -> std::convertible_to<bool>;
 };
 
@@ -51,8 +52,9 @@ std::optional<rc::Shrinkable<Case>> draw_case(const rc::Gen<Case>& draw, std::ui
   }
 }
 
-// Goes from a failing case to a smaller one that fails too, until there is none or the time is up. `attempt` is called
-// with each smaller case and returns what is kept of its failure. Returns the last failure, if there was one.
+// Goes from a failing case to a smaller one that fails too, until there is none or the time is up. `attempt`
+// is called with each smaller case and returns what is kept of its failure. Returns the last failure, if
+// there was one.
 template <typename Case, typename Attempt>
 auto shrink_case(rc::Shrinkable<Case> failing, std::chrono::steady_clock::time_point until,
                  Attempt&& attempt) {

@@ -132,8 +132,8 @@ PROBERACE_SNIPPET(OwnTraps, PROBERACE_OWN_TRAPS "ret");
 PROBERACE_SNIPPET(OwnTrapsAndInt1, PROBERACE_OWN_TRAPS ".byte 0xf1\n ret");
 #undef PROBERACE_OWN_TRAPS
 
-// int1's trap is reported behind it (SDM vol. 3A, 6.3.3); under some hypervisors at it, so that whoever
-// returns executes it for ever, probed or not.
+// int1's trap is reported behind it (SDM vol. 3A, 6.3.3); under some hypervisors at it, so that a thread that
+// returns executes it again without end, probed or not.
 extern "C" void proberace_int1();
 asm(".pushsection .text\n"
     "proberace_int1:\n"

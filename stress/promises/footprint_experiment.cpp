@@ -1,5 +1,5 @@
-// What a strategy changes in the process that hosts it: observed before open, while armed and hit on three
-// threads, after the last removal (the residue) and after close, where nothing may be left.
+// The changes a strategy makes in the process that hosts it: observed before open, while armed and hit on
+// three threads, after the last removal (the residue) and after close, when nothing may be left.
 #include "harness/base/json_fields.h"
 #include "harness/base/threads.h"
 #include "stress/code/probed_text.h"

@@ -17,7 +17,7 @@ TEST_P(Footprints, H16_AfterCloseTheProcessIsWhatItWas) {
   const Verdict v = run_cell(spec);
   PROBERACE_EXPECT_HELD(v, spec);
   EXPECT_EQ(v.data["residue"]["writable_executable_bytes"], 0) << v.data.dump(1);
-  // What a strategy says of itself is what is seen, where both can be counted.
+  // A strategy reports of itself what is seen from outside, as far as both can be counted.
   EXPECT_EQ(v.data["armed"]["writable_executable_bytes"], v.data["claimed"]["writable_executable_bytes"])
       << v.data.dump(1);
   EXPECT_EQ(v.data["armed"]["signal_handlers"], v.data["claimed"]["signal_handlers"]) << v.data.dump(1);

@@ -41,7 +41,7 @@ std::uint64_t settled_hits(const ProbedCode& code, std::size_t site, std::uint64
   return code.hits(site);
 }
 
-// What must be so after any number of jumps out of hits: mask, counts, removal, closing.
+// Checked after any number of jumps out of hits: mask, counts, removal, closing.
 Verdict everything_returned(ProbedCode& code, std::uint64_t least, std::uint64_t most) {
   constexpr std::uint64_t kTimes = 10;
   sigset_t mask;
@@ -163,7 +163,7 @@ void* hit_and_end(void* argument) {
 }
 
 Verdict threads_may_end(const Json& parameters, Arena&) {
-  // Where a thread takes the kernel 80 ms to end, 300 of them would miss the deadline.
+  // If the kernel takes 80 ms to end a thread, 300 of them would miss the deadline.
   const std::uint64_t threads = removes_slowly(parameters) ? 12 : 300;
   auto code = ProbedCode::armed(parameters, {kLoad, kIncrement});
   if (!code)

@@ -1,5 +1,5 @@
 // Processes that a prober has started, as the kernel shows them: our children that no experiment made, and
-// whoever traces a thread of ours.
+// processes that trace a thread of ours.
 #pragma once
 
 #include <sys/types.h>

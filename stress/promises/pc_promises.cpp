@@ -60,7 +60,7 @@ Verdict signals_see_original_pc(const Json& parameters, Arena&) {
   });
 }
 
-// ---- faults-see-original-pc: a load through a null-like pointer; its handler looks at the PC and goes on
+// ---- faults-see-original-pc: a load through a null-like pointer; its handler looks at the PC and continues
 // behind it.
 
 std::atomic<std::uintptr_t> fault_pc{0};

@@ -125,8 +125,8 @@ Verdict vfork_safe(const Json& parameters, Arena&) {
   return spawned(parameters);
 }
 
-// ---- helper-may-die: whoever the prober started is killed on sight, while it arms, while it is armed and
-// hit.
+// ---- helper-may-die: every process that the prober started is killed on sight, while it arms, and while it
+// is armed and hit.
 
 Verdict helper_may_die(const Json& parameters, Arena&) {
   auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement, kLoad});
@@ -138,7 +138,7 @@ Verdict helper_may_die(const Json& parameters, Arena&) {
   std::atomic<bool> stop{false};
   std::atomic<std::uint64_t> executions{0};
   std::atomic<bool> wrong{false};
-  // What another promise is about is not tried here: who needs threads to hold still gets that.
+  // Another promise covers this: a strategy that needs threads to hold still gets that here.
   const Promises promised = (*code)->prober().promises();
   std::atomic<bool> may_run{promised.has(Promise::InsertionWhileRunning) &&
                             promised.has(Promise::RemovalWhileRunning)};

@@ -66,8 +66,8 @@ struct Extent {
   std::size_t bytes;
 };
 
-// Where the image holds what (SDM vol. 1, 13.4). The x87 environment's last-instruction pointers are left
-// out: AMD's XSAVE keeps them only with an exception pending.
+// The parts of the image, by their place in it (SDM vol. 1, 13.4). The x87 environment's last-instruction
+// pointers are left out: AMD's XSAVE keeps them only with an exception pending.
 std::vector<Extent> extents(std::uint64_t components) {
   std::vector<Extent> all{{"x87 control and tags", 0, 5}, {"MXCSR", 24, 4}, {"xmm", 160, 256}};
   for (std::size_t r = 0; r < 8; ++r)

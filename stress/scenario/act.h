@@ -1,4 +1,4 @@
-// What a thread of a scenario does next, and the table of everything it can do (acts.def).
+// One thing that a thread of a scenario does, and the table of everything it can do (acts.def).
 #pragma once
 
 #include "harness/probe/promises.h"
@@ -14,7 +14,7 @@ namespace proberace {
 class ScenarioRun;
 struct Act;
 
-// What stands behind an act's word.
+// The operands behind an act's word.
 enum class ActForm : std::uint8_t {
   Nothing,    // int3s
   Body,       // change A
@@ -75,8 +75,8 @@ constexpr const ActRow& row_of(ActKind kind) noexcept {
   return kActs[static_cast<std::size_t>(kind)];
 }
 
-// `times`: until the threads that end by themselves have ended (and, in a free run, kExecutionsAtLeast times). Under
-// control once.
+// `times`: until the threads that end by themselves have ended (and, in a free run, kExecutionsAtLeast
+// times). Under control once.
 inline constexpr std::size_t kUntilDone = 0;
 inline constexpr std::size_t kExecutionsAtLeast = 200;
 
@@ -85,8 +85,8 @@ struct Act {
   std::vector<std::size_t> bodies{}; // indices into Scenario::bodies
   std::size_t thread = 0;            // of ThreadRuns: whose handler
   std::size_t count = 0;             // of Count
-  // Of Run alone: how often the bodies are executed in turn, and for how many iterations of an empty loop the thread
-  // idles between two executions, at most.
+  // For Run alone: how often the bodies are executed in turn, and for how many iterations of an empty loop
+  // the thread idles between two executions, at most.
   std::size_t times = 1;
   std::size_t jitter = 0;
   bool operator==(const Act&) const = default;

@@ -1,4 +1,4 @@
-// What each act does (acts.def), but for those that fork.
+// The acts (acts.def), without those that fork.
 #include "harness/base/code_pages.h"
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/scenario_run.h"
@@ -55,7 +55,8 @@ void Cancel(ScenarioRun& run, std::size_t thread, const Act& act) {
   Signals::spawn(run, thread, act, true);
 }
 
-// Re-entry needs a hit handler that is called inside another's hit; a plain execution where it is not promised.
+// Re-entry needs a hit handler that is called inside another's hit; a plain execution where it is not
+// promised.
 void Nest(ScenarioRun& run, std::size_t thread, const Act& act) {
   if (run.tickets_ && run.prober_->promises().has(Promise::Reentrant))
     Signals::nest_next(act.bodies[1]);
@@ -86,7 +87,8 @@ void Fault(ScenarioRun& run, std::size_t thread, const Act& act) {
   self.load_from(&kNothingToAdd);
 }
 
-// The program gives its own code's pages the permissions they have: that must neither fail nor take a probe away (H15).
+// The program gives its own code's pages the permissions they have: that must neither fail nor take a probe
+// away (H15).
 void Protect(ScenarioRun& run, std::size_t thread, const Act& act) {
   const Address page = page_of(run.sites_[act.bodies[0]].address);
   if (::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_EXEC) != 0)

@@ -1,4 +1,4 @@
-// Whoever runs a scenario's threads hears of each step from them, and decides when they take it.
+// A conductor runs a scenario's threads: they report each step to it, and it decides when they take it.
 #pragma once
 
 #include "harness/base/address.h"
@@ -8,7 +8,7 @@
 
 namespace proberace {
 
-// As it is, for threads that run free: it decides nothing. All members are signal-safe.
+// The default implementation, for threads that run free, does nothing. All members are signal-safe.
 class Conductor {
 public:
   virtual ~Conductor() = default;
@@ -17,15 +17,15 @@ public:
   // The thread is about to take a step of the scenario's own.
   virtual void step(const char* /*name*/, Address /*site*/) noexcept {}
   virtual void signal_sent(pid_t /*thread*/) noexcept {}
-  // On a thread that `thread` of the scenario has started: it begins, and ends.
+  // Called on a thread that a thread of the scenario has started, when it begins and when it ends.
   virtual void come(std::size_t /*number*/) noexcept {}
   virtual void go(std::size_t /*starter*/) noexcept {}
-  // By the thread that has started it: until it has come, and until it has gone.
+  // Called by the thread that has started it: waits until it has begun, and until it has ended.
   virtual void await(std::size_t /*number*/) noexcept {}
   virtual void wait_until_gone(std::size_t /*number*/) noexcept {}
-  // In a child that was forked: nobody controls it.
+  // Called in a child that was forked: nothing controls it.
   virtual void forked() noexcept {}
-  // Taken by all threads so far.
+  // The number of steps taken by all threads so far.
   virtual std::uint32_t steps() const noexcept { return 0; }
 };
 

@@ -73,7 +73,7 @@ public:
     return now_.emplace<schedule::Following>(e_.given);
   }
 
-  // What the schedule became. False once there is none left.
+  // Notes the schedule that was run. False once there is none left.
   bool after(std::span<const schedule::Step> steps) {
     const std::size_t choices = schedule::choices_in(steps);
     knowing_ = choices > most_choices_ ? 0 : knowing_ + 1;
@@ -102,7 +102,7 @@ private:
   bool exhausted_ = false;
 };
 
-// The steps of each schedule, a line each: "0:execute 2:insert ...", for who compares them with a model.
+// The steps of each schedule, a line each: "0:execute 2:insert ...", to compare them with a model.
 class StepRecord {
 public:
   // To nothing, if there is no name.
@@ -158,7 +158,8 @@ Verdict run_controlled(const Scenario& scenario, const Exploration& exploration,
   auto owned =
       std::make_unique<ScenarioRun>(scenario, arena, scratch, conductor, std::move(text), std::move(prober));
   ScenarioRun& run = *owned;
-  // Counted before it begins: what ends the process in arming belongs to it. Read after the process has ended.
+  // Counted before it begins: what ends the process in arming belongs to it. Read after the process has
+  // ended.
   const auto count = [&](std::uint64_t begun) { scratch.schedules.store(begun, std::memory_order_relaxed); };
   const auto refused = [&](const Error& error) {
     count(0);
@@ -201,7 +202,7 @@ Verdict run_controlled(const Scenario& scenario, const Exploration& exploration,
       broke = run.judge();
     } while (!broke && more && Clock::now() - began < exploration.budget);
   }
-  const bool closes = !broke; // what broke may wait for ever for somebody to leave
+  const bool closes = !broke; // a broken prober may wait without end for a thread to leave
   if (closes)
     broke = run.close();
   Verdict verdict = broke.value_or(held());

@@ -1,4 +1,5 @@
-// How a scenario is run: free, or under which scheduler, and how often. A value that goes into a cell and a file.
+// How a scenario is run: free, or under which scheduler, and how often. A value that goes into a cell and a
+// file.
 #pragma once
 
 #include "harness/base/enumeration.h"
@@ -41,7 +42,7 @@ constexpr const auto& rows_of(SchedulerKind) noexcept {
   return kSchedulers;
 }
 
-// "12:1,15:0": at step 12 task 1 goes on, at step 15 task 0.
+// "12:1,15:0": at step 12 task 1 runs on, at step 15 task 0.
 std::string text_of(const schedule::Schedule& schedule);
 std::expected<schedule::Schedule, Error> schedule_from(std::string_view text);
 

@@ -1,4 +1,4 @@
-// Runs of a scenario in a cell, and what came of them.
+// Runs of a scenario in a cell, and their results.
 #pragma once
 
 #include "harness/cell/cell.h"
@@ -25,10 +25,12 @@ struct Explored {
   bool exhausted = false;                // Exhaustive: every schedule within the bound was run
 };
 
-// Its deadline is long enough for the budget, and in a free run for all pauses at their longest, one after the other.
+// Its deadline is long enough for the budget, and in a free run for all pauses at their longest, one after
+// the other.
 CellSpec to_cell(const Scenario& scenario, const Exploration& exploration);
 
-// Precondition: start_nursery(); unless the exploration is free, a program that has its schedule points compiled in.
+// Precondition: start_nursery(); unless the exploration is free, a program that has its schedule points
+// compiled in.
 Explored explore(const Scenario& scenario, const Exploration& exploration);
 // One free run.
 CellSpec free_cell(const Scenario& scenario);

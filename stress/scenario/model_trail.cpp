@@ -20,7 +20,7 @@ std::unexpected<Error> bad(const std::string& why) {
   return std::unexpected(Error{ErrorKind::BadInput, {}, why});
 }
 
-// What stands behind `key` in the lines of the file that have it.
+// The text behind `key` in the lines of the file that have it.
 std::vector<std::string> lines_of(const std::string& file, std::string_view key) {
   std::vector<std::string> found;
   std::ifstream in(file);
@@ -70,7 +70,7 @@ std::string shell_quoted(const std::string& text) {
   return quoted + "'";
 }
 
-// What `spin -t` prints of the trail, line by line; in the model's folder, where what it includes lies.
+// The lines that `spin -t` prints of the trail; run in the model's folder, where the files it includes are.
 std::expected<std::vector<std::string>, Error> printed_by_spin(const std::filesystem::path& trail,
                                                                const std::filesystem::path& model,
                                                                const std::vector<std::string>& definitions) {

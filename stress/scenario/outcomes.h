@@ -1,4 +1,4 @@
-// What many runs of the same scenarios came to, in the manner of litmus7: how often each outcome was seen.
+// The outcomes of many runs of the same scenarios, in the manner of litmus7: how often each was seen.
 #pragma once
 
 #include "harness/cell/verdict.h"
@@ -27,7 +27,8 @@ struct StressCondition {
   std::size_t toggle = 0; // executions of all workers between arming and clearing all sites, and back
 };
 
-// One scenario under a condition: so many workers execute probed code, and one thread arms and clears all of it. Differs from run to run by its bodies and its jitter.
+// One scenario under a condition: so many workers execute probed code, and one thread arms and clears all of
+// it. Differs from run to run by its bodies and its jitter.
 Scenario stress_scenario(const std::string& strategy, std::size_t threads, const StressCondition& condition,
                          std::size_t run);
 

@@ -1,5 +1,5 @@
-// A scenario: threads that do things to probed code, as a value. It is generated, shrunk, written as text that people
-// read and type, and run again, either free (scenario_run.h) or one step at a time (explore.h).
+// A scenario: threads that do things to probed code, as a value. It is generated, shrunk, written as text
+// that people read and type, and run again, either free (scenario_run.h) or one step at a time (explore.h).
 //
 //   strategy poke+in-place
 //   bodies A=mov B=push@1
@@ -51,14 +51,15 @@ inline constexpr std::size_t kMaxWorkers = 64;
 inline constexpr const char* kFaultingBody = "load";
 
 bool runs_until_done(const ScenarioThread& thread) noexcept;
-// Whether some act of some thread has one of these traits.
+// True if some act of some thread has one of these traits.
 bool some_act_has(const Scenario& scenario, std::uint32_t traits) noexcept;
 
 // "A" for body 0, "Z" for 25, "AA" for 26.
 std::string letters_of(std::size_t body);
 std::string text_of(const Act& act);
 std::string text_of(const Scenario& scenario);
-// The inverse. BadInput names the line and what is wrong with it. Empty lines and what stands behind # are left out.
+// The inverse. BadInput names the line and what is wrong with it. Empty lines and what stands behind # are
+// left out.
 std::expected<Scenario, Error> scenario_from_text(std::string_view text);
 
 Json to_json(const Scenario& scenario);

@@ -7,9 +7,9 @@
 
 namespace proberace {
 
-// The same vocabulary for both ways of running. Under control a few threads do a few acts each, so that many schedules
-// of them can be tried. In a free run pinned workers execute the bodies until the others are done: controllers, which
-// insert and remove, and a thread that starts short-lived ones.
+// The same vocabulary for both ways of running. Under control a few threads do a few acts each, so that many
+// schedules of them can be tried. In a free run pinned workers execute the bodies until the others are done:
+// controllers, which insert and remove, and a thread that starts short-lived ones.
 struct ScenarioBounds {
   std::string strategy;
   std::string plan = "across-cores";
@@ -18,7 +18,7 @@ struct ScenarioBounds {
   std::size_t max_acts = 4;                     // per thread, or per controller
   std::size_t max_bodies = 3;
   std::size_t max_pages = 2;
-  // Of free runs alone.
+  // For free runs alone.
   std::size_t max_controllers = 2;
   std::size_t max_rounds = 8;
   std::size_t max_churn = 4;

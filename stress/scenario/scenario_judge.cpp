@@ -1,4 +1,4 @@
-// What a scenario's run is held to, once its threads have ended. One set of properties for both ways of running.
+// Judges a scenario's run once its threads have ended. One set of properties for both ways of running.
 #include "harness/base/json.h"
 #include "harness/base/process_memory.h"
 #include "stress/code/probed_text.h"

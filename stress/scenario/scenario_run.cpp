@@ -61,8 +61,8 @@ Status ScenarioRun::open() {
   deeds_.resize(threads());
   base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
   shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_});
-  // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the hit handler
-  // is not called for (prober.h): only the counts judge it.
+  // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the
+  // hit handler is not called for (prober.h): only the counts judge it.
   const bool may_nest = !prober_->promises().has(Promise::HandlersMayJump);
   shared_nested_.emplace(Worker::Shared{text_, scratch_.states, false, executions_});
   for (std::size_t row = 0; row < rows_.count(); ++row)
@@ -231,7 +231,8 @@ void ScenarioRun::note(std::size_t thread, std::string property, std::string sum
   o.at = conductor_.steps();
 }
 
-// The count must not move while the site is clear: since this thread last saw it clear, whoever removed it.
+// The count must not move while the site is clear: since this thread last saw it clear, whichever thread
+// removed it.
 void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body) {
   const std::uint64_t word = scratch_.states[body].read();
   if (!SiteState::quiet(word) || SiteState::armed(word))
@@ -247,8 +248,8 @@ void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body)
   before = {word, hits, true};
 }
 
-// True if a refusal breaks the run: it is no property of the site, so nothing the threads do meanwhile explains it. On
-// a busy machine threads that run free may not stop, or not leave, in time.
+// True if a refusal breaks the run: it is no property of the site, so nothing the threads do meanwhile
+// explains it. On a busy machine threads that run free may not stop, or not leave, in time.
 bool ScenarioRun::breaks(ErrorKind refusal) const noexcept {
   switch (refusal) {
   case ErrorKind::StaleSite:
@@ -287,8 +288,8 @@ void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::
       if (breaks(result.error().kind))
         note(thread, property_name(BrokenProperty::Refused), describe(result.error()));
     }
-    // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in flight, and
-    // later executions may count.
+    // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in
+    // flight, and later executions may count.
     if (!result && result.error().kind == ErrorKind::NotQuiescent && !controlled_)
       continue;
     const std::uint64_t after = state.end(result.has_value());

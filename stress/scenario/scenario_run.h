@@ -1,5 +1,5 @@
-// One process running a scenario: opens the strategy, does the threads' acts, judges what came of them. Free or under
-// control is the Conductor's matter; what is done and what it is held to is the same.
+// One process running a scenario: opens the strategy, does the threads' acts, judges what came of them. Free
+// or under control is the Conductor's matter; what is done and what it is held to is the same.
 #pragma once
 
 #include "harness/cell/arena.h"
@@ -34,12 +34,13 @@ public:
   Status open();
   // Before the threads run: arms what the scenario has armed, forgets what was counted.
   Status begin();
-  // On the thread itself, which is one and the same for each run, before the first: others may signal it from now on.
+  // On the thread itself, which is one and the same for each run, before the first: others may signal it from
+  // now on.
   void enlist(std::size_t thread) noexcept;
   // On the thread itself: all its acts.
   void perform(std::size_t thread) noexcept;
-  // Free runs: removes what is armed, waits for some executions more, and tells the threads that run until the others
-  // are done that they are.
+  // Free runs: removes what is armed, waits for some executions more, and tells the threads that run until
+  // the others are done that they are.
   void end_free_run();
   // After all threads have ended: removes what is armed and judges. Nothing if the run held.
   std::optional<Verdict> judge();
@@ -50,24 +51,24 @@ public:
 
   std::size_t threads() const noexcept { return scenario_.threads.size(); }
   const Scenario& scenario() const noexcept { return scenario_; }
-  // What was refused first, if nothing was ever inserted: the run tested nothing.
+  // The first refusal, if nothing was ever inserted: the run tested nothing.
   std::optional<Error> refused_throughout() const;
-  // Over all runs: executions, must, may, must_not, hits, paths, inserted, removed, and what was done of the acts: by
-  // their words, and `left` (by siglongjmp), `faults`, `changed`, `skipped`.
+  // Over all runs: executions, must, may, must_not, hits, paths, inserted, removed, and what was done of the
+  // acts: by their words, and `left` (by siglongjmp), `faults`, `changed`, `skipped`.
   Json data() const;
 
-  // For acts: what they are made of, on the thread of that number. acts.cpp, acts_that_fork.cpp.
+  // The parts that acts are made of, called on the thread of that number. acts.cpp, acts_that_fork.cpp.
   // True if the strategy promises what the act needs; nothing is done otherwise.
   bool does(const ActRow& row) const noexcept;
   // Executes a body once, counted in that row. signal-safe.
   void execute(std::size_t row, std::size_t body) noexcept;
-  // The same by the thread itself, where a signal's handler may leave the execution.
+  // The same by the thread itself, in case a signal's handler leaves the execution.
   void execute_own(std::size_t thread, std::size_t body) noexcept;
   void run_bodies(std::size_t thread, const Act& act) noexcept;
   void operate(std::size_t thread, bool insert, std::span<const std::size_t> bodies);
   void look_whether_still_clear(std::size_t thread, std::size_t body);
   void wait_for_executions(std::size_t executions) const;
-  // What was seen to be wrong; the first of each thread is kept.
+  // Notes something that was seen to be wrong; the first of each thread is kept.
   void note(std::size_t thread, std::string property, std::string summary);
   std::string name_of(std::size_t body) const; // "A (mov)"
 
@@ -82,14 +83,14 @@ private:
     std::uint64_t inserted = 0, removed = 0;
     std::optional<Error> refusal{};
   };
-  // What a thread did, over all runs.
+  // The deeds of a thread, over all runs.
   struct Deeds {
     std::array<std::uint64_t, kActKinds> acts{};
     // Written by signal handlers.
     volatile std::uint64_t left = 0, faults = 0, changed = 0, skipped = 0;
   };
-  // What a thread saw when it looked at a site that was clear, and what was wrong then. Its own, so that looks need no
-  // lock, which a controlled run could not see.
+  // A thread's view of a site that was clear, and what was wrong then. Each thread has its own, so that looks
+  // need no lock, which a controlled run could not see.
   struct ClearSite {
     std::uint64_t word = 0, hits = 0;
     bool known = false;

@@ -1,4 +1,4 @@
-// What a scenario's run leaves in the arena's scratch: it survives the process.
+// The arena's scratch of a scenario's run: it survives the process.
 #pragma once
 
 #include "harness/cell/arena.h"
@@ -9,8 +9,8 @@
 
 namespace proberace {
 
-// Executions are counted in rows. Each thread of a scenario has four: its own, its signal handlers', that of the
-// threads it starts, and its hit handler's. Zero bytes are a valid start.
+// Executions are counted in rows. Each thread of a scenario has four: its own, its signal handlers', that of
+// the threads it starts, and its hit handler's. Zero bytes are a valid start.
 class Rows {
 public:
   static constexpr std::size_t kPerThread = 4;
@@ -41,7 +41,7 @@ struct ScenarioScratch {
   std::uint32_t noted_at[kRows]; // the step of a controlled run at which the fault was seen, plus one
   pid_t threads[kMaxThreads];
   std::uint32_t signals_sent[kMaxThreads], signals_handled[kMaxThreads];
-  // Of a controlled run.
+  // For a controlled run.
   schedule::State schedule;
   std::atomic<std::uint64_t> schedules; // begun
 };

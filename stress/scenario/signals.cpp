@@ -35,7 +35,7 @@ struct Self {
 // Initial-exec: reached from signal handlers.
 [[gnu::tls_model("initial-exec")]] constinit thread_local Self t_self;
 
-// Of the process: the actions that a scenario replaced.
+// The process' signal actions that a scenario replaced.
 struct sigaction old_fault_action {
 }, old_trap_action{};
 
@@ -103,8 +103,8 @@ void Signals::execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t
   t_self.way_out = nullptr;
 }
 
-// Registers and the PC as hit handlers may change them (prober.h). A site that uses the stack needs the rest of its
-// body to put it in order: it cannot be skipped.
+// Registers and the PC as hit handlers may change them (prober.h). A site that uses the stack needs the rest
+// of its body to put it in order: it cannot be skipped.
 void Signals::change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) noexcept {
   const Change change = std::exchange(t_self.change, Change::None);
   Mailbox* const mailbox = mailbox_of(hit);
@@ -122,8 +122,8 @@ void Signals::change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) 
   }
 }
 
-// When remove has returned, no thread is in the hit handler for the site or reaches it: its owner may free what the
-// handler needs (prober.h, set_handler).
+// When remove has returned, no thread is in the hit handler for the site or reaches it: its owner may free
+// what the handler needs (prober.h, set_handler).
 void Signals::on_hit(Hit& hit, void* raw) {
   auto& run = *static_cast<ScenarioRun*>(raw);
   const std::size_t body = run.site_index_.index_of(hit.site);
@@ -224,8 +224,8 @@ void Signals::take_own_traps(ScenarioRun& run, std::size_t thread) {
                          t_self.traps));
 }
 
-// Cancelled, the thread ends wherever a signal finds it (H23): by a jump to its end, as glibc's own cancellation does
-// once its unwinder reaches code that it knows nothing of.
+// Cancelled, the thread ends wherever a signal finds it (H23): by a jump to its end, as glibc's own
+// cancellation does once its unwinder reaches code that it knows nothing of.
 void Signals::spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool cancel) {
   const std::size_t number = run.threads() + thread;
   std::atomic<pid_t> started{0};

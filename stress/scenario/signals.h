@@ -1,4 +1,4 @@
-// What a scenario's threads do in signal handlers and hit handlers. Private to this folder.
+// The signal handlers and hit handlers of a scenario's threads. Private to this folder.
 #pragma once
 
 #include "harness/probe/prober.h"
@@ -12,17 +12,17 @@ namespace proberace {
 class ScenarioRun;
 
 struct Signals {
-  // What a signal tells the thread that gets it.
+  // The request that a signal carries to its thread.
   enum class Sent : int { Execute, Leave, End };
 
-  // Of the process: installs the handlers.
+  // Installs the process' handlers.
   static void take();
   // The calling thread is this one of the run's from now on.
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
   static void send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
   static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
-  // Executes a body where a signal's handler may leave the execution by siglongjmp. It has not finished then: it may
-  // have been counted.
+  // Executes a body in a way that lets a signal's handler leave the execution by siglongjmp. The execution
+  // has not finished then, and may have been counted.
   static void execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t body) noexcept;
   static void spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool cancel);
   static void take_own_traps(ScenarioRun& run, std::size_t thread);

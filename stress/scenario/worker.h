@@ -38,7 +38,7 @@ public:
 
   // Executes body `index` once.
   void execute(std::size_t index) noexcept;
-  // What the body `load` reads through from now on.
+  // The address that the body `load` reads through from now on.
   void load_from(const void* address) noexcept { mailbox_.load_from = address; }
 
 private:

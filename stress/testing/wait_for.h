@@ -11,7 +11,7 @@ namespace proberace {
 // Until the word is set. signal-safe.
 inline void wait_for(const std::atomic<int>& word) {
   constexpr timespec kPoll{0, 100'000};
-  while (word.load(std::memory_order_acquire) == 0) // pairs with the store of whoever sets it
+  while (word.load(std::memory_order_acquire) == 0) // pairs with the store that sets it
     raw_syscall(SYS_nanosleep, &kPoll, nullptr);
 }
 

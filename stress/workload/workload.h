@@ -18,11 +18,11 @@ namespace proberace {
 class Workload {
 public:
   // A file, or the name of one of our own workloads. BadInput if it cannot be loaded, or exports no entry.
-  // What it loads stays loaded.
+  // The file stays loaded.
   static std::expected<Workload, Error> load(const std::string& name);
 
   int run(std::uint64_t seed) const { return entry_(seed); }
-  // What is to be probed: every instruction, by object and address. BadInput if there is none.
+  // Every instruction to probe, by object and address. BadInput if there is none.
   std::expected<std::vector<CodePoint>, Error> code(const Target& target) const;
 
 private:

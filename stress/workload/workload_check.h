@@ -1,5 +1,6 @@
-// A workload under strategies: all its sites at once (64 of them for the kernel's own uprobes, and for who
-// has room for few), then random subsets; and where one of these fails, the fewest sites that still do.
+// A workload under strategies: all its sites at once (64 of them for the kernel's own uprobes, and for
+// strategies with room for few), then random subsets; and where one of these fails, the fewest sites that
+// still do.
 #pragma once
 
 #include "harness/cell/verdict.h"

@@ -2,7 +2,7 @@
 // one batch, and taken back.
 //
 // Parameters: workload, strategy, threads, plan, seed; and sites (site_ranges.h), if not all. The threads
-// live before the first site is armed, and go on running where the strategy promises that they may.
+// live before the first site is armed, and continue to run if the strategy promises that they may.
 #include "harness/base/process_memory.h"
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"

@@ -1,5 +1,5 @@
 // Code of a user's own under probes (`proberace check --workload`): our five libraries at a size for every
-// day, and the search for the guilty site.
+// day, and the search for the site at fault.
 #include "stress/testing/expect_cell.h"
 #include "stress/workload/workload.h"
 #include "stress/workload/workload_check.h"
@@ -71,7 +71,7 @@ TEST_P(Guilty, TheSearchEndsAtTheOneSiteThatMatters) {
 
 INSTANTIATE_TEST_SUITE_P(Strategies, Guilty, testing::Values("poke+xol-boost"), test_name);
 
-// What is armed of memory that the strategy cannot take is nothing: that is no pass.
+// Of memory that the strategy cannot take nothing is armed: that is no pass.
 TEST(Workload, NothingArmedIsNotHeld) {
   const CellSpec spec = workload_cell("self_reading", "poke/alias+xol-vma");
   const Verdict v = run_cell(spec);

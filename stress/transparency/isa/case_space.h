@@ -35,10 +35,10 @@ public:
   Address read_only() const noexcept { return data() + static_cast<std::ptrdiff_t>(kDataBytes); }
   Address no_access() const noexcept { return read_only() + kPageBytes; }
   Address stack_end() const noexcept { return start_ + kStackAt + static_cast<std::ptrdiff_t>(kStackBytes); }
-  // What cases start in: below it is room for signal frames.
+  // The stack pointer that cases start with: below it is room for signal frames.
   Address stack() const noexcept { return stack_end() - static_cast<std::ptrdiff_t>(kStackUsed); }
   bool holds(Address a) const noexcept { return start_ <= a && a < start_ + kBytes; }
-  // Whether `a` is a stack pointer under which there is room for signal frames.
+  // True if `a` is a stack pointer with room for signal frames below it.
   bool is_stack(Address a) const noexcept { return stack() <= a && a <= stack_end(); }
 
 private:

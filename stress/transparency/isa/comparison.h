@@ -15,10 +15,10 @@ struct CaseEnd {
 
 CaseEnd run_case(BareRunner& runner, const PreparedCase& c, const CaseSpace& space);
 
-// Whether the instruction itself faulted, and is to be restarted.
+// True if the instruction itself faulted, and is to be restarted.
 bool faulted_at_site(const PreparedCase& c, const CaseEnd& end);
 
-// What differs, as far as the strategy promises that it does not; empty if nothing does.
+// The differences that the strategy promises not to make; empty if there are none.
 std::vector<std::string> differences(const PreparedCase& c, const CaseSpace& space, const Promises& promises,
                                      const CaseEnd& native, const CaseEnd& probed);
 

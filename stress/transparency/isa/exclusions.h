@@ -1,4 +1,4 @@
-// What the generator never tries, and why.
+// Instructions that the generator never tries, and why.
 #pragma once
 
 #include <Zydis/Zydis.h>

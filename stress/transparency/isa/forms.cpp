@@ -39,7 +39,7 @@ public:
             start.insert(start.end(), rex.begin(), rex.end());
             start.insert(start.end(), map.begin(), map.end());
             start.push_back(static_cast<std::uint8_t>(opcode));
-            // Where the r/m field goes on with the opcode: x87, 0F 01, 0F AE, 0F 1E.
+            // True if the r/m field continues the opcode: x87, 0F 01, 0F AE, 0F 1E.
             const bool extends =
                 map.empty() ? (opcode & 0xF8) == 0xD8 : opcode == 0x01 || opcode == 0xAE || opcode == 0x1E;
             operands(start, true, extends);

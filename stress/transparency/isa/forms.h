@@ -17,8 +17,8 @@ namespace proberace {
 
 struct InstructionForm; // forms.cpp
 
-// What to fill a form with. Every number is reduced to what there is to choose from; zeros are the simplest
-// choice.
+// The operands to fill a form with. Every number is reduced to the choices that there are; zeros are the
+// simplest choice.
 struct OperandChoice {
   std::array<std::uint32_t, 5> operands{}; // which register; or the shape of a memory operand
   std::uint64_t immediate = 0;

@@ -87,7 +87,7 @@ rc::Gen<OperandChoice> operand_choice() {
 
 const rc::Gen<IsaCase>& generator() {
   using C = IsaCase;
-  // What the instruction is does not shrink; its operands and all its state do.
+  // The instruction itself does not shrink; its operands and all its state do.
   static const rc::Gen<IsaCase> kGenerator = rc::gen::build<C>(
       rc::gen::set(&C::integer, rc::gen::noShrink(one_in(2))),
       rc::gen::set(&C::mnemonic, rc::gen::noShrink(choice())),

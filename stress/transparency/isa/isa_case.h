@@ -9,7 +9,7 @@
 
 namespace proberace {
 
-// Where an operand in memory lies.
+// The place of an operand in memory.
 enum class Where : std::uint8_t {
   Anywhere,
   Aligned,
@@ -23,7 +23,7 @@ enum class Where : std::uint8_t {
   KernelHalf,
 };
 
-// What a register or a word of memory holds.
+// The content of a register or a word of memory.
 struct Word {
   enum class Kind : std::uint8_t { Number, Data, Stack, Code }; // the last three: an address there
   Kind kind = Kind::Number;

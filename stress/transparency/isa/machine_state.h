@@ -35,7 +35,7 @@ struct VectorField {
 };
 // Those this processor and kernel have.
 const std::vector<VectorField>& vector_fields();
-// Where the 64-byte lanes of register `n` lie: offset and bytes of each part, lowest first.
+// The place of the 64-byte lanes of register `n`: offset and bytes of each part, lowest first.
 std::vector<VectorField> parts_of_vector_register(std::size_t n);
 
 // signal-safe. From a signal frame, and to it; what the frame does not say of the vector state is zero.

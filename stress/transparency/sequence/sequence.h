@@ -12,7 +12,8 @@
 
 namespace proberace {
 
-// What one step becomes. Those that lead over, or repeat, take the steps behind them as their inner ones.
+// The kinds of steps. Those that jump over steps, or repeat them, take the steps behind them as their inner
+// ones.
 enum class StepKind : std::uint8_t {
   RegisterRegister,  // mov, add, adc, sbb, cmp, xchg, ... of two registers
   RegisterImmediate, // the same with an immediate of one or four bytes

@@ -40,7 +40,7 @@ std::string differences(const SequenceState& bare, const SequenceState& probed) 
   return fmt::format("{}", fmt::join(all, "; "));
 }
 
-// What happened on the threads; the first difference of any.
+// The results of the threads; the first difference of any.
 class Outcome {
 public:
   void note(const SequenceState& bare, const SequenceState& probed, const char* where) {
@@ -80,7 +80,7 @@ std::vector<std::string> listing(const Prepared& p, const Prober& prober, const 
   return lines;
 }
 
-// What was counted while all were armed.
+// The counts while all sites were armed.
 struct Tally {
   std::vector<Site> there; // those that were armed
   std::uint64_t hits = 0;

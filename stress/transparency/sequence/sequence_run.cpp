@@ -105,7 +105,7 @@ proberace_run_sequence:
 
 namespace {
 
-// What the SIGTRAP handler counts into.
+// The counts of the SIGTRAP handler.
 struct Counter {
   Address entry{};
   std::vector<std::uint64_t> arrivals; // by offset

@@ -7,7 +7,7 @@
 
 namespace proberace {
 
-// What goes in and what comes out. The layout is sequence_run.cpp's assembly's.
+// The registers that go in and come out. The assembly in sequence_run.cpp knows the layout.
 struct SequenceState {
   std::array<std::uint64_t, 16> registers{}; // in the manual's order; rsp is not given, and not compared
   std::uint64_t flags = 0;

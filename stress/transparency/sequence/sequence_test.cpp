@@ -44,11 +44,11 @@ TEST_P(Sequences, H04_H43_H55_H56_NeighbouringSitesCountAndChangeNothing) {
     }
 }
 
-// What the peer does wrong is a finding (results/findings/uprobe-instructions.md).
+// Errors of the peer are findings, not failures (results/findings/uprobe-instructions.md).
 INSTANTIATE_TEST_SUITE_P(Strategies, Sequences, testing::ValuesIn(ours_promising({Promise::ExactCounts})),
                          test_name);
 
-// What the others rest on: every kind of step writes instructions, and only whole ones.
+// The other tests rest on this: every kind of step writes instructions, and only whole ones.
 TEST(SequenceCode, EachKindOfStepIsWrittenAndDecodesAsItWasWritten) {
   const std::size_t fixed = assemble({}).instructions.size();
   for (std::size_t kind = 0; kind < kStepKinds; ++kind)
