@@ -17,7 +17,7 @@
 namespace proberace {
 
 struct SearchLimits {
-  std::chrono::milliseconds budget{10'000}; // to find a failure
+  std::chrono::milliseconds budget{10'000}; // to find a failure; 0 for the number of cases alone
   std::uint64_t seed = 0;
   std::uint64_t cases = 0;                 // drawn at most; 0 for the budget alone
   std::chrono::seconds shrink_at_least{5}; // otherwise shrinking takes at most half the budget
@@ -86,10 +86,12 @@ template <typename Case, SearchPolicy<Case> Policy>
 SearchResult<typename Policy::Failure> search(const SearchLimits& limits, const rc::Gen<Case>& draw,
                                               Policy& policy) {
   using Clock = std::chrono::steady_clock;
+  const bool timed = limits.budget.count() != 0;
   const auto until = Clock::now() + limits.budget;
   SearchResult<typename Policy::Failure> result;
   for (std::uint64_t number = 0;
-       !policy.over() && Clock::now() < until && (limits.cases == 0 || number < limits.cases); ++number) {
+       !policy.over() && (!timed || Clock::now() < until) && (limits.cases == 0 || number < limits.cases);
+       ++number) {
     const auto drawn = draw_case(draw, limits.seed, number);
     if (!drawn)
       continue;
