@@ -2,6 +2,8 @@
 // a hundred thousand of them fit in a line.
 #pragma once
 
+#include "harness/base/json_fields.h"
+
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -34,5 +36,17 @@ inline SiteRanges ranges_of(const std::vector<std::size_t>& sites) {
   }
   return ranges;
 }
+
+// [first, one past the last].
+template <> struct JsonForm<SiteRanges::value_type> {
+  static Json write(const SiteRanges::value_type& range) { return Json::array({range.first, range.second}); }
+  static std::optional<SiteRanges::value_type> read(const Json& json) {
+    if (!json.is_array() || json.size() != 2 || !json[0].is_number_unsigned() ||
+        !json[1].is_number_unsigned() || json[0] >= json[1])
+      return std::nullopt;
+    return SiteRanges::value_type{json[0], json[1]};
+  }
+  static std::string expected() { return "a range as two numbers: its first site, and one past its last"; }
+};
 
 } // namespace proberace

@@ -1,33 +1,48 @@
 #include "stress/workload/workload_check.h"
 
 #include "harness/base/error.h"
-#include "harness/cell/cell.h"
+#include "harness/probe/registry.h"
 #include "harness/result/counts.h"
 #include "harness/result/table.h"
-#include "stress/workload/workload.h"
+#include "stress/hunt/search.h"
 
-#include <chrono>
 #include <cmath>
 #include <fmt/format.h>
-#include <rapidcheck.h>
 
 namespace proberace {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::minutes kDeadline{15};
 constexpr std::chrono::seconds kShrinkFor{60};
 constexpr std::size_t kMostShown = 5;
 
-// The kernel takes 20 ms and more a probe.
-bool takes_its_time(const std::string& strategy) {
-  return strategy == "kernel-uprobe";
+// Each probe takes tens of milliseconds.
+bool is_slow(const std::string& strategy) {
+  return facts_of(strategy).removal == Removal::Slow;
 }
 
-// One to eight ranges; their lengths from one site to a quarter of all.
-std::vector<std::size_t> random_subset(std::uint64_t seed, std::size_t number, std::size_t sites) {
+using Sites = std::vector<std::size_t>;
+
+// The sites and what is left of them without a half, a quarter, ... and at last a single one: the site that matters is
+// found after some 2 log n runs. RapidCheck's removeChunks leaves one site, then two, and so on: n * n runs.
+rc::Shrinkable<Sites> with_fewer(Sites all) {
+  return rc::shrinkable::shrinkRecur(std::move(all), [](const Sites& sites) {
+    std::vector<std::pair<std::size_t, std::size_t>> chunks; // first, and one past the last
+    for (std::size_t size = sites.size() / 2; size != 0; size /= 2)
+      for (std::size_t first = 0; first < sites.size(); first += size)
+        chunks.emplace_back(first, std::min(first + size, sites.size()));
+    return rc::seq::map(rc::seq::fromContainer(std::move(chunks)), [sites](const auto& chunk) {
+      Sites fewer = sites;
+      fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(chunk.first),
+                  fewer.begin() + static_cast<std::ptrdiff_t>(chunk.second));
+      return fewer;
+    });
+  });
+}
+
+// Subsets of one to eight ranges; their lengths are from one site to a quarter of all.
+rc::Gen<Sites> subsets_of(std::size_t sites) {
   const auto place = rc::gen::inRange<std::size_t>(0, sites);
   const auto length = rc::gen::map(rc::gen::inRange(0, 1001), [sites](int exponent) {
     return static_cast<std::size_t>(
@@ -36,10 +51,12 @@ std::vector<std::size_t> random_subset(std::uint64_t seed, std::size_t number, s
   const auto pieces = rc::gen::mapcat(rc::gen::inRange<std::size_t>(1, 9), [=](std::size_t n) {
     return rc::gen::container<SiteRanges>(n, rc::gen::pair(place, length));
   });
-  SiteRanges ranges = pieces(rc::Random(rc::Random::Key{seed, number, 0, 0}), 100).value();
-  for (auto& [first, end] : ranges)
-    end += first;
-  return members(ranges, sites);
+  return [=](const rc::Random& random, int size) {
+    SiteRanges ranges = pieces(random, size).value();
+    for (auto& [first, end] : ranges)
+      end += first;
+    return with_fewer(members(ranges, sites));
+  };
 }
 
 // As a thread's TLS has.
@@ -52,8 +69,11 @@ bool has_room_for_few(const Verdict& v) {
   });
 }
 
+// One workload under one strategy. It is also how search() runs a subset.
 class Check {
 public:
+  using Failure = SitesAtFault;
+
   Check(const WorkloadOptions& options, const std::string& strategy)
       : options_(options), strategy_(strategy) {
     row_.workload = options.workload;
@@ -62,7 +82,7 @@ public:
 
   WorkloadRow run() {
     show("all sites");
-    bool few = takes_its_time(strategy_);
+    bool few = is_slow(strategy_);
     row_.whole = few ? run_sites(a_few()) : run_sites(std::nullopt);
     if (!few && has_room_for_few(row_.whole)) { // the first of them, then: rather some from everywhere
       few = true;
@@ -73,41 +93,54 @@ public:
     const std::size_t sites = count_sites();
     if (row_.whole.is_counterexample()) {
       ++row_.broken;
-      shrink(few ? a_few() : members({{0, sites}}, sites));
-      return std::move(row_);
-    }
-    const std::size_t subsets = takes_its_time(strategy_) ? 0 : options_.subsets;
-    for (std::size_t n = 0; n < subsets && row_.broken == 0; ++n) {
-      show(fmt::format("subset {} of {}", n + 1, subsets));
-      auto subset = random_subset(options_.seed, n, sites);
-      const Verdict verdict = run_sites(subset);
-      row_.subsets += verdict.is(Ending::Skipped) ? 0 : 1;
-      if (verdict.is_counterexample()) {
-        ++row_.broken;
-        shrink(std::move(subset));
+      row_.at_fault = fewest_of(few ? a_few() : members({{0, sites}}, sites));
+    } else if (!is_slow(strategy_) && options_.subsets != 0) {
+      const SearchLimits limits{
+          .budget = {}, .seed = options_.seed, .cases = options_.subsets, .shrink_at_least = kShrinkFor};
+      auto result = search(limits, subsets_of(sites), *this);
+      if (result.found) {
+        row_.at_fault = std::move(result.found);
+        row_.at_fault->recurs = result.shrunk;
       }
     }
+    if (row_.at_fault)
+      row_.at_fault->lines = sites_in_words(options_.workload, row_.at_fault->sites);
     return std::move(row_);
   }
 
+  std::optional<Failure> attempt(const Sites& subset) {
+    show(fmt::format("subset {} of {}", row_.subsets + 1, options_.subsets));
+    Verdict verdict = run_sites(subset);
+    row_.subsets += verdict.is(Ending::Skipped) ? 0 : 1;
+    if (!verdict.is_counterexample())
+      return std::nullopt;
+    ++row_.broken;
+    ending_ = verdict.ending;
+    return Failure{ranges_of(subset), std::move(verdict)};
+  }
+  std::optional<Failure> attempt_smaller(const Sites& sites) const {
+    show(fmt::format("looking for the sites at fault among {}", sites.size()));
+    Verdict verdict = run_sites(sites);
+    if (!verdict.is(ending_))
+      return std::nullopt;
+    return Failure{ranges_of(sites), std::move(verdict)};
+  }
+  // True if the sites fail again.
+  bool worth_shrinking(const Failure& found) const {
+    return run_cell(workload_cell(options_, strategy_, found.sites)).is(found.verdict.ending);
+  }
+  bool over() const { return false; }
+
 private:
-  Verdict run_sites(const std::optional<std::vector<std::size_t>>& sites) const {
-    CellSpec spec{"workload",
-                  Json{{"workload", options_.workload},
-                       {"strategy", strategy_},
-                       {"threads", options_.threads},
-                       {"plan", options_.plan},
-                       {"seed", options_.seed}},
-                  kDeadline};
-    if (sites)
-      spec.parameters["sites"] = ranges_of(*sites);
-    return run_cell(spec);
+  Verdict run_sites(const std::optional<Sites>& sites) const {
+    return run_cell(
+        workload_cell(options_, strategy_, sites ? std::optional(ranges_of(*sites)) : std::nullopt));
   }
 
-  std::vector<std::size_t> a_few() const {
+  Sites a_few() const {
     constexpr std::size_t kFew = 64;
     const std::size_t sites = count_sites();
-    std::vector<std::size_t> few;
+    Sites few;
     for (std::size_t i = 0; i < kFew && i < sites; ++i)
       few.push_back(i * sites / std::min(kFew, sites));
     return few;
@@ -117,43 +150,21 @@ private:
   std::size_t count_sites() const {
     if (row_.whole.data.contains("sites"))
       return row_.whole.data["sites"];
-    const Verdict none = run_sites(std::vector<std::size_t>());
+    const Verdict none = run_sites(Sites());
     return none.data.contains("sites") ? none.data["sites"].get<std::size_t>() : 0;
   }
 
-  // RapidCheck's way: without ever smaller parts, as long as what is left still fails.
-  void shrink(std::vector<std::size_t> sites) {
-    Verdict verdict = run_sites(sites);
-    if (!verdict.is_counterexample())
-      return;
-    const auto until = Clock::now() + kShrinkFor;
-    bool smaller = true;
-    while (smaller && Clock::now() < until) {
-      smaller = false;
-      auto candidates = rc::shrink::removeChunks(sites);
-      for (auto next = candidates.next(); next && Clock::now() < until; next = candidates.next()) {
-        show(fmt::format("looking for the guilty among {} sites", sites.size()));
-        if (next->empty())
-          continue;
-        if (Verdict v = run_sites(*next); v.is(verdict.ending)) {
-          verdict = std::move(v);
-          sites = *next;
-          smaller = true;
-          break;
-        }
-      }
-    }
-    row_.guilty = GuiltySites{ranges_of(sites), std::move(verdict), describe_sites(sites)};
-  }
-
-  std::vector<std::string> describe_sites(const std::vector<std::size_t>& sites) const {
-    const Verdict v = run_cell(
-        {"workload-sites",
-         Json{{"workload", options_.workload},
-              {"sites", ranges_of({sites.begin(), sites.begin() + static_cast<std::ptrdiff_t>(
-                                                                      std::min(sites.size(), kMostShown))})}},
-         kDeadline});
-    return v.data.value("lines", std::vector<std::string>());
+  // Precondition: the run with all of `sites` has failed.
+  SitesAtFault fewest_of(const Sites& sites) {
+    SitesAtFault found{ranges_of(sites), row_.whole};
+    ending_ = row_.whole.ending;
+    found.recurs = worth_shrinking(found);
+    const auto until = std::chrono::steady_clock::now() + kShrinkFor;
+    if (found.recurs)
+      if (auto fewest = shrink_case(with_fewer(sites), until,
+                                    [this](const Sites& fewer) { return attempt_smaller(fewer); }))
+        found = std::move(*fewest);
+    return found;
   }
 
   void show(const std::string& what) const {
@@ -164,6 +175,7 @@ private:
   const WorkloadOptions& options_;
   const std::string& strategy_;
   WorkloadRow row_;
+  Ending ending_ = Ending::Broken; // of the failure that is made smaller
 };
 
 std::string refusals(const Json& refused) {
@@ -174,6 +186,28 @@ std::string refusals(const Json& refused) {
 }
 
 } // namespace
+
+CellSpec workload_cell(const WorkloadOptions& options, const std::string& strategy,
+                       const std::optional<SiteRanges>& sites) {
+  CellSpec spec{"workload",
+                Json{{"workload", options.workload},
+                     {"strategy", strategy},
+                     {"threads", options.threads},
+                     {"plan", options.plan},
+                     {"seed", options.seed}},
+                kDeadline};
+  if (sites)
+    spec.parameters["sites"] = *sites;
+  return spec;
+}
+
+std::vector<std::string> sites_in_words(const std::string& workload, const SiteRanges& ranges) {
+  Sites sites = members(ranges, ranges.empty() ? 0 : ranges.back().second);
+  sites.resize(std::min(sites.size(), kMostShown));
+  const Verdict v =
+      run_cell({"workload-sites", Json{{"workload", workload}, {"sites", ranges_of(sites)}}, kDeadline});
+  return v.data.value("lines", std::vector<std::string>());
+}
 
 std::vector<WorkloadRow> check_workload(const WorkloadOptions& options) {
   std::vector<WorkloadRow> rows;
@@ -206,14 +240,16 @@ std::string text_of(const std::vector<WorkloadRow>& rows) {
       notes += fmt::format("  {}, {}: {}\n", r.workload, r.strategy, r.whole.summary);
     if (d.contains("refused") && !d["refused"].empty())
       notes += fmt::format("  {}, {}:\n{}", r.workload, r.strategy, refusals(d["refused"]));
-    if (r.guilty) {
-      notes += fmt::format("  {}, {}: these sites are enough: {}\n", r.workload, r.strategy,
-                           r.guilty->verdict.summary);
-      for (const std::string& line : r.guilty->lines)
+    if (!r.at_fault)
+      continue;
+    notes += fmt::format("  {}, {}: {}: {}\n", r.workload, r.strategy,
+                         r.at_fault->recurs ? "sites at fault, which fail alone" : "it did not fail again",
+                         r.at_fault->verdict.summary);
+    if (r.at_fault->recurs)
+      for (const std::string& line : r.at_fault->lines)
         notes += fmt::format("    {}\n", line);
-    } else if (r.broken != 0) {
-      notes += fmt::format("  {}, {}: it did not fail again\n", r.workload, r.strategy);
-    }
+    if (!r.at_fault->file.empty())
+      notes += fmt::format("    again: proberace replay {}\n", r.at_fault->file);
   }
   return table.text() + notes;
 }
@@ -221,10 +257,13 @@ std::string text_of(const std::vector<WorkloadRow>& rows) {
 Json to_json(const WorkloadRow& r) {
   Json j{{"workload", r.workload},      {"strategy", r.strategy}, {"held", r.held()},
          {"verdict", to_json(r.whole)}, {"subsets", r.subsets},   {"broken", r.broken}};
-  if (r.guilty)
-    j["guilty"] = Json{{"sites", r.guilty->sites},
-                       {"instructions", r.guilty->lines},
-                       {"verdict", to_json(r.guilty->verdict)}};
+  if (!r.at_fault)
+    return j;
+  const SitesAtFault& f = *r.at_fault;
+  if (f.recurs)
+    j["guilty"] = Json{{"sites", f.sites}, {"instructions", f.lines}, {"verdict", to_json(f.verdict)}};
+  if (!f.file.empty())
+    j["file"] = f.file;
   return j;
 }
 

@@ -1,4 +1,4 @@
-// The cell of `check --workload`: threads that run a workload's self-check while its sites are armed, all in
+// The cell of `proberace workload`: threads that run a workload's self-check while its sites are armed, all in
 // one batch, and taken back.
 //
 // Parameters: workload, strategy, threads, plan, seed; and sites (site_ranges.h), if not all. The threads

@@ -1,4 +1,4 @@
-// Code of a user's own under probes (`proberace check --workload`): our five libraries at a size for every
+// Code of a user's own under probes (`proberace workload`): our five libraries at a size for every
 // day, and the search for the site at fault.
 #include "stress/testing/expect_cell.h"
 #include "stress/workload/workload.h"
@@ -16,7 +16,7 @@ namespace proberace {
 namespace {
 
 class Saturation : public testing::TestWithParam<std::string> {};
-class Guilty : public testing::TestWithParam<std::string> {};
+class SiteAtFault : public testing::TestWithParam<std::string> {};
 
 CellSpec workload_cell(const std::string& workload, const std::string& strategy) {
   return {"workload",
@@ -57,19 +57,19 @@ INSTANTIATE_TEST_SUITE_P(Strategies, Saturation,
 
 // The workload reads its own first instruction; whatever writes there is seen. Fails where the search stops
 // early, or blames another site.
-TEST_P(Guilty, TheSearchEndsAtTheOneSiteThatMatters) {
+TEST_P(SiteAtFault, TheSearchEndsAtTheOneSiteThatMatters) {
   WorkloadOptions options{"self_reading", {GetParam()}};
   const WorkloadRow row = check_workload(options).at(0);
   ASSERT_TRUE(row.whole.is(Ending::Broken)) << row.whole.summary;
   EXPECT_FALSE(row.held());
-  ASSERT_TRUE(row.guilty);
-  EXPECT_EQ(row.guilty->verdict.property, "self-check");
-  ASSERT_EQ(row.guilty->lines.size(), 1U) << text_of({row});
-  EXPECT_NE(row.guilty->lines[0].find("read_by_itself"), std::string::npos) << row.guilty->lines[0];
-  EXPECT_EQ(row.guilty->sites.size(), 1U);
+  ASSERT_TRUE(row.at_fault);
+  EXPECT_EQ(row.at_fault->verdict.property, "self-check");
+  ASSERT_EQ(row.at_fault->lines.size(), 1U) << text_of({row});
+  EXPECT_NE(row.at_fault->lines[0].find("read_by_itself"), std::string::npos) << row.at_fault->lines[0];
+  EXPECT_EQ(row.at_fault->sites.size(), 1U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Strategies, Guilty, testing::Values("poke+xol-boost"), test_name);
+INSTANTIATE_TEST_SUITE_P(Strategies, SiteAtFault, testing::Values("poke+xol-boost"), test_name);
 
 // Of memory that the strategy cannot take nothing is armed: that is no pass.
 TEST(Workload, NothingArmedIsNotHeld) {

@@ -28,7 +28,7 @@ TEST_P(Zlib, OutputAndCountsAreTheUnprobedOnesAndTheKernels) {
     ADD_FAILURE() << line;
 }
 
-// Every armer with the same real input; 200 sites and more are `proberace check --target zlib`.
+// Every armer with the same real input; 200 sites and more are `proberace counts`.
 INSTANTIATE_TEST_SUITE_P(Strategies, Zlib,
                          testing::Values("poke+xol-vma", "stop-world+xol-vma", "pte-swap+xol-vma"),
                          test_name);

@@ -1,7 +1,9 @@
 #include "stress/transparency/isa/isa_check.h"
 
 #include "harness/cell/cell.h"
+#include "harness/probe/registry.h"
 #include "harness/result/counts.h"
+#include "stress/hunt/search.h"
 #include "stress/transparency/isa/isa_case.h"
 
 #include <algorithm>
@@ -17,14 +19,27 @@ namespace proberace {
 namespace {
 
 using Indices = std::vector<std::size_t>;
-using Clock = std::chrono::steady_clock;
 
 constexpr std::uint64_t kCasesPerCell = 2048;
-constexpr std::uint64_t kCasesPerSlowCell = 64; // the kernel's probes take some 100 ms each
+constexpr std::uint64_t kCasesPerSlowCell = 64; // where a removal takes some 100 ms
 constexpr std::chrono::minutes kDeadline{3};
 constexpr std::chrono::seconds kOneCase{10};
 constexpr std::chrono::seconds kShrinkFor{20};
 constexpr std::size_t kMostShrunk = 8;
+
+// The case's tree of smaller ones, each as its path from the case. A path is what a cell takes.
+rc::Shrinkable<Indices> paths_of(std::uint64_t seed, std::uint64_t number) {
+  return rc::shrinkable::shrinkRecur(Indices(), [=](const Indices& path) {
+    const auto child = [path](std::size_t i) {
+      Indices longer = path;
+      longer.push_back(i);
+      return longer;
+    };
+    const auto exists = [=](const Indices& longer) { return isa_case(seed, number, longer).has_value(); };
+    const auto all = rc::seq::iterate(std::size_t{0}, [](std::size_t i) { return i + 1; });
+    return rc::seq::takeWhile(rc::seq::map(all, child), exists);
+  });
+}
 
 class Check {
 public:
@@ -34,7 +49,8 @@ public:
   }
 
   IsaReport run() {
-    const std::uint64_t per_cell = options_.strategy == "kernel-uprobe" ? kCasesPerSlowCell : kCasesPerCell;
+    const bool slow = facts_of(options_.strategy).removal == Removal::Slow;
+    const std::uint64_t per_cell = slow ? kCasesPerSlowCell : kCasesPerCell;
     for (std::uint64_t first = 0; first < options_.cases && report_.ended.is(Ending::Held); first += per_cell)
       run_cases(first, std::min(options_.cases, first + per_cell));
     for (std::size_t i = 0; i < std::min(kMostShrunk, report_.failures.size()); ++i)
@@ -99,27 +115,21 @@ private:
   }
 
   void shrink(IsaFailure& failure) {
-    const auto fails = [&](const Indices& path) {
-      const Verdict v = replay(failure.number, path);
-      if (v.is_counterexample())
-        failure.verdict = v;
-      return v.is_counterexample();
-    };
-    failure.alone = fails({});
-    const auto until = Clock::now() + kShrinkFor;
-    bool smaller = failure.alone;
-    while (smaller && Clock::now() < until) {
-      smaller = false;
-      Indices next = failure.path;
-      next.push_back(0);
-      for (; !smaller && Clock::now() < until && isa_case(options_.seed, failure.number, next); ++next.back())
-        if (fails(next)) {
-          failure.path = next;
-          smaller = true;
-        }
+    const auto attempt = [&](const Indices& path) -> std::optional<IsaFailure> {
       if (options_.progress)
         options_.progress(fmt::format("shrinking case {}", failure.number));
-    }
+      const Verdict v = replay(failure.number, path);
+      if (!v.is_counterexample())
+        return std::nullopt;
+      return IsaFailure{failure.number, path, v, true};
+    };
+    const auto again = attempt({});
+    if (!again)
+      return;
+    failure = *again;
+    const auto until = std::chrono::steady_clock::now() + kShrinkFor;
+    if (auto smallest = shrink_case(paths_of(options_.seed, failure.number), until, attempt))
+      failure = std::move(*smallest);
   }
 
   const IsaOptions& options_;
@@ -213,17 +223,23 @@ std::string text_of(const IsaReport& r) {
       excluded[e.why].push_back(e.name);
   for (const auto& [why, names] : excluded)
     text += fmt::format("  left out: {}: {}\n", why, fmt::join(names, ", "));
-  for (const IsaFailure& f : r.failures)
-    text += fmt::format("{}{}", text_of(f, r.seed),
-                        f.alone ? "" : "  seen among other cases; alone it was not, or not tried\n");
+  for (const IsaFailure& f : r.failures) {
+    text += text_of(f, r.seed);
+    if (!f.alone)
+      text += "  it failed among other cases; alone it did not, or was not tried\n";
+    if (!f.file.empty())
+      text += fmt::format("  again: proberace replay {}\n", f.file);
+  }
   return text;
 }
 
 Json to_json(const IsaReport& r) {
   Json failures = Json::array();
   for (const IsaFailure& f : r.failures)
-    failures.push_back(Json{
-        {"case", case_name(r.seed, f.number, f.path)}, {"alone", f.alone}, {"verdict", to_json(f.verdict)}});
+    failures.push_back(Json{{"case", case_name(r.seed, f.number, f.path)},
+                            {"alone", f.alone},
+                            {"file", f.file.empty() ? Json(nullptr) : Json(f.file)},
+                            {"verdict", to_json(f.verdict)}});
   Json excluded = Json::object();
   for (const auto& e : FormCatalogue::instance().excluded())
     excluded[e.name] = e.why;

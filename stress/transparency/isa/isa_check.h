@@ -24,7 +24,8 @@ struct IsaFailure {
   std::uint64_t number = 0;
   std::vector<std::size_t> path{}; // of shrinks (isa_case.h)
   Verdict verdict{};               // Broken, Crashed or Hung, of the smallest case that still fails
-  bool alone = false;              // whether it fails without the cases that ran beside it
+  bool alone = false;              // it fails without the cases that ran beside it
+  std::string file{};              // where it is kept, if it is (isa_counterexample.h)
 };
 
 struct IsaReport {

@@ -1,4 +1,4 @@
-// The cell of `check --isa`: some hundred random cases at a time, run bare, then with a probe on each.
+// The cell of `proberace isa`: some hundred random cases at a time, run bare, then with a probe on each.
 //
 // Parameters: strategy, seed, and either first and count, or number and path (isa_case.h); mnemonics, if not
 // of any. The thread's point says which case it is in, so that one that ends the process is known.

@@ -1,4 +1,4 @@
-// The differential property at a size for every day (`proberace check --isa` is the large one), and what it
+// The differential property at a size for every day (`proberace isa` is the large one), and what it
 // found: H79, H80.
 #include "harness/emulate/semantics.h"
 #include "stress/code/probed_code.h"

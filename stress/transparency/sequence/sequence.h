@@ -3,7 +3,7 @@
 #pragma once
 
 #include "harness/base/enumeration.h"
-#include "harness/cell/verdict.h"
+#include "harness/base/json_fields.h"
 
 #include <array>
 #include <cstdint>
@@ -50,25 +50,32 @@ struct Sequence {
   std::vector<std::uint16_t> sites;
   std::uint32_t state = 0; // the seed of the registers, flags and vectors it starts with
   friend bool operator==(const Sequence&, const Sequence&) = default;
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("steps", self.steps);
+    field("sites", self.sites);
+    field("state", self.state);
+  }
 };
 
-inline void to_json(Json& j, const Step& s) {
-  j = Json::array({static_cast<int>(s.kind), s.a, s.b, s.c, s.immediate});
-}
-inline void from_json(const Json& j, Step& s) {
-  s.kind = static_cast<StepKind>(j.at(0).get<unsigned>() % kStepKinds);
-  s.a = j.at(1);
-  s.b = j.at(2);
-  s.c = j.at(3);
-  s.immediate = j.at(4);
-}
-inline void to_json(Json& j, const Sequence& s) {
-  j = Json{{"steps", s.steps}, {"sites", s.sites}, {"state", s.state}};
-}
-inline void from_json(const Json& j, Sequence& s) {
-  j.at("steps").get_to(s.steps);
-  j.at("sites").get_to(s.sites);
-  j.at("state").get_to(s.state);
-}
+// Five numbers: {kind, a, b, c, immediate}.
+template <> struct JsonForm<Step> {
+  static Json write(const Step& s) {
+    return Json::array({static_cast<unsigned>(s.kind), s.a, s.b, s.c, s.immediate});
+  }
+  static std::optional<Step> read(const Json& json) {
+    if (!json.is_array() || json.size() != 5)
+      return std::nullopt;
+    for (std::size_t i = 0; i < 4; ++i)
+      if (!json[i].is_number_unsigned() || json[i] > UINT8_MAX)
+        return std::nullopt;
+    if (!json[4].is_number_integer() || json[4] < INT32_MIN || json[4] > INT32_MAX)
+      return std::nullopt;
+    if (json[0] >= kStepKinds)
+      return std::nullopt;
+    return Step{static_cast<StepKind>(json[0].get<unsigned>()), json[1], json[2], json[3], json[4]};
+  }
+  static std::string expected() { return "a step as five numbers: kind, a, b, c, immediate"; }
+};
 
 } // namespace proberace

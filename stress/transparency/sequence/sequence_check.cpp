@@ -1,28 +1,24 @@
 #include "stress/transparency/sequence/sequence_check.h"
 
-#include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
-#include "stress/hunt/quiet_batch.h"
+#include "stress/hunt/search.h"
 
-#include <chrono>
 #include <fmt/format.h>
-#include <rapidcheck.h>
 
 namespace proberace {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::seconds kDeadline{10};
 constexpr std::chrono::seconds kShrinkFor{60};
 constexpr int kTriesWhileShrinking = 3; // a race that shows now and then must not stop the shrinking at once
 constexpr std::uint64_t kRounds = 20;
-constexpr std::uint64_t kRoundsOfTheKernel = 3;
-constexpr std::size_t kSitesOfTheKernel = 4; // it takes 80 ms and more a removal
+// Where a removal takes tens of milliseconds.
+constexpr std::uint64_t kRoundsIfSlow = 3;
+constexpr std::size_t kSitesIfSlow = 4;
 
-bool is_kernel(const std::string& strategy) {
-  return strategy == "kernel-uprobe";
+bool removes_slowly(const std::string& strategy) {
+  return facts_of(strategy).removal == Removal::Slow;
 }
 
 rc::Gen<Step> steps(bool red_zone) {
@@ -47,65 +43,54 @@ rc::Gen<Sequence> sequences(const std::string& strategy) {
   const bool red_zone = (*make_prober(strategy))->promises().has(Promise::RedZoneIntact);
   const auto place = rc::gen::resize(rc::kNominalSize, rc::gen::inRange<std::uint16_t>(0, 400));
   const auto some =
-      is_kernel(strategy)
-          ? rc::gen::container<std::vector<std::uint16_t>>(kSitesOfTheKernel, place)
+      removes_slowly(strategy)
+          ? rc::gen::container<std::vector<std::uint16_t>>(kSitesIfSlow, place)
           : rc::gen::oneOf(rc::gen::just(std::vector<std::uint16_t>()),
-                           rc::gen::nonEmpty(rc::gen::container<std::vector<std::uint16_t>>(place)));
-  const auto code = rc::gen::scale(0.4, rc::gen::container<std::vector<Step>>(steps(red_zone)));
+                           rc::gen::scale(0.5, rc::gen::nonEmpty(
+                                                   rc::gen::container<std::vector<std::uint16_t>>(place))));
+  const auto code = rc::gen::scale(0.2, rc::gen::container<std::vector<Step>>(steps(red_zone)));
   return rc::gen::map(rc::gen::tuple(code, some, rc::gen::arbitrary<std::uint32_t>()), [](const auto& t) {
     return Sequence{std::get<0>(t), std::get<1>(t), std::get<2>(t)};
   });
 }
 
-class Check {
+// How search() runs a sequence, and what it adds up meanwhile.
+class SequencePolicy {
 public:
-  explicit Check(const SequenceOptions& options) : options_(options) {
-    report_.strategy = options.strategy;
-    report_.seed = options.seed;
+  using Failure = SequenceFailure;
+
+  SequencePolicy(const SequenceOptions& options, SequenceReport& report)
+      : options_(options), report_(report) {}
+
+  std::optional<Failure> attempt(const Sequence& sequence) {
+    Verdict verdict = run(sequence);
+    if (verdict.is(Ending::Skipped) || verdict.is(Ending::Refused)) {
+      report_.ended = std::move(verdict);
+      return std::nullopt;
+    }
+    note(verdict);
+    if (!verdict.is_counterexample())
+      return std::nullopt;
+    return Failure{what(sequence), std::move(verdict)};
   }
 
-  SequenceReport run() {
-    const auto all = sequences(options_.strategy);
-    run_quietly(options_.seed, options_.cases, [this, &all] { holds(*all); });
-    if (report_.ended.is(Ending::Held) && !report_.failure && report_.armed == 0) {
-      report_.ended.ending = Ending::Skipped;
-      report_.ended.summary = "every site is refused";
-    }
-    return std::move(report_);
+  std::optional<Failure> attempt_smaller(const Sequence& sequence) {
+    if (options_.progress)
+      options_.progress(fmt::format("{}: shrinking what broke", options_.strategy));
+    for (int tries = kTriesWhileShrinking; tries > 0; --tries)
+      if (Verdict verdict = run(sequence); verdict.is_counterexample())
+        return Failure{what(sequence), std::move(verdict)};
+    return std::nullopt;
   }
+
+  bool worth_shrinking(const Failure&) const { return true; }
+  bool over() const { return !report_.ended.is(Ending::Held); }
 
 private:
-  CellSpec cell(const Sequence& s) const {
-    return {"sequence",
-            Json{{"strategy", options_.strategy},
-                 {"sequence", s},
-                 {"threads", options_.threads},
-                 {"plan", options_.plan},
-                 {"rounds", is_kernel(options_.strategy) ? kRoundsOfTheKernel : kRounds}},
-            kDeadline * std::max<std::size_t>(1, options_.threads / 4)};
-  }
+  Verdict run(const Sequence& s) const { return run_cell(to_cell(options_.strategy, what(s))); }
 
-  void holds(const Sequence& sequence) {
-    const bool shrinking = report_.failure.has_value();
-    if (!report_.ended.is(Ending::Held) || (shrinking && Clock::now() >= shrink_until_))
-      return;
-    for (int tries = shrinking ? kTriesWhileShrinking : 1; tries > 0; --tries) {
-      const CellSpec spec = cell(sequence);
-      const Verdict verdict = run_cell(spec);
-      if (verdict.is(Ending::Skipped) || verdict.is(Ending::Refused)) {
-        if (!shrinking)
-          report_.ended = verdict;
-        return;
-      }
-      if (!shrinking)
-        note(verdict);
-      if (!verdict.is_counterexample())
-        continue;
-      if (!shrinking)
-        shrink_until_ = Clock::now() + kShrinkFor;
-      report_.failure = SequenceFailure{sequence, verdict, spec.line()};
-      RC_FAIL(verdict.summary);
-    }
+  SequenceCase what(const Sequence& s) const {
+    return {s, options_.threads, options_.plan, removes_slowly(options_.strategy) ? kRoundsIfSlow : kRounds};
   }
 
   void note(const Verdict& v) {
@@ -123,14 +108,31 @@ private:
   }
 
   const SequenceOptions& options_;
-  SequenceReport report_;
-  Clock::time_point shrink_until_{};
+  SequenceReport& report_;
 };
 
 } // namespace
 
+CellSpec to_cell(const std::string& strategy, const SequenceCase& what) {
+  CellSpec spec{"sequence", Json{{"strategy", strategy}},
+                kDeadline * std::max<std::size_t>(1, what.threads / 4)};
+  spec.parameters.update(write_fields(what));
+  return spec;
+}
+
 SequenceReport check_sequences(const SequenceOptions& options) {
-  return Check(options).run();
+  SequenceReport report;
+  report.strategy = options.strategy;
+  report.seed = options.seed;
+  SequencePolicy policy(options, report);
+  const SearchLimits limits{
+      .budget = {}, .seed = options.seed, .cases = options.cases, .shrink_at_least = kShrinkFor};
+  report.failure = search(limits, sequences(options.strategy), policy).found;
+  if (report.ended.is(Ending::Held) && !report.failure && report.armed == 0) {
+    report.ended.ending = Ending::Skipped;
+    report.ended.summary = "every site is refused";
+  }
+  return report;
 }
 
 std::string text_of(const SequenceReport& r) {
@@ -142,11 +144,14 @@ std::string text_of(const SequenceReport& r) {
   if (!r.failure)
     return text;
   const Verdict& v = r.failure->verdict;
-  text += fmt::format("  {}: {}: {}\n", name(v.ending), v.property, v.summary);
+  text += fmt::format("  {}{}: {}\n", name(v.ending), v.property.empty() ? "" : " (" + v.property + ")",
+                      v.summary);
   if (v.is(Ending::Broken))
     for (const Json& line : v.evidence)
       text += fmt::format("    {}\n", line.get<std::string>());
-  return text + fmt::format("  again: proberace hunt --cell '{}'\n", r.failure->cell);
+  if (!r.failure->file.empty())
+    text += fmt::format("  again: proberace replay {}\n", r.failure->file);
+  return text;
 }
 
 Json to_json(const SequenceReport& r) {
@@ -160,9 +165,10 @@ Json to_json(const SequenceReport& r) {
          {"ended", to_json(r.ended)},
          {"held", !r.failure && r.ended.is(Ending::Held)}};
   if (r.failure)
-    j["failure"] = Json{{"sequence", r.failure->sequence},
+    j["failure"] = Json{{"sequence", write_fields(r.failure->what.sequence)},
                         {"verdict", to_json(r.failure->verdict)},
-                        {"cell", r.failure->cell}};
+                        {"cell", to_cell(r.strategy, r.failure->what).line()},
+                        {"file", r.failure->file.empty() ? Json(nullptr) : Json(r.failure->file)}};
   return j;
 }
 

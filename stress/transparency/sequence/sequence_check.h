@@ -1,6 +1,7 @@
 // Random sequences under a strategy, each in a cell; the first that breaks is shrunk.
 #pragma once
 
+#include "harness/cell/cell.h"
 #include "stress/transparency/sequence/sequence.h"
 
 #include <functional>
@@ -19,10 +20,26 @@ struct SequenceOptions {
   std::function<void(const std::string&)> progress{}; // may be empty
 };
 
+// A sequence, and how it is run.
+struct SequenceCase {
+  Sequence sequence;
+  std::size_t threads = 4;
+  std::string plan = "across-cores";
+  std::uint64_t rounds = 20; // of each thread
+
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("sequence", self.sequence);
+    field("threads", self.threads, AtLeast{1});
+    field("plan", self.plan);
+    field("rounds", self.rounds, AtLeast{1});
+  }
+};
+CellSpec to_cell(const std::string& strategy, const SequenceCase& what);
+
 struct SequenceFailure {
-  Sequence sequence; // the smallest found
+  SequenceCase what; // the smallest found
   Verdict verdict;
-  std::string cell; // runs it again
+  std::string file{}; // where it is kept, if it is (sequence_counterexample.h)
 };
 
 struct SequenceReport {

@@ -1,4 +1,4 @@
-// The cell of `check --sequences`: a sequence runs bare, then with its sites probed on one thread, then on
+// The cell of `proberace sequences`: a sequence runs bare, then with its sites probed on one thread, then on
 // all threads at once; every run must leave what the bare one left, and every site count what the processor's
 // own single-stepping counts.
 //
@@ -113,7 +113,10 @@ Tally count(const Prepared& p, const Prober& prober, const std::vector<Site>& si
 
 Verdict run_experiment(const Json& parameters, Arena& arena) {
   ThreadPoint& point = arena.point_for_this_thread();
-  const auto sequence = parameters.at("sequence").get<Sequence>();
+  const auto read = read_fields<Sequence>(parameters.at("sequence"));
+  if (!read)
+    return verdict_of(read.error());
+  const Sequence& sequence = *read;
   const std::uint64_t rounds = parameters.at("rounds");
   const auto plan = make_pin_plan(parameters.at("plan").get<std::string>(), parameters.at("threads"));
   if (!plan)

@@ -1,4 +1,4 @@
-// Random short bodies with several neighbouring sites at once (`proberace check --sequences` runs more).
+// Random short bodies with several neighbouring sites at once (`proberace sequences` runs more).
 #include "harness/code/decode.h"
 #include "stress/testing/expect_cell.h"
 #include "stress/transparency/sequence/sequence_check.h"
