@@ -36,15 +36,22 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --plan nowhere"), 2,
                   "no pin plan is called 'nowhere'");
-  expect_one_line(run_proberace("hunt --scenario /nonexistent"), 2, "--scenario /nonexistent: cannot be read");
+  expect_one_line(run_proberace("hunt --scenario /nonexistent"), 2,
+                  "--scenario /nonexistent: cannot be read");
   expect_one_line(run_proberace("hunt --scenario 'strategy jump\nbodies A=mov\nthread 0: rum A\n'"), 2,
                   "line 3: no act is called 'rum'");
   expect_one_line(run_proberace("hunt --strategy jump --record /tmp/steps"), 2, "go with --scenario");
-  expect_one_line(run_proberace("check --target nothing --strategy poke+xol-vma"), 2, "--target");
-  expect_one_line(run_proberace("check --target zlib --strategy poke+xol-vma --symbol nosuch"), 2,
+  expect_one_line(run_proberace("check"), 2, "check needs --strategy or --all");
+  expect_one_line(run_proberace("check --combinations"), 2, "--all");
+  expect_one_line(run_proberace("counts"), 2, "--strategy");
+  expect_one_line(run_proberace("counts --strategy poke+xol-vma --symbol nosuch"), 2,
                   "libz has no function 'nosuch'");
-  expect_one_line(run_proberace("check --elf /nonexistent"), 2, "/nonexistent: No such file");
-  expect_one_line(run_proberace("check --elf /proc/self/status --strategy jump"), 2, "is no x86-64 ELF file");
+  expect_one_line(run_proberace("counts --strategy poke+xol-vma --plan nowhere"), 2,
+                  "no pin plan is called 'nowhere'");
+  expect_one_line(run_proberace("survey"), 2, "file");
+  expect_one_line(run_proberace("survey /nonexistent"), 2, "/nonexistent: No such file");
+  expect_one_line(run_proberace("survey /proc/self/status --strategy jump"), 2, "is no x86-64 ELF file");
+  expect_one_line(run_proberace("survey /bin/true --strategy no-such"), 2, "no strategy is called");
   expect_one_line(run_proberace("report /nonexistent"), 2, "/nonexistent/summary.json");
   expect_one_line(run_proberace("bench --out /proc/nowhere"), 2, "cannot write results to '/proc/nowhere'");
   expect_one_line(
@@ -53,17 +60,22 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
       2, "cannot write '/proc/nowhere'");
   expect_one_line(run_proberace("check --strategy auto:haste"), 2, "no promise is called 'haste'");
   expect_one_line(run_proberace("check --strategy jump:exact-counts"), 2, "jump takes no promises");
-  expect_one_line(run_proberace("check --isa --strategy poke+xol-vma --case nonsense"), 2,
+  expect_one_line(run_proberace("isa --strategy poke+xol-vma --case nonsense"), 2,
                   "--case nonsense: not SEED:NUMBER");
-  expect_one_line(run_proberace("check --isa --strategy poke+xol-vma --mnemonic frobnicate"), 2,
-                  "frobnicate");
-  expect_one_line(run_proberace("check --isa --strategy no-such"), 2, "no strategy is called");
-  expect_one_line(run_proberace("check --sequences 0 --strategy poke+xol-vma"), 2, "--sequences");
-  expect_one_line(run_proberace("check --workload /nonexistent.so --strategy poke+xol-vma"), 2,
-                  "/nonexistent.so");
-  expect_one_line(run_proberace("check --workload zlib --strategy no-such"), 2, "no strategy is called");
-  expect_one_line(run_proberace("check --workload /lib/x86_64-linux-gnu/libz.so.1 --strategy poke+xol-vma"),
-                  2, "exports no `int proberace_workload(uint64_t seed)`");
+  expect_one_line(run_proberace("isa --strategy poke+xol-vma --mnemonic frobnicate"), 2, "frobnicate");
+  expect_one_line(run_proberace("isa --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run_proberace("isa --strategy poke+xol-vma --out /proc/nowhere"), 2,
+                  "cannot write '/proc/nowhere/");
+  expect_one_line(run_proberace("sequences --cases 0 --strategy poke+xol-vma"), 2, "--cases");
+  expect_one_line(run_proberace("sequences --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run_proberace("sequences --all --strategy poke+xol-vma"), 2, "--all");
+  expect_one_line(run_proberace("workload"), 2, "workload");
+  expect_one_line(run_proberace("workload /nonexistent.so --strategy poke+xol-vma"), 2, "/nonexistent.so");
+  expect_one_line(run_proberace("workload zlib --strategy no-such"), 2, "no strategy is called");
+  expect_one_line(run_proberace("workload /lib/x86_64-linux-gnu/libz.so.1 --strategy poke+xol-vma"), 2,
+                  "exports no `int proberace_workload(uint64_t seed)`");
+  expect_one_line(run_proberace("replay"), 2, "replay needs a counterexample's file");
+  expect_one_line(run_proberace("replay /nonexistent.json"), 2, "/nonexistent.json: cannot be read");
   expect_one_line(run_proberace("frobnicate"), 2, "--help");
   expect_one_line(run_proberace(""), 2, "--help");
 }
@@ -85,12 +97,57 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
 }
 
 TEST(CommandLine, HelpHasAnExampleForEachSubcommand) {
-  for (const char* command : {"list", "footprint", "hunt", "merge", "replay", "stress", "mutants", "log",
-                              "check", "bench", "report", "run"}) {
+  for (const char* command :
+       {"bench", "check", "counts", "footprint", "hunt", "isa", "list", "log", "merge", "mutants", "replay",
+        "report", "run", "sequences", "stress", "survey", "workload"}) {
     const Outcome o = run_proberace(std::string(command) + " --help");
     EXPECT_EQ(o.status, 0);
     EXPECT_NE(o.out.find(fmt::format("Example: proberace {}", command)), std::string::npos) << o.out;
   }
+}
+
+// Each of them ran something, and says how much.
+TEST(CommandLine, WhatHoldsIsReportedInTheFormatOfItsSchema) {
+  const auto report = [](const std::string& arguments, const char* schema) {
+    const Outcome o = run_proberace(arguments + " --json", "");
+    EXPECT_EQ(o.status, 0) << o.out;
+    Json json = Json::parse(o.out, nullptr, false);
+    EXPECT_EQ(json.value("schema", ""), schema) << o.out;
+    return json;
+  };
+  const std::string out =
+      std::filesystem::temp_directory_path() / fmt::format("proberace-held-{}", ::getpid());
+  const Json isa =
+      report("isa --strategy poke+emulate --cases 64 --seed 3 --out " + out, "proberace/isa/1")["rows"][0];
+  EXPECT_EQ(isa["strategy"], "poke+emulate");
+  EXPECT_EQ(isa["seed"], 3);
+  EXPECT_GT(isa["counts"]["tried"], 10);
+  const Json sequences =
+      report("sequences --strategy poke+xol-vma --strategy poke+emulate --cases 2 --threads 2 --out " + out,
+             "proberace/sequences/1")["rows"];
+  ASSERT_EQ(sequences.size(), 2U);
+  EXPECT_EQ(sequences[1]["sequences"], 2);
+  EXPECT_GT(sequences[0]["hits"], 0);
+  const Json workload = report("workload glibc --strategy poke+emulate --subsets 1 --threads 2 --out " + out,
+                               "proberace/workload/1")["rows"][0];
+  EXPECT_EQ(workload["subsets"], 1);
+  EXPECT_GT(workload["verdict"]["data"]["hits"], 0);
+  EXPECT_TRUE(std::filesystem::is_empty(out)) << "nothing broke, and a file was kept";
+  const Json survey = report("survey /lib/x86_64-linux-gnu/libz.so.1 --strategy jump --sites 500",
+                             "proberace/elf-survey/1")["rows"][0];
+  EXPECT_EQ(survey["data"]["instructions"], 500) << survey.dump();
+  std::filesystem::remove_all(out);
+}
+
+TEST(CommandLine, CountsAreComparedWithTheKernelsSiteBySite) {
+  const Outcome o = run_proberace("counts --strategy poke+xol-vma --sites 8 --symbol adler32 --json", "");
+  if (o.status == 3)
+    GTEST_SKIP() << "no kernel uprobes to compare with";
+  ASSERT_EQ(o.status, 0) << o.out;
+  const Json report = Json::parse(o.out);
+  EXPECT_EQ(report["schema"], "proberace/check-target/1");
+  EXPECT_EQ(report["compared"], 8);
+  EXPECT_EQ(report["equal"], 8);
 }
 
 TEST(CommandLine, ListSaysTheSameInJson) {
@@ -106,8 +163,8 @@ TEST(CommandLine, ListSaysTheSameInJson) {
 
 TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndAFileThatRunsAgain) {
   const std::string out = fmt::format("/tmp/proberace-hunt-{}", ::getpid());
-  const Outcome o =
-      run_proberace(fmt::format("hunt --strategy poke+in-place --threads 2 --budget 10s --json --out {}", out), "");
+  const Outcome o = run_proberace(
+      fmt::format("hunt --strategy poke+in-place --threads 2 --budget 10s --json --out {}", out), "");
   ASSERT_EQ(o.status, 1) << o.out;
   const Json report = Json::parse(o.out);
   ASSERT_FALSE(report["counterexample"].is_null());

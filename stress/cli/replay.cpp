@@ -29,7 +29,8 @@ public:
   std::string example() const override { return "proberace replay poke-in-place-lost-hit-1.json --times 20"; }
 
   void declare(CLI::App& app) override {
-    auto* const file = app.add_option("file", file_, "The counterexample, as a command saved it");
+    auto* const file =
+        app.add_option("file", file_, "The counterexample, as a command saved it")->type_name("FILE");
     auto* const trail =
         app.add_option("--trail", trail_, "Instead: a trail that Spin wrote. The code takes its steps");
     trail->excludes(file);
