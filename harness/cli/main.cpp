@@ -34,8 +34,9 @@ int main(int argc, char** argv) {
       "Print the name that results of this machine are filed under");
   app.require_subcommand(1);
   std::vector<std::string> plugins;
-  app.add_option("--plugin", plugins,
-                 "A shared library with strategies of yours; before the subcommand, may be repeated")
+  app.add_option(
+         "--plugin", plugins,
+         "Load your own strategies from this shared library; goes before the command, may be repeated")
       ->allow_extra_args(false);
   app.get_formatter()->column_width(34);
   const auto commands = proberace::all_commands();

@@ -13,11 +13,11 @@ class Report final : public Command {
 public:
   std::string name() const override { return "report"; }
   std::string summary() const override {
-    return "Print a recorded run: figures with ratios, the promise matrix";
+    return "Print a recorded run: its figures with their ratios, and the promise matrix";
   }
   std::string example() const override { return "proberace report results/my-machine/20260131T120000Z"; }
   void declare(CLI::App& app) override {
-    app.add_option("run", directory_, "A run's directory, as bench printed it")->required();
+    app.add_option("run", directory_, "The run's folder, as `proberace bench` printed it")->required();
     app.add_flag("--json", json_, "Print JSON");
   }
   Exit run() override {

@@ -7,6 +7,7 @@
 #include "harness/probe/registry.h"
 #include "harness/result/run_directory.h"
 #include "stress/bench/driver.h"
+#include "stress/cli/options.h"
 #include "stress/promises/promise_rows.h"
 #include "stress/workload/zlib_check.h"
 
@@ -20,26 +21,28 @@ class Bench final : public Command {
 public:
   std::string name() const override { return "bench"; }
   std::string summary() const override {
-    return "Measure and judge strategies beside the kernel's; record the run";
+    return "Measure and judge strategies beside the kernel's uprobes, and record the run";
   }
   std::string example() const override { return "proberace bench --out results --strategy pte-swap+xol-vma"; }
 
   void declare(CLI::App& app) override {
-    app.add_option(
-        "--strategy", size_.strategies,
-        "A strategy to compare; repeat for more (default: few that have every plug-in among them)");
-    app.add_option("--repetitions", size_.repetitions, "Of each measurement, interleaved at random")
+    options_.if_no_strategy = "few that have every plug-in among them";
+    options_.declare(app, {Shared::Strategies});
+    app.add_option("--repetitions", size_.repetitions,
+                   "How often each measurement is repeated; all of them are shuffled")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
-    app.add_option("--out", out_, "Where runs are recorded: OUT/<machine>/<time>/")->capture_default_str();
-    app.add_flag("--full", size_.full, "The long run: more samples, the whole of zlib");
-    app.add_flag("--json", json_, "Print the summary as JSON");
+    app.add_option("--out", out_, "The folder for recorded runs: DIR/<machine>/<time>/")
+        ->capture_default_str()
+        ->type_name("DIR");
+    app.add_flag("--full", size_.full, "Take more samples, and probe the whole of zlib: hours");
+    options_.declare(app, {Shared::AsJson});
   }
 
   Exit run() override {
-    for (const std::string& strategy : size_.strategies)
-      if (const auto prober = make_prober(strategy); !prober)
-        return fail(prober.error());
+    if (const Status usable = options_.check(); !usable)
+      return fail(usable.error());
+    size_.strategies = options_.strategies;
     // The peer belongs into every run: ratios are of one run.
     if (!size_.strategies.empty()) {
       const std::string& peer = holder_of(Role::ReferencePeer);
@@ -116,7 +119,7 @@ private:
     const auto final_path = directory.finish();
     if (!final_path)
       return fail(final_path.error());
-    if (json_) {
+    if (options_.json) {
       fmt::print("{}\n", Json{{"directory", final_path->string()}, {"summary", to_json(summary)}}.dump(2));
     } else {
       fmt::print("{}", text_of(summary));
@@ -127,9 +130,9 @@ private:
     return Exit::Held;
   }
 
+  Options options_;
   SuiteSize size_;
   std::string out_ = "results";
-  bool json_ = false;
   std::vector<std::string> skipped_;
   Progress progress_;
 };

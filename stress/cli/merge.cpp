@@ -11,15 +11,14 @@ namespace {
 class Merge final : public Command {
 public:
   std::string name() const override { return "merge"; }
-  std::string summary() const override {
-    return "Put the directories of long hunts together (hunt --resume)";
-  }
+  std::string summary() const override { return "Put together the folders of long hunts (hunt --resume)"; }
   std::string example() const override { return "proberace merge part-1 part-2 --into all"; }
 
   void declare(CLI::App& app) override {
-    app.add_option("directory", directories_, "Directories of the same hunt; a case in several counts once")
+    app.add_option("directory", directories_,
+                   "Folders of the same hunt; a case that is in several of them counts once")
         ->required();
-    app.add_option("--into", into_, "Keep the cases of all in this directory, too");
+    app.add_option("--into", into_, "Also keep all their cases in this folder");
     app.add_flag("--json", json_, "Print JSON");
   }
 
@@ -32,7 +31,7 @@ public:
         return fail(kept.error());
     const CampaignReport report = report_of(*set);
     if (report.nothing_tested())
-      return fail(Error{ErrorKind::BadInput, {}, "nothing was tested: every case was refused"});
+      return fail(Error{ErrorKind::BadInput, {}, "nothing was tested: the strategy refused every case"});
     if (json_)
       fmt::print("{}\n", to_json(report, set->campaign).dump(2));
     else

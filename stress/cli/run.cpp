@@ -36,23 +36,26 @@ std::string describe(const ProgramEnd& end) {
 class Run final : public Command {
 public:
   std::string name() const override { return "run"; }
-  std::string summary() const override { return "Probe a program that knows nothing of it, and count"; }
+  std::string summary() const override {
+    return "Probe another program, started or running, and count its hits";
+  }
   std::string example() const override {
     return "proberace run --strategy ptrace:stop-world+xol-vma --probe libc.so.6:getppid -- /usr/bin/python3 "
            "x.py";
   }
 
   void declare(CLI::App& app) override {
-    app.add_option("--strategy", strategy_, "ptrace:armer+stepper, or kernel-uprobe (proberace list)")
+    app.add_option("--strategy", strategy_, "ptrace:ARMER+STEPPER, or kernel-uprobe (see `proberace list`)")
         ->required();
-    app.add_option("--probe", probes_,
-                   "LIBRARY:SYMBOL[+OFFSET], the library by the end of its path; repeatable")
+    app.add_option(
+           "--probe", probes_,
+           "Where to probe: LIBRARY:SYMBOL[+OFFSET]. LIBRARY is the end of a file's path; may be repeated")
         ->required()
         ->expected(1)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-    app.add_option("--pid", pid_, "Probe a program that runs already, until it ends or this is interrupted");
-    app.add_option("--out", out_, "Write the report to a file instead of the standard output");
-    app.add_option("program", command_, "The program and its arguments, behind --");
+    app.add_option("--pid", pid_, "Probe this running process, until it ends or this command is interrupted");
+    app.add_option("--out", out_, "Write the report to this file instead of standard output");
+    app.add_option("program", command_, "The program to start and its arguments, after --");
     app.add_flag("--json", json_, "Print JSON");
   }
 
@@ -64,8 +67,7 @@ public:
 private:
   Status probe_program() {
     if ((pid_ == 0) == command_.empty())
-      return std::unexpected(
-          Error{ErrorKind::BadInput, {}, "run needs a program behind --, or --pid, not both"});
+      return std::unexpected(Error{ErrorKind::BadInput, {}, "run needs either a program after --, or --pid"});
     const auto specs = parse();
     if (!specs)
       return std::unexpected(specs.error());
