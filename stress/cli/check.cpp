@@ -4,7 +4,7 @@
 #include "harness/cli/summary_table.h"
 #include "harness/probe/registry.h"
 #include "stress/cli/options.h"
-#include "stress/promises/promise_matrix.h"
+#include "stress/promises/promise_replay.h"
 #include "stress/promises/promise_rows.h"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ public:
     options_.declare(app, {Shared::Strategies, Shared::All});
     app.add_flag("--combinations", combinations_, "With --all: take every combination that works")
         ->needs("--all");
-    options_.declare(app, {Shared::AsJson});
+    options_.declare(app, {Shared::Out, Shared::AsJson});
   }
 
   Exit run() override {
@@ -44,10 +44,23 @@ public:
     Summary summary;
     summary.verdicts = rows;
     fmt::print("{}\n", options_.json ? to_json(summary).dump(2) : promise_matrix_text(rows));
+    for (const VerdictRow& row : rows)
+      if (row.verdict == "broken")
+        if (const Status kept = keep(row); !kept)
+          return fail(kept.error());
     return std::ranges::any_of(rows, is("broken")) ? Exit::Counterexample : Exit::Held;
   }
 
 private:
+  Status keep(const VerdictRow& row) const {
+    const auto file = save(options_.out, counterexample_of(row));
+    if (!file)
+      return std::unexpected(file.error());
+    if (!options_.json)
+      fmt::print("{}: {} broke; again: proberace replay {}\n", row.strategy, row.case_name, *file);
+    return {};
+  }
+
   Options options_;
   bool combinations_ = false;
   Progress progress_;

@@ -2,7 +2,12 @@
 // --all` always does), which costs a deadline for each that hangs.
 #include "stress/promises/promise_matrix.h"
 
+#include "harness/base/shell.h"
+#include "stress/promises/promise_replay.h"
 #include "stress/testing/expect_cell.h"
+
+#include <filesystem>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -31,6 +36,23 @@ TEST_P(EveryPromise, IsKept) {
     EXPECT_FALSE(row.observed.empty());
     EXPECT_EQ(row.verdict == "not-promised", !row.promised && row.observed != "skipped") << text.name;
   }
+}
+
+// xol-vma adds a mapping, and does not promise otherwise. As a row that broke, it breaks again from its file.
+TEST(Promises, OneThatBrokeRunsAgainFromItsFile) {
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("proberace-promise-" + std::to_string(::getpid()));
+  const auto file = save(folder.string(), counterexample_of({"promises", "no-added-mapping", "poke+xol-vma",
+                                                             "broken", "broken", "a mapping was added"}));
+  ASSERT_TRUE(file) << file.error().message;
+  const Outcome broke = run_proberace("replay --times 3 " + *file, "2>/dev/null");
+  EXPECT_EQ(broke.status, 1) << broke.out;
+  EXPECT_NE(broke.out.find("reproduced 3 of 3 times"), std::string::npos) << broke.out;
+  const auto kept = save(folder.string(), counterexample_of({"promises", "exact-counts", "poke+xol-vma",
+                                                             "broken", "broken", "it never did"}));
+  ASSERT_TRUE(kept) << kept.error().message;
+  EXPECT_EQ(run_proberace("replay " + *kept).status, 0);
+  std::filesystem::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(Strategies, EveryPromise, testing::ValuesIn(strategies_promising({})), test_name);
