@@ -60,7 +60,7 @@ def by_mutant(trials):
 
 
 def page(trials, mutants):
-    lines = ["Caught of trials, then schedules (under stress: histories) to the first counterexample: median (quartiles); "
+    lines = ["Caught of trials, then schedules (under stress: scenarios) to the first counterexample: median (quartiles); "
              "– where it was not found within the budget.", "", *table(mutants), "",
              f"pct needs no more schedules than random on {trials['pct_no_more_than_random']} of {trials['compared']} mutants."]
     return "\n".join(lines) + "\n"
