@@ -23,7 +23,9 @@ TEST_P(RandomScenarios, HoldWhatTheStrategyPromises) {
   }
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   if (std::getenv("RC_PARAMS") == nullptr)
-    params.maxSuccess = is_peer(GetParam()) ? 4 : removal_is_costly(GetParam()) ? 12 : 20;
+    params.maxSuccess = facts_of(GetParam()).removal == Removal::Slow ? 4
+                        : removal_is_costly(GetParam())               ? 12
+                                                                      : 20;
   params.maxDiscardRatio = 100; // the smallest scenarios have hardly an execution that must count
   if (long_run())
     params.maxSuccess *= 25;

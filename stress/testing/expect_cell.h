@@ -37,9 +37,6 @@ inline std::string test_name(const testing::TestParamInfo<std::string>& info) {
   return name;
 }
 
-inline bool is_peer(const std::string& strategy) {
-  return is_reference_peer(strategy);
-}
 // The same without the reference peer.
 inline std::vector<std::string> ours_promising(std::initializer_list<Promise> promises) {
   auto names = strategies_promising(promises);
