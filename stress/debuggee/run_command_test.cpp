@@ -265,7 +265,7 @@ TEST_F(RunCommand, WhatCannotBeProbedIsOneLineAndStatus2) {
     EXPECT_NE(o.out.find(words), std::string::npos) << o.out;
   };
   const std::string traced = fmt::format("--strategy {} ", kTraced);
-  expect(traced + kProbe, "needs a program");
+  expect(traced + kProbe, "needs either a program after --");
   expect(traced + kProbe + " --pid 999999999", "there is no process");
   expect(traced + kProbe + " -- /no/such/program", "cannot execute the program");
   expect(traced + "--probe getppid -- /bin/true", "LIBRARY:SYMBOL[+OFFSET]");
