@@ -3,7 +3,7 @@
 #include "harness/base/json_fields.h"
 #include "harness/base/threads.h"
 #include "stress/code/probed_text.h"
-#include "stress/promises/landlord.h"
+#include "stress/promises/process_snapshot.h"
 
 #include <fmt/format.h>
 #include <thread>
@@ -18,7 +18,7 @@ constexpr int kHitsEach = 20;
 // The process as it looks from outside, and as the prober says it changed it.
 struct FootprintData {
   std::size_t sites = 0;
-  Landlord armed, residue, left;
+  ProcessSnapshot armed, residue, left;
   Footprint claimed, claimed_residue;
 
   template <class Self, class Field> static void fields(Self& self, Field&& field) {
@@ -75,8 +75,8 @@ Verdict footprint(const Json& parameters, Arena&) {
   // Everything lazy (maps, libraries' own state) is there after one round; what is measured is the second.
   if (const Status closed = probed.prober().close(); !closed)
     return verdict_of(closed.error());
-  (void)Landlord::look();
-  const Landlord before = Landlord::look();
+  (void)ProcessSnapshot::look();
+  const ProcessSnapshot before = ProcessSnapshot::look();
   if (const Status again = probed.prober().open(probed.target()); !again)
     return verdict_of(again.error());
   std::vector<Site> armed;
@@ -87,15 +87,15 @@ Verdict footprint(const Json& parameters, Arena&) {
   if (armed.empty())
     return verdict_of(inserted[0].error());
   tenants.hit();
-  const Landlord while_armed = Landlord::look() - before;
+  const ProcessSnapshot while_armed = ProcessSnapshot::look() - before;
   const Footprint claims = probed.prober().footprint();
   if (const Status removed = first_error(probed.prober().remove(armed)); !removed)
     return verdict_of(removed.error());
-  const Landlord residue = Landlord::look() - before;
+  const ProcessSnapshot residue = ProcessSnapshot::look() - before;
   const Footprint claimed_residue = probed.prober().footprint();
   if (const Status closed = probed.prober().close(); !closed)
     return verdict_of(closed.error());
-  const Landlord left = Landlord::look() - before;
+  const ProcessSnapshot left = ProcessSnapshot::look() - before;
   Verdict v;
   if (left.executable_mappings != 0 || left.writable_executable_bytes != 0 || left.mappings != 0 ||
       left.signal_handlers != 0 || left.descriptors != 0 || left.processes != 0)

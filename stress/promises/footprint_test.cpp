@@ -1,4 +1,4 @@
-// H16 as the landlord sees it: what a strategy changes, and that nothing is left. H74: threads' TLS and
+// H16 as seen from outside the process: what a strategy changes, and that nothing is left. H74: threads' TLS and
 // stacks are executable only while something is armed.
 #include "stress/testing/expect_cell.h"
 

@@ -1,4 +1,4 @@
-#include "stress/promises/landlord.h"
+#include "stress/promises/process_snapshot.h"
 
 #include "harness/base/address_space.h"
 #include "harness/base/threads.h"
@@ -35,8 +35,8 @@ std::vector<SignalAction> signal_actions() {
 
 } // namespace
 
-Landlord Landlord::look() {
-  Landlord l;
+ProcessSnapshot ProcessSnapshot::look() {
+  ProcessSnapshot l;
   const AddressSpace space = AddressSpace::read();
   const int pagemap = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   for (const Mapping& m : space.mappings()) {
@@ -56,8 +56,8 @@ Landlord Landlord::look() {
   return l;
 }
 
-Landlord Landlord::operator-(const Landlord& before) const {
-  Landlord d = *this;
+ProcessSnapshot ProcessSnapshot::operator-(const ProcessSnapshot& before) const {
+  ProcessSnapshot d = *this;
   for_each_pair(d, before, [](std::int64_t& now, std::int64_t then) { now -= then; });
   for (std::size_t i = 0; i < actions.size(); ++i)
     d.signal_handlers += actions[i] != before.actions[i] ? 1 : 0;

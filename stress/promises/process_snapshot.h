@@ -10,7 +10,7 @@
 
 namespace proberace {
 
-struct Landlord {
+struct ProcessSnapshot {
   std::int64_t mappings = 0;
   std::int64_t executable_mappings = 0;
   std::int64_t writable_executable_bytes = 0;
@@ -21,9 +21,9 @@ struct Landlord {
 
   std::vector<SignalAction> actions; // by signal
 
-  static Landlord look();
-  Landlord operator-(const Landlord& before) const;
-  bool operator==(const Landlord&) const = default;
+  static ProcessSnapshot look();
+  ProcessSnapshot operator-(const ProcessSnapshot& before) const;
+  bool operator==(const ProcessSnapshot&) const = default;
 
   template <class Self, class Field> static void fields(Self& self, Field&& field) {
     field("mappings", self.mappings);
