@@ -88,7 +88,7 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
   std::filesystem::copy_file(PROBERACE_PROGRAM, copy);
   std::filesystem::permissions(copy, std::filesystem::perms(0755));
   for (const char* arguments :
-       {"check --strategy kernel-uprobe", "hunt --strategy kernel-uprobe --budget 2s --out /tmp"}) {
+       {"check --strategy kernel-uprobe --out /tmp", "hunt --strategy kernel-uprobe --budget 2s --out /tmp"}) {
     const Outcome o = run_shell(fmt::format(
         "cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments));
     expect_one_line(o, 3, "CAP_PERFMON");
@@ -135,19 +135,19 @@ TEST(CommandLine, WhatHoldsIsReportedInTheFormatOfItsSchema) {
   EXPECT_TRUE(std::filesystem::is_empty(out)) << "nothing broke, and a file was kept";
   const Json survey = report("survey /lib/x86_64-linux-gnu/libz.so.1 --strategy jump --sites 500",
                              "proberace/elf-survey/1")["rows"][0];
-  EXPECT_EQ(survey["data"]["instructions"], 500) << survey.dump();
+  EXPECT_EQ(survey["verdict"]["data"]["instructions"], 500) << survey.dump();
   std::filesystem::remove_all(out);
 }
 
 TEST(CommandLine, CountsAreComparedWithTheKernelsSiteBySite) {
-  const Outcome o = run_proberace("counts --strategy poke+xol-vma --sites 8 --symbol adler32 --json", "");
+  const Outcome o = run_proberace("counts --strategy poke+xol-vma --sites 8 --json", "");
   if (o.status == 3)
     GTEST_SKIP() << "no kernel uprobes to compare with";
   ASSERT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out);
   EXPECT_EQ(report["schema"], "proberace/check-target/1");
-  EXPECT_EQ(report["compared"], 8);
-  EXPECT_EQ(report["equal"], 8);
+  EXPECT_GE(report["compared"], 4) << "of 8 sites, evenly spread";
+  EXPECT_EQ(report["equal"], report["compared"]);
 }
 
 TEST(CommandLine, ListSaysTheSameInJson) {
