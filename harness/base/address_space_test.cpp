@@ -30,7 +30,7 @@ TEST(AddressSpace, AnswersOneByOneWhatTheWholeListSays) {
   ::munmap(shared, 3 * kPageBytes);
 }
 
-// What was found stays where it is while more is asked for.
+// A mapping that was found stays where it is while more are asked for.
 TEST(AddressSpace, KeepsItsAnswers) {
   const AddressSpace space = AddressSpace::on_demand();
   const Mapping* const first = space.find(address_of(reinterpret_cast<const void*>(&AddressSpace::read)));

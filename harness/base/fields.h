@@ -25,7 +25,7 @@
 
 namespace proberace {
 
-// What follows a field's member, in any order.
+// Options that follow a field's member, in any order.
 struct MayBeMissing {};
 inline constexpr MayBeMissing kMayBeMissing; // a reader keeps the default
 struct OmitEmpty {};
@@ -35,8 +35,8 @@ template <class N> struct Between {
   N low, high; // both allowed
 };
 
-// In place of a member: a constant that names the format. field("schema", Schema{"proberace/race/2"}). A reader
-// refuses any other, except those of `also`, a format whose files it reads too.
+// In place of a member: a constant that names the format. field("schema", Schema{"proberace/race/2"}). A
+// reader refuses any other, except those of `also`, a format whose files it reads too.
 struct Schema {
   std::string_view name;
   std::string_view also{};

@@ -89,7 +89,7 @@ std::string refusal(const Json& json, UnknownKeys unknown = UnknownKeys::Ignored
   return read ? "accepted" : read.error().message;
 }
 
-// What is said of an example whose `key` was replaced.
+// The message about an example whose `key` was replaced.
 std::string refusal_with(const char* key, const Json& value) {
   Json json = write_fields(example());
   json[key] = value;

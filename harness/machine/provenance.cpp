@@ -87,7 +87,7 @@ std::string kernel_release() {
   return name.release;
 }
 
-// What hypervisors answer for their vendor, and what people call them.
+// The vendor that hypervisors answer, and the names that people give them.
 constexpr std::pair<std::string_view, std::string_view> kHypervisors[] = {
     {"KVMKVMKVM", "kvm"},     {"Microsoft Hv", "hyper-v"},    {"VMwareVMware", "vmware"},
     {"XenVMMXenVMM", "xen"},  {"TCGTCGTCGTCG", "qemu"},       {"bhyve bhyve ", "bhyve"},

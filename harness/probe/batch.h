@@ -2,8 +2,8 @@
 //
 // Idea: a prober looks at each site of the call first. Those that it accepts then take the expensive steps
 // together: writing code, serialising the cores, waiting for quiescence. A Batch keeps what belongs to one
-// accepted site side by side: the Write, which goes to whoever writes code, all writes in one span; and the
-// Item, which is what the prober itself knows of the site. Each step may still refuse a site.
+// accepted site side by side: the Write, which goes to the armer, all writes in one span; and the Item, which
+// holds what the prober itself knows of the site. Each step may still refuse a site.
 //
 //   Batch<ByteWrite, SiteRecord*> batch(sites.size());
 //   for (const Site& site : sites)                            // in the order of the call, each site once:

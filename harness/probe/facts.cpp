@@ -43,7 +43,7 @@ Facts Facts::operator&(const Facts& other) const noexcept {
 
 Facts Facts::operator|(const Facts& other) const noexcept {
   Facts either = joined(*this, other);
-  // What one of them does not state is not known of both.
+  // A fact that one of them does not state is not known of both.
   if (paths.empty() || other.paths.empty())
     either.paths = {};
   if (traps != other.traps)

@@ -1,13 +1,13 @@
 // Facts that a strategy states about itself besides its promises: where its hits go, what its removals cost,
-// what it does to threads. Promises are tested. Facts tell other code how to run, measure and judge a strategy,
-// so that nothing needs to know it by name.
+// what it does to threads. Promises are tested. Facts tell other code how to run, measure and judge a
+// strategy, so that nothing needs to know it by name.
 //
 // A plug-in overrides `facts()` and names what differs from the defaults:
 //
 //   Facts facts() const override { return {.removal = Removal::Slow, .schedulable = false}; }
 //
-// The facts of a composed strategy follow from those of its parts (&), the facts of a strategy that chooses one
-// of several for each site from theirs (|). No part need be open: facts_of("poke+xol-vma") (registry.h).
+// The facts of a composed strategy follow from those of its parts (&), the facts of a strategy that chooses
+// one of several for each site from theirs (|). No part need be open: facts_of("poke+xol-vma") (registry.h).
 #pragma once
 
 #include "harness/base/enumeration.h"
@@ -60,7 +60,7 @@ constexpr const auto& rows_of(Traps) noexcept {
   return kTraps;
 }
 
-// Who gets a thread that hit past the probe.
+// The one that gets a thread that hit past the probe.
 enum class HandledBy : std::uint8_t {
   Thread,     // the thread itself, inside the process
   Supervisor, // a process that traces the thread: no other process can trace it meanwhile
@@ -86,8 +86,8 @@ constexpr const auto& rows_of(Removal) noexcept {
 }
 
 struct Facts {
-  // The paths of its hits (paths.h): each hit is counted under exactly one of these. A hit that traps is counted
-  // as Path::Breakpoint besides. Empty: not stated.
+  // The paths of its hits (paths.h): each hit is counted under exactly one of these. A hit that traps is
+  // counted as Path::Breakpoint besides. Empty: not stated.
   PathSet paths{};
   Traps traps = Traps::EveryHit;
   HandledBy handled_by = HandledBy::Thread;

@@ -22,7 +22,7 @@ TEST(PathSets, AreOnlyWhatOthersHave) {
   EXPECT_FALSE(PathSet{}.only({Path::Emulated})); // not stated is not known
 }
 
-// What nothing is stated of must not be taken for a kernel's, or a jump's.
+// A plug-in that states nothing must not be taken for the kernel's, or for a jump.
 TEST(FactsOfAPlugIn, ThatStatesNoneAreThoseOfATrapInTheProcess) {
   const Facts none;
   EXPECT_TRUE(none.schedulable && none.counts_threads);

@@ -105,7 +105,7 @@ public:
   }
 
   bool has(Promise p) const noexcept { return kept_.test(static_cast<std::size_t>(p)); }
-  // What a composition promises: what each of its parts does.
+  // The promises of a composition: those that each of its parts makes.
   Promises operator&(const Promises& other) const noexcept {
     Promises both = *this;
     both.kept_ &= other.kept_;

@@ -72,7 +72,7 @@ std::unexpected<Error> no_such(const std::string& strategy) {
                   names_of(t.steppers))});
 }
 
-// What `name:PROMISE,...` names.
+// The promises that `name:PROMISE,...` names.
 std::expected<std::vector<Promise>, Error> promises_asked(const std::string& strategy) {
   std::vector<Promise> asked;
   const std::size_t colon = strategy.find(':');
@@ -96,7 +96,7 @@ std::string spell(const std::string& transport, const std::string& armer, const 
   return transport == kDefaultTransport ? pair : transport + ":" + pair;
 }
 
-// What `transport:armer+stepper` spells, whether there are plug-ins of these names or not.
+// The parts that `transport:armer+stepper` spells, whether there are plug-ins of these names or not.
 std::optional<Parts> split(const std::string& strategy) {
   const std::size_t plus = strategy.find('+');
   if (plus == std::string::npos)

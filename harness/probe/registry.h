@@ -1,12 +1,13 @@
 // Plug-ins by name. A strategy's name is `transport:armer+stepper` (`signal:` may be left out) or a whole
 // strategy's. A variant of a plug-in is called `name/variant`; the plain name stands for the variant that the
-// measurements favour. A plug-in registers itself by one line at the end of its own file; nothing else is edited:
+// measurements favour. A plug-in registers itself by one line at the end of its own file; nothing else is
+// edited:
 //
 //   const bool registered =
 //       register_stepper("xol-vma", "...", [] { return std::make_unique<XolVma>(); });
 //
-// What others may want to know of a strategy they ask its promises, its facts (facts_of), its parts (parts_of),
-// and which plug-in has a role (roles.h): no name is compared with a literal.
+// Other code asks a strategy for its promises, its facts (facts_of) and its parts (parts_of), and asks which
+// plug-in has a role (roles.h): no name is compared with a literal.
 #pragma once
 
 #include "harness/base/enumeration.h"
@@ -39,7 +40,7 @@ using WholeFactory = std::function<std::unique_ptr<Prober>()>;
 // One that goes by what the caller asks of it: `name:PROMISE,...`, or nothing beyond exact counts: `name`.
 using ChoosingFactory =
     std::function<std::expected<std::unique_ptr<Prober>, Error>(std::span<const Promise> asked)>;
-// Whether a transport can work with these two.
+// True if a transport can work with these two.
 using Pairing = std::function<bool(const Armer&, const Stepper&)>;
 
 // All return true, so that they can initialise a constant. A name registered twice is a programming error:
@@ -99,7 +100,7 @@ bool is_reference_peer(const std::string& strategy);
 // under the default transport, and the whole ones but the reference peer.
 std::vector<std::string> stepping_strategies();
 
-// What a plug-in itself promises and states: an armer, a stepper, or a whole strategy. Null for a transport.
+// The promises and facts of a plug-in itself: an armer, a stepper, or a whole strategy. Null for a transport.
 std::optional<Promises> promises_of(const PlugIn& plug_in);
 std::optional<Facts> facts_of(const PlugIn& plug_in);
 

@@ -255,7 +255,7 @@ TEST(Scheduler, AModelsStepsAreTakenThoughItLeavesSomeOut) {
     };
   };
   Runs runs({pass('0'), pass('1'), pass('2')});
-  // Not in turn, which is how they would go on without a guide.
+  // Not in turn, which is the order without a guide.
   for (const auto& [first, second, third] : {std::tuple{2, 1, 0}, std::tuple{1, 0, 2}, std::tuple{0, 2, 1}}) {
     order.clear();
     std::vector<GuideStep> steps;

@@ -50,7 +50,7 @@ ThreadState look_at(pid_t thread) {
       state.trap_pending = (std::stoull(line.substr(8), nullptr, 16) & (1ULL << (SIGTRAP - 1))) != 0;
     }
   }
-  // A controlled run holds threads back where they would go on.
+  // A controlled run holds threads back where they would continue.
   state.asleep = state.asleep && !schedule::holds_back(thread);
   std::ifstream(fmt::format("/proc/self/task/{}/schedstat", thread)) >> state.run_nanoseconds;
   return state;

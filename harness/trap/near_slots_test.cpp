@@ -53,7 +53,7 @@ TEST(NearSlots, H60_ASlotHoldsTheLongestCodeAndItsNeighboursStayWhole) {
   ASSERT_TRUE(slots.flush());
   for (const auto& [slot, code] : written) {
     EXPECT_TRUE(std::ranges::equal(code.code(), std::span(bytes_at(slot), code.length)));
-    // What nobody wrote traps.
+    // Bytes that were not written are traps.
     EXPECT_TRUE(std::all_of(bytes_at(slot) + code.length, bytes_at(slot) + kMaxSlotBytes,
                             [](std::uint8_t byte) { return byte == kInt3; }));
   }

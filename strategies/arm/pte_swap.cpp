@@ -12,11 +12,11 @@
 // How the copy gets there has two variants. `pte-swap/mremap`: an anonymous page, filled through
 // /proc/self/mem, is moved over the site's with mremap(2). `pte-swap/memfd`: the copy is a page of a memfd,
 // mapped over the site's with MAP_FIXED; each swap takes a fresh page of the file, because a forked child may
-// still show the one before (H27), so the file grows until close. Neither is ever writable and executable.
-// What another tool writes to the page while it is swapped goes with the copy. Where the program has unmapped
-// or replaced the copy (H15), it and what it was made of are given up at the page's next operation. Other
-// code in its place is told from it by the mapping and by the sites' int3s: `mremap` takes anonymous memory
-// with an int3 where the site was for its own.
+// still show the one before (H27), so the file grows until close. Neither is ever writable and executable. A
+// change that another tool makes to the page while it is swapped is lost with the copy. If the program has
+// unmapped or replaced the copy (H15), the copy and its stash are given up at the page's next operation.
+// Other code in its place is told from it by the mapping and by the sites' int3s: `mremap` takes anonymous
+// memory with an int3 where the site was for its own.
 #include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"

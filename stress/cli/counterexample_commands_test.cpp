@@ -1,4 +1,5 @@
-// What a command finds is kept in a file; the command says how to run it again, and `replay` runs it.
+// A counterexample is kept in a file; the command that found it says how to run it again, and `replay` runs
+// it.
 #include "harness/base/shell.h"
 #include "harness/cell/verdict.h"
 
@@ -39,7 +40,7 @@ protected:
     return report;
   }
 
-  // What `replay` says of the file once it is changed.
+  // The answer of `replay` once the file is changed.
   static void expect_refused(const std::string& file, const Json& changed, const std::string& words) {
     std::ofstream(file) << changed.dump();
     const Outcome o = run_proberace("replay " + file);

@@ -38,7 +38,7 @@ struct Options {
   std::string out = ".";
   bool json = false;
 
-  // What a command may set before it declares them.
+  // A command may set these before it declares them.
   long budget_ms = 10'000;
   std::size_t most_threads = 64;
   std::string if_no_strategy{}; // for --help: what is taken if none is named; "" if one must be

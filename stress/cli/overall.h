@@ -1,4 +1,4 @@
-// What a check over several strategies ends with.
+// The end of a check over several strategies: its report and its exit status.
 #pragma once
 
 #include "harness/cell/endings.h"

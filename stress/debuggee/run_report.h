@@ -1,4 +1,4 @@
-// What `run` reports of a program: how it ended, and how often each thread hit each probe.
+// The report of `run`: how the program ended, and how often each thread hit each probe.
 #pragma once
 
 #include "harness/base/fields.h"

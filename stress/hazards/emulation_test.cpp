@@ -185,7 +185,7 @@ Verdict fault_mended(const Json& parameters, Arena&) {
     ::mprotect(faulting_page, kPageBytes, wanted.protection);
     seen = Seen{};
     std::uint64_t result = 0;
-    // What is compared holds the same in both runs.
+    // The values that are compared are the same in both runs.
     asm volatile("xorl %%r8d, %%r8d\n\t"
                  "xorl %%r9d, %%r9d\n\t"
                  "xorl %%r10d, %%r10d\n\t"

@@ -40,7 +40,7 @@ ProcessSnapshot ProcessSnapshot::look() {
   const AddressSpace space = AddressSpace::read();
   const int pagemap = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   for (const Mapping& m : space.mappings()) {
-    if (m.path.starts_with("[heap]")) // grows with whoever allocates
+    if (m.path.starts_with("[heap]")) // grows when anything allocates
       continue;
     ++l.mappings;
     l.executable_mappings += m.executable ? 1 : 0;

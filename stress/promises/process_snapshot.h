@@ -1,5 +1,5 @@
-// What this process looks like from outside: everything a prober may change in it. Compared before, while and
-// after, it is the footprint as observed, beside the one a prober reports of itself.
+// This process as seen from outside: everything a prober may change in it. Compared before, while and after,
+// it is the footprint as observed, beside the one a prober reports of itself.
 #pragma once
 
 #include "harness/base/fields.h"

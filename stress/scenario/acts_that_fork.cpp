@@ -30,7 +30,7 @@ struct Children {
     int status = 0;
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (child > 0 && status != 0) // none, where the machine has no more processes
+    if (child > 0 && status != 0) // no child if the machine has no process left
       run.note(thread,
                act.kind == ActKind::Vfork ? property_name(BrokenProperty::VforkSafe)
                                           : property_name(BrokenProperty::ForkSafe),
@@ -39,8 +39,8 @@ struct Children {
                                                : "had a wrong result"));
   }
 
-  // The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a controlled run:
-  // all of it is one step.
+  // The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a
+  // controlled run: all of it is one step.
   static void fork(ScenarioRun& run, std::size_t thread, const Act& act, bool exec) {
     const pid_t child = ::fork();
     if (child == 0) {
@@ -53,8 +53,8 @@ struct Children {
     judge(run, thread, act, child);
   }
 
-  // On this thread's stack and thread-local storage, in its place (H28): a controlled run takes it for the thread.
-  // Nothing says whether its hits are counted, and as whose.
+  // On this thread's stack and thread-local storage, in its place (H28): a controlled run takes it for the
+  // thread. Nothing says whether its hits are counted, and as whose.
   static void vfork(ScenarioRun& run, std::size_t thread, const Act& act) {
     for (const std::size_t body : act.bodies)
       ++run.scratch_.tallies[run.rows_.nested(thread)][body].started;

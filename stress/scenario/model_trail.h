@@ -24,7 +24,7 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
 std::vector<schedule::GuideStep> guide_of(const ModelTrail& trail);
 
 // How many of the trail's steps the run has taken: up to the first place where it took another of the model's
-// points instead, because it waits where the model goes on, or ended, because it has failed.
+// points instead, because it waits where the model continues, or ended, because it has failed.
 std::size_t steps_taken(const ModelTrail& trail, std::span<const TakenStep> run) noexcept;
 
 } // namespace proberace

@@ -35,8 +35,8 @@ TEST_P(RandomScenarios, HoldWhatTheStrategyPromises) {
       [&] {
         Scenario s = *scenario_generator(bounds);
         s.bodies = probeable(s.strategy, std::move(s.bodies));
-        // What the strategy does not promise of an instruction is a finding, not a failure (the table has
-        // it).
+        // An instruction that the strategy does not promise to handle is a finding, not a failure (the table
+        // has it).
         const Promises promised = (*make_prober(s.strategy))->promises();
         for (const PlacedName& b : s.bodies)
           RC_PRE(promised.has(Promise::RedZoneIntact) || b.body != "red-zone");
