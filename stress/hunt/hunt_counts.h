@@ -1,7 +1,7 @@
-// The counts of a hunt's cells, added up.
+// Counts of a hunt's cells, added up over them.
 #pragma once
 
-#include "harness/cell/verdict.h"
+#include "harness/base/json_fields.h"
 
 #include <cstdint>
 
@@ -10,26 +10,21 @@ namespace proberace {
 struct HuntCounts {
   std::uint64_t executions = 0, must = 0, may = 0, must_not = 0, hits = 0, inserted = 0, removed = 0;
 
-  // `data` of one cell's verdict; what it does not say is 0.
-  void add(const Json& data) {
-    for_each(*this, [&](const char* key, std::uint64_t& sum) { sum += data.value(key, std::uint64_t{0}); });
-  }
-  Json json() const {
-    Json j = Json::object();
-    for_each(*this, [&](const char* key, std::uint64_t sum) { j[key] = sum; });
-    return j;
+  template <class Self, class Field> static void fields(Self& self, Field&& field) {
+    field("executions", self.executions);
+    field("must", self.must);
+    field("may", self.may);
+    field("must_not", self.must_not);
+    field("hits", self.hits);
+    field("inserted", self.inserted);
+    field("removed", self.removed);
   }
 
-private:
-  template <typename Counts, typename F> static void for_each(Counts& c, F&& f) {
-    f("executions", c.executions);
-    f("must", c.must);
-    f("may", c.may);
-    f("must_not", c.must_not);
-    f("hits", c.hits);
-    f("inserted", c.inserted);
-    f("removed", c.removed);
+  // `data` of one cell's verdict; a count that it lacks is 0.
+  void add(const Json& data) {
+    fields(*this, [&](const char* key, std::uint64_t& sum) { sum += data.value(key, std::uint64_t{0}); });
   }
+  Json json() const { return write_fields(*this); }
 };
 
 } // namespace proberace
