@@ -1,0 +1,99 @@
+// Inserting and removing: what the prober answers, and what that must mean for the sites.
+#include "stress/scenario/broken_properties.h"
+#include "stress/scenario/scenario_run.h"
+
+#include <fmt/format.h>
+
+namespace proberace {
+
+// The count must not move while the site is clear: since this thread last saw it clear, whichever thread
+// removed it.
+void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body) {
+  const std::uint64_t word = scratch_.states[body].read();
+  if (!SiteState::quiet(word) || SiteState::armed(word))
+    return;
+  const std::uint64_t hits = prober_->hits(sites_[body]);
+  if (scratch_.states[body].read() != word)
+    return;
+  ClearSite& before = observed_[thread].clear[body];
+  if (before.known && before.word == word && before.hits != hits)
+    note(
+        thread, property_name(Fault::MovedWhileClear),
+        fmt::format("site {} was clear, and its count went from {} to {}", name_of(body), before.hits, hits));
+  before = {word, hits, true};
+}
+
+// True if a refusal breaks the run: it is no property of the site, so nothing the threads do meanwhile
+// explains it. On a busy machine threads that run free may not stop, or not leave, in time.
+bool ScenarioRun::breaks(ErrorKind refusal) const noexcept {
+  switch (refusal) {
+  case ErrorKind::StaleSite:
+  case ErrorKind::NotTakingEffect:
+  case ErrorKind::AlreadyOpen:
+  case ErrorKind::NotOpen:
+  case ErrorKind::System: return true;
+  case ErrorKind::ThreadWouldNotStop:
+  case ErrorKind::NotQuiescent: return controlled_;
+  default: return false;
+  }
+}
+
+void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::size_t> bodies) {
+  Operations& operations = operations_[thread];
+  ThreadPoint& point = arena_.points[thread];
+  std::vector<Site> batch;
+  std::vector<std::uint64_t> before;
+  for (const std::size_t i : bodies)
+    before.push_back(scratch_.states[i].read());
+  for (const std::size_t i : bodies) {
+    scratch_.states[i].begin();
+    batch.push_back(sites_[i]);
+  }
+  point.pass(insert ? "inserting" : "removing", batch.empty() ? Address{} : batch[0].address);
+  const SiteResults results = insert ? prober_->insert(batch) : prober_->remove(batch);
+  for (std::size_t k = 0; k < results.size(); ++k) {
+    const Status& result = results[k];
+    SiteState& state = scratch_.states[bodies[k]];
+    const bool told_so =
+        !result && result.error().kind == (insert ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
+    if (!result && !told_so && result.error().kind != ErrorKind::AlreadyArmed &&
+        result.error().kind != ErrorKind::NotArmed) {
+      if (!operations.refusal)
+        operations.refusal = result.error();
+      if (breaks(result.error().kind))
+        note(thread, property_name(BrokenProperty::Refused), describe(result.error()));
+    }
+    // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in
+    // flight, and later executions may count.
+    if (!result && result.error().kind == ErrorKind::NotQuiescent && !controlled_)
+      continue;
+    const std::uint64_t after = state.end(result.has_value());
+    if (RecordRing* const log = thread < threads() ? logs_[rows_.own(thread)] : logs_.back())
+      log->append(RecordKind::Operated, bodies[k], 0, after);
+    if (result)
+      ++(insert ? operations.inserted : operations.removed);
+    const bool was_armed = SiteState::armed(before[k]);
+    if (SiteState::only_one_between(before[k], after) && result.has_value() + told_so == 1 &&
+        result.has_value() == (was_armed == insert))
+      note(thread, property_name(BrokenProperty::ArmedState),
+           fmt::format("site {} was {}, and {} it {}", name_of(bodies[k]), was_armed ? "armed" : "clear",
+                       insert ? "inserting" : "removing",
+                       result ? "succeeded" : "was told that it " + std::string(insert ? "is" : "is not")));
+  }
+  point.pass("between operations");
+}
+
+void ScenarioRun::end_free_run() {
+  std::vector<std::size_t> armed;
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    if (SiteState::armed(scratch_.states[s].read()))
+      armed.push_back(s);
+  if (!armed.empty())
+    operate(threads(), false, armed);
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    look_whether_still_clear(threads(), s);
+  wait_for_executions(10 * threads()); // after removal: they must not count
+  done_.store(true, std::memory_order_relaxed);
+}
+
+} // namespace proberace
