@@ -167,8 +167,9 @@ struct Shapes {
   Shapes() : rows(std::begin(kShapes), std::end(kShapes)) {
     names.reserve(std::size(kConditional) * std::size(kConditions)); // rows refer to them
     for (const ConditionalRow& row : kConditional)
-      for (std::uint8_t c = 0; c < std::size(kConditions); ++c)
-        rows.push_back({names.emplace_back(std::string(row.prefix).append(kConditions[c])), row.shape, c});
+      for (std::size_t c = 0; c < std::size(kConditions); ++c)
+        rows.push_back({names.emplace_back(std::string(row.prefix).append(kConditions[c])), row.shape,
+                        static_cast<std::uint8_t>(c)});
     for (const ShapeRow& row : rows)
       by_mnemonic.emplace(row.mnemonic, &row);
   }

@@ -38,7 +38,7 @@ Status load_plugin(const std::string& path) {
   }
   if (plug_ins().size() == before)
     return bad_input("{} registers no strategy (harness/probe/registry.h)", path);
-  if (link_map* map = nullptr; ::dlinfo(handle, RTLD_DI_LINKMAP, &map) == 0)
+  if (link_map* map = nullptr; ::dlinfo(handle, RTLD_DI_LINKMAP, static_cast<void*>(&map)) == 0)
     loaded().emplace_back(map->l_name);
   return {};
 }

@@ -16,7 +16,7 @@ Displaced displaced_at(Address a) {
 } // namespace
 
 RC_GTEST_PROP(SiteTable, FindsExactlyWhatWasAdded,
-              (std::set<std::uint16_t> added, std::set<std::uint16_t> asked)) {
+              (const std::set<std::uint16_t>& added, const std::set<std::uint16_t>& asked)) {
   SiteTable table;
   for (const std::uint16_t a : added)
     table.add(displaced_at(Address{a + 1U}));

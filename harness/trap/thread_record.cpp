@@ -156,7 +156,7 @@ template <typename F> auto ThreadRecords::settled(F&& sum) const {
     // A new thread is moving counts in its handler; it takes no lock and will end.
     if (moves_begun_.load(std::memory_order_seq_cst) != ended)
       continue;
-    const auto result = sum();
+    auto result = sum();
     if (moves_begun_.load(std::memory_order_seq_cst) == ended)
       return result;
   }

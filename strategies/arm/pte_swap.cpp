@@ -236,7 +236,7 @@ private:
     } else if (next.armed.none()) {
       pages_.erase(page);
     } else {
-      pages_[page] = std::move(next);
+      pages_[page] = next;
     }
   }
 
