@@ -87,8 +87,8 @@ TEST(CommandLine, WithoutPermissionForUprobesItIsOneLineAndStatus3) {
   const std::string copy = fmt::format("/tmp/proberace-test-{}", ::getpid());
   std::filesystem::copy_file(PROBERACE_PROGRAM, copy);
   std::filesystem::permissions(copy, std::filesystem::perms(0755));
-  for (const char* arguments :
-       {"check --strategy kernel-uprobe --out /tmp", "hunt --strategy kernel-uprobe --budget 2s --out /tmp"}) {
+  for (const char* arguments : {"check --strategy kernel-uprobe --out /tmp",
+                                "hunt --strategy kernel-uprobe --budget 2s --out /tmp"}) {
     const Outcome o = run_shell(fmt::format(
         "cd / && setpriv --reuid 65534 --regid 65534 --clear-groups {} {} 2>&1", copy, arguments));
     expect_one_line(o, 3, "CAP_PERFMON");

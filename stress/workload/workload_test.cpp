@@ -103,7 +103,8 @@ TEST(Workload, TheKernelsUprobesStayOutOfFilesThatOthersRun) {
   ::close(ready[0]);
   ::close(ready[1]);
   EXPECT_TRUE(v.is(Ending::Skipped)) << v.summary;
-  EXPECT_NE(v.summary.find(fmt::format("process {} also maps this file", other)), std::string::npos) << v.summary;
+  EXPECT_NE(v.summary.find(fmt::format("process {} also maps this file", other)), std::string::npos)
+      << v.summary;
 }
 
 TEST(SiteRanges, AreTheInverseOfTheirMembers) {
