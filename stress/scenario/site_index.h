@@ -15,7 +15,7 @@ public:
     for (const Site& site : sites)
       addresses_.push_back(site.address);
   }
-  // signal-safe. The number of sites if it is none of them.
+  // signal-safe. The number of sites if this is no site of the run.
   std::size_t index_of(const Site& site) const noexcept {
     return static_cast<std::size_t>(std::ranges::find(addresses_, site.address) - addresses_.begin());
   }
