@@ -55,7 +55,8 @@ constexpr const auto& rows_of(Register) noexcept {
   return kRegisters;
 }
 inline constexpr std::size_t kRegisterCount = kRegisters.size();
-inline constexpr std::uint64_t kTrapFlag = 0x100; // RFLAGS.TF, SDM vol. 1, 3.4.3.3
+inline constexpr std::uint64_t kStatusFlags = 0x8D5; // CF, PF, AF, ZF, SF, OF, SDM vol. 1, 3.4.3.1
+inline constexpr std::uint64_t kTrapFlag = 0x100;    // RFLAGS.TF, SDM vol. 1, 3.4.3.3
 
 enum class Segment : std::uint8_t { Fs, Gs };
 

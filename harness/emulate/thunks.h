@@ -10,11 +10,8 @@
 
 namespace proberace {
 
-// CF, PF, AF, ZF, SF, OF (SDM vol. 1, 3.4.3.1): what a thunk takes and gives. All other flags stay the
-// target's.
-inline constexpr std::uint64_t kStatusFlags = 0x8D5;
-
-// The registers that a thunk takes and gives back. If it is locked, rcx is a pointer to the operand.
+// The registers that a thunk takes and gives back. Of the flags, the status flags; all others stay the
+// target's. If it is locked, rcx is a pointer to the operand.
 struct ThunkRegisters {
   std::uint64_t rax = 0;
   std::uint64_t rdx = 0;

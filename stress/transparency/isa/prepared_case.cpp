@@ -1,6 +1,7 @@
 #include "stress/transparency/isa/prepared_case.h"
 
 #include "harness/base/raw_syscall.h"
+#include "harness/code/registers.h"
 #include "stress/transparency/isa/bare_run.h"
 
 #include <algorithm>
@@ -12,7 +13,6 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kStatusFlags = 0x8D5;     // CF, PF, AF, ZF, SF, OF (SDM vol. 1, 3.4.3.1)
 constexpr std::uint64_t kAlwaysSet = 0x202;       // bit 1, and interrupts on
 constexpr std::size_t kBefore = 64, kBehind = 96; // of a case's function, around its site
 constexpr std::uint64_t kMostTurns = 24;          // of a repeated string instruction

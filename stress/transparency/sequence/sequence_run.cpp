@@ -1,5 +1,6 @@
 #include "stress/transparency/sequence/sequence_run.h"
 
+#include "harness/code/registers.h"
 #include "harness/probe/trap_context.h"
 
 #include <csignal>
@@ -11,7 +12,6 @@ namespace proberace {
 
 namespace {
 
-constexpr std::uint64_t kStatusFlags = 0x8d5; // OF SF ZF AF PF CF
 constexpr std::uint64_t kCompared =
     kStatusFlags & ~std::uint64_t{1U << 4}; // without AF, left undefined by some
 
