@@ -4,6 +4,7 @@
 #include "harness/machine/pin_plan.h"
 #include "harness/result/statistics.h"
 #include "stress/bench/bare_trap.h"
+#include "stress/bench/clocks.h"
 
 #include <atomic>
 #include <chrono>
@@ -70,7 +71,7 @@ const std::map<std::string, Floor> kFloors{{"trap", {&trap, 200}},
 double nanoseconds_of(const Floor& floor) {
   const auto begin = Clock::now();
   floor.run(floor.per_batch);
-  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / floor.per_batch;
+  return nanoseconds_since(begin) / floor.per_batch;
 }
 
 Json on_one_thread(const Floor& floor, int batches) {

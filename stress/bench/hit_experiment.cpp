@@ -5,7 +5,7 @@
 #include "harness/ptrace/proc_status.h"
 #include "harness/result/statistics.h"
 #include "stress/bench/bare_trap.h"
-#include "stress/bench/cycle_clock.h"
+#include "stress/bench/clocks.h"
 #include "stress/bench/histogram.h"
 #include "stress/code/probed_text.h"
 
@@ -22,7 +22,7 @@ double nanoseconds_each(const ProbedText& probed, Mailbox& mailbox, int executio
   const auto begin = Clock::now();
   for (int i = 0; i < executions; ++i)
     (void)probed.execute(0, mailbox);
-  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / executions;
+  return nanoseconds_since(begin) / executions;
 }
 
 double median_of_batches(const ProbedText& probed, Mailbox& mailbox, int batches, int executions) {
@@ -38,7 +38,7 @@ double bare_trap_nanoseconds() {
   const auto begin = Clock::now();
   for (int i = 0; i < kTraps; ++i)
     bare_trap();
-  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / kTraps;
+  return nanoseconds_since(begin) / kTraps;
 }
 
 struct Hits {

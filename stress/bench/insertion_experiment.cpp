@@ -1,5 +1,6 @@
 // The cost of arming and disarming one site while threads execute it.
 #include "harness/result/statistics.h"
+#include "stress/bench/clocks.h"
 #include "stress/bench/runners.h"
 
 #include <chrono>
@@ -9,10 +10,6 @@ namespace proberace {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double nanoseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
-}
 
 Verdict run_insertion(const Json& parameters, Arena&) {
   const std::string strategy = parameters.at("strategy");

@@ -1,6 +1,7 @@
 // Growth: many sites armed at once, many sites armed in one batch, many threads on one site.
 #include "harness/result/statistics.h"
 #include "stress/bench/bare_trap.h"
+#include "stress/bench/clocks.h"
 #include "stress/bench/runners.h"
 
 #include <barrier>
@@ -13,10 +14,6 @@ namespace proberace {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double nanoseconds_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::nano>(Clock::now() - begin).count();
-}
 
 std::expected<std::unique_ptr<ProbedText>, Error> open_many(const Json& parameters, std::size_t sites) {
   constexpr std::size_t kBodiesPerPage = 32; // as dense as libraries are, not more
@@ -44,7 +41,7 @@ double hit_each(const ProbedText& probed, std::size_t spread, int batches, int e
 
 // ---- many-sites: the same hit with one site armed, and with all of them.
 
-Verdict many_sites(const Json& parameters, Arena&) {
+Verdict measure_many_sites(const Json& parameters, Arena&) {
   const std::size_t sites = parameters.at("sites");
   const auto plan = make_pin_plan("same-pu", 1);
   if (!plan)
@@ -76,7 +73,7 @@ Verdict many_sites(const Json& parameters, Arena&) {
 
 // ---- batch: one site at a time, and all at once, while a thread on another core runs code beside them.
 
-Verdict batch(const Json& parameters, Arena&) {
+Verdict measure_batch(const Json& parameters, Arena&) {
   const std::size_t sites = parameters.at("sites");
   const auto plan = make_pin_plan("across-cores", 2);
   if (!plan)
@@ -161,7 +158,7 @@ struct Scaling {
   double factor() const { return median_of(all) / median_of(one); }
 };
 
-Verdict scaling(const Json& parameters, Arena&) {
+Verdict measure_scaling(const Json& parameters, Arena&) {
   const std::size_t threads = parameters.at("threads");
   const auto alone = make_pin_plan("same-pu", 1);
   const auto together = make_pin_plan("across-cores", threads);
@@ -201,9 +198,9 @@ Verdict scaling(const Json& parameters, Arena&) {
   return v;
 }
 
-const bool scale_experiment_registered = register_experiment("bench/many-sites", &many_sites) &&
-                                         register_experiment("bench/batch", &batch) &&
-                                         register_experiment("bench/scaling", &scaling);
+const bool scale_experiment_registered = register_experiment("bench/many-sites", &measure_many_sites) &&
+                                         register_experiment("bench/batch", &measure_batch) &&
+                                         register_experiment("bench/scaling", &measure_scaling);
 
 } // namespace
 

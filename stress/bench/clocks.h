@@ -1,5 +1,5 @@
-// The time stamp counter as a clock for single operations (SDM vol. 3B, 18.17: invariant on every CPU we run
-// on).
+// Clocks: the steady one, and the time stamp counter for single operations (SDM vol. 3B, 18.17: invariant on
+// every CPU we run on).
 #pragma once
 
 #include <chrono>
@@ -7,6 +7,10 @@
 #include <x86intrin.h>
 
 namespace proberace {
+
+inline double nanoseconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - begin).count();
+}
 
 // Ordered behind what comes before it and before what follows (SDM vol. 2B, RDTSCP; LFENCE).
 inline std::uint64_t cycles_now() noexcept {
@@ -25,8 +29,7 @@ inline double nanoseconds_per_cycle() {
   while (Clock::now() - begin < kCalibration) {
   }
   const std::uint64_t last = cycles_now();
-  const std::chrono::duration<double, std::nano> elapsed = Clock::now() - begin;
-  return elapsed.count() / static_cast<double>(last - first);
+  return nanoseconds_since(begin) / static_cast<double>(last - first);
 }
 
 } // namespace proberace
