@@ -1,5 +1,7 @@
 #include "stress/scenario/model_trail.h"
 
+#include "harness/base/failure.h"
+
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -15,10 +17,6 @@
 namespace proberace {
 
 namespace {
-
-std::unexpected<Error> bad(const std::string& why) {
-  return std::unexpected(Error{ErrorKind::BadInput, {}, why});
-}
 
 // The text behind `key` in the lines of the file that have it.
 std::vector<std::string> lines_of(const std::string& file, std::string_view key) {
@@ -44,7 +42,7 @@ std::expected<std::vector<std::string>, Error> definitions_of(const std::string&
     off += on ? 0 : 1;
   }
   if (off != without.size())
-    return bad(fmt::format("{} has not all of the guards {}", model, fmt::join(without, ", ")));
+    return bad_input("{} has not all of the guards {}", model, fmt::join(without, ", "));
   return definitions;
 }
 
@@ -86,11 +84,9 @@ std::expected<std::vector<std::string>, Error> printed_by_spin(const std::filesy
     lines.emplace_back(line);
   for (const std::string& l : lines)
     if (l.find("spin: not found") != std::string::npos)
-      return std::unexpected(
-          Error{ErrorKind::MachineLacks, {}, "there is no spin: install the package spin"});
+      return machine_lacks("there is no spin: install the package spin");
     else if (l.find("transition failed") != std::string::npos)
-      return bad(
-          fmt::format("{}: no trail of {}, or of it with other guards", trail.string(), model.string()));
+      return bad_input("{}: no trail of {}, or of it with other guards", trail.string(), model.string());
   return lines;
 }
 
@@ -101,16 +97,16 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
   const std::filesystem::path model_path = std::filesystem::absolute(model);
   for (const std::string& file : {trail, model})
     if (::access(file.c_str(), R_OK) != 0)
-      return bad(file + ": cannot be read");
+      return bad_input("{}: cannot be read", file);
   const auto head = lines_of(model, "Scenario: ");
   if (head.empty())
-    return bad(model + ": is no model: it has no line \"Scenario: \"");
+    return bad_input("{}: is no model: it has no line \"Scenario: \"", model);
   const auto definitions = definitions_of(model, without);
   if (!definitions)
     return std::unexpected(definitions.error());
   auto scenario = scenario_from_text(fmt::format("{}", fmt::join(head, "\n")));
   if (!scenario)
-    return bad(fmt::format("{}: {}", model, scenario.error().message));
+    return bad_input("{}: {}", model, scenario.error().message);
   const auto lines = printed_by_spin(std::filesystem::absolute(trail), model_path, *definitions);
   if (!lines)
     return std::unexpected(lines.error());
@@ -127,12 +123,12 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
       continue;
     if (task >= 2 * read.scenario.threads.size() || // those that threads start are numbered behind them
         !names.contains(number))
-      return bad(fmt::format("{}: a step of {} that is none of {}", trail, task, model));
+      return bad_input("{}: a step of {} that is none of {}", trail, task, model);
     read.steps.push_back({static_cast<std::uint8_t>(task), names.at(number)});
   }
   if (read.steps.empty())
-    return bad(fmt::format("{}: spin finds no step of {} in it: {}", trail, model,
-                           lines->empty() ? "it prints nothing" : lines->front()));
+    return bad_input("{}: spin finds no step of {} in it: {}", trail, model,
+                     lines->empty() ? "it prints nothing" : lines->front());
   return read;
 }
 
