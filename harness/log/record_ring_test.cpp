@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint32_t kOuter = 1;
 constexpr std::uint32_t kNested = 2;
 
-struct Stepped {
+struct SteppedRing {
   RecordRing* ring;
   std::uint64_t nested_at;   // the step after which a record is appended from the handler
   std::uint64_t steps = 0;   // so far
@@ -25,17 +25,17 @@ struct Stepped {
   std::uint64_t checked = 0; // records below are whole
   std::uint64_t unwritten = 0;
 };
-Stepped* stepped = nullptr;
+SteppedRing* stepped = nullptr;
 
 // Records that were handed over must be written.
-void look_at_what_is_handed_over(Stepped& s) {
+void look_at_what_is_handed_over(SteppedRing& s) {
   for (; s.checked < s.ring->filled(); ++s.checked)
     if (s.ring->block(s.checked / kBlockRecords).records[s.checked % kBlockRecords].kind != RecordKind::Hit)
       ++s.unwritten;
 }
 
 void on_step(int, siginfo_t*, void*) {
-  Stepped& s = *stepped;
+  SteppedRing& s = *stepped;
   if (++s.steps != s.nested_at)
     return;
   s.ring->append(RecordKind::Hit, kNested, s.ticket);
@@ -65,7 +65,7 @@ TEST(RecordRing, KeepsBothRecordsAtWhateverInstructionOneInterruptsTheOther) {
   action.sa_sigaction = &on_step;
   action.sa_flags = SA_SIGINFO;
   ASSERT_EQ(::sigaction(SIGTRAP, &action, &before), 0);
-  Stepped s{&ring, 0};
+  SteppedRing s{&ring, 0};
   stepped = &s;
   std::uint64_t runs = 0;
   std::uint64_t held_back = 0; // runs after which not all was handed over

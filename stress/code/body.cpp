@@ -261,6 +261,9 @@ proberace_bodies_begin:
         .hidden proberace_bodies_end
 proberace_bodies_end:
         .popsection
+        .purgem BODY
+        .purgem SITE
+        .purgem END
 )");
 
 extern "C" {

@@ -22,7 +22,7 @@ constexpr char kProbe[] = "--probe libc.so.6:getppid";
 constexpr char kTraced[] = "ptrace:stop-world+xol-vma";
 
 // Four threads, 100 to 400 calls; ten short-lived ones, 10 calls each; ten calls of the first thread.
-constexpr char kThreads[] = R"(
+constexpr char kThreadsScript[] = R"(
 import os, threading
 def call(n):
     for _ in range(n): os.getppid()
@@ -33,7 +33,7 @@ def all(sizes):
 all([100, 200, 300, 400]); all([10] * 10); call(10)
 print('right', flush=True)
 )";
-constexpr int kThreadsCalls = 1000 + 100 + 10;
+constexpr int kThreadsScriptCalls = 1000 + 100 + 10;
 
 class RunCommand : public testing::Test {
 protected:
@@ -160,16 +160,16 @@ std::vector<std::pair<Mapping, std::string>> code_of(pid_t process) {
 
 TEST_F(RunCommand, CountsAThreadedPythonExactlyAsTheKernelDoes) {
   std::string out;
-  const Json own = run_script(kTraced, kThreads, out);
+  const Json own = run_script(kTraced, kThreadsScript, out);
   EXPECT_EQ(out, "right\n");
-  ASSERT_EQ(own["sites"][0]["hits"], kThreadsCalls);
+  ASSERT_EQ(own["sites"][0]["hits"], kThreadsScriptCalls);
   EXPECT_EQ(own["exit_status"], 0);
   const std::vector<std::uint64_t> expected{10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 10, 100, 200, 300, 400};
   const auto counts = sorted_counts(own["sites"][0]);
   EXPECT_EQ(counts, expected) << own.dump(1);
   if (::geteuid() != 0)
     GTEST_SKIP() << "kernel uprobes need root";
-  const Json peer = run_script("kernel-uprobe", kThreads, out);
+  const Json peer = run_script("kernel-uprobe", kThreadsScript, out);
   EXPECT_EQ(out, "right\n");
   EXPECT_EQ(peer["sites"][0]["hits"], own["sites"][0]["hits"]);
   EXPECT_EQ(sorted_counts(peer["sites"][0]), counts);

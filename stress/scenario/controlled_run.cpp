@@ -146,8 +146,8 @@ private:
 
 } // namespace
 
-Verdict run_controlled(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
-                       std::unique_ptr<Prober> prober) {
+Verdict controlled_verdict(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
+                           std::unique_ptr<Prober> prober) {
   StepRecord record(exploration.record);
   if (!record.usable())
     return verdict_of(Error{ErrorKind::BadInput, {}, exploration.record + ": cannot be written"});

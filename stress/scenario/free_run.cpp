@@ -60,8 +60,8 @@ private:
 
 } // namespace
 
-Verdict run_free(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
-                 std::unique_ptr<Prober> prober) {
+Verdict free_verdict(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
+                     std::unique_ptr<Prober> prober) {
   std::vector<int> cpus;
   if (const auto pinned =
           static_cast<std::size_t>(std::ranges::count(scenario.threads, true, &ScenarioThread::pinned));

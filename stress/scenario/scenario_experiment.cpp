@@ -32,8 +32,8 @@ Verdict run_scenario(const Json& parameters, Arena& arena) {
   auto text = Text::make(placements, text_memory_for(**prober));
   if (!text)
     return verdict_of(text.error());
-  return (exploration->is_free() ? run_free : run_controlled)(*scenario, *exploration, arena,
-                                                              std::move(*text), std::move(*prober));
+  return (exploration->is_free() ? free_verdict : controlled_verdict)(*scenario, *exploration, arena,
+                                                                      std::move(*text), std::move(*prober));
 }
 
 const bool registered = register_experiment("scenario", &run_scenario);

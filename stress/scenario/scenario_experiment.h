@@ -7,9 +7,9 @@
 
 namespace proberace {
 
-Verdict run_controlled(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
-                       std::unique_ptr<Prober> prober);
-Verdict run_free(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
-                 std::unique_ptr<Prober> prober);
+Verdict controlled_verdict(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
+                           std::unique_ptr<Prober> prober);
+Verdict free_verdict(const Scenario& scenario, const Exploration& exploration, Arena& arena, Text text,
+                     std::unique_ptr<Prober> prober);
 
 } // namespace proberace

@@ -81,7 +81,7 @@ std::vector<std::string> listing(const Prepared& p, const Prober& prober, const 
 }
 
 // The counts while all sites were armed.
-struct Tally {
+struct HitTally {
   std::vector<Site> there; // those that were armed
   std::uint64_t hits = 0;
   std::uint64_t armed_steps = 0; // the instructions of steps alone, as those by mnemonic
@@ -89,9 +89,9 @@ struct Tally {
   std::string miscounted; // the first site whose hits are not its executions
 };
 
-Tally count(const Prepared& p, const Prober& prober, const std::vector<Site>& sites, const SiteResults& armed,
-            std::uint64_t runs) {
-  Tally t;
+HitTally count(const Prepared& p, const Prober& prober, const std::vector<Site>& sites,
+               const SiteResults& armed, std::uint64_t runs) {
+  HitTally t;
   for (std::size_t n = 0; n < sites.size(); ++n) {
     if (!armed[n])
       continue;
@@ -178,7 +178,7 @@ Verdict run_experiment(const Json& parameters, Arena& arena) {
   let_go();
 
   const std::uint64_t runs = rounds * (1 + plan->cpus.size());
-  const Tally tally = count(p, *prober, *sites, armed, runs);
+  const HitTally tally = count(p, *prober, *sites, armed, runs);
   Verdict v = held(fmt::format("{} sites armed, {} hits", tally.there.size(), tally.hits));
   v.data = Json{{"armed", tally.there.size()},
                 {"refused", sites->size() - tally.there.size()},
