@@ -1,4 +1,5 @@
-// A file that is there whole or not at all: written beside its place, and renamed.
+// A file that is there whole or not at all: written beside its place, and renamed. A symbolic link is followed;
+// only a regular file is replaced. A device, a FIFO and "-", which is standard output, are written through.
 #pragma once
 
 #include "harness/base/error.h"
@@ -10,7 +11,8 @@ namespace proberace {
 
 class WholeFile {
 public:
-  // BadInput if nothing can be written there; asked before the work whose result it is for.
+  // BadInput if nothing can be written there; asked before the work whose result it is for. Waits until a FIFO
+  // has a reader.
   static std::expected<WholeFile, Error> create(const std::string& path);
 
   WholeFile(WholeFile&&) noexcept = default;
@@ -23,13 +25,15 @@ public:
 
 private:
   WholeFile() = default;
+  bool goes_through() const noexcept { return part_path_.empty(); }
   Status fill(std::string_view text);
   std::unexpected<Error> given_up(int error) const; // leaves nothing
 
   struct Close {
     void operator()(std::FILE* file) const noexcept { std::fclose(file); }
   };
-  std::string path_, part_path_;
+  std::string path_;
+  std::string part_path_; // empty if it is written through
   std::unique_ptr<std::FILE, Close> part_;
 };
 
