@@ -11,6 +11,7 @@ enum class Role {
   ReferencePeer,    // the whole strategy that the others are compared with
   ReferenceArmer,   // covering_strategies() and comparisons of steppers take each stepper beside it
   ReferenceStepper, // the same for armers
+  OutOfLineStepper, // a supervisor takes it where it cannot do for a thread what the thread itself can
   StoppingArmer,    // the armer that stops threads and works under every transport
 };
 

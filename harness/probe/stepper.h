@@ -63,6 +63,9 @@ public:
   // A thread that traps there has completed its step without a debug trap, because a hypervisor that emulates
   // the instruction swallowed it (H79). Address{} if there is none.
   virtual Address stop() const noexcept { return {}; }
+  // The slot of code from which a thread gets back by itself (PlanEnd::ByJump): a thread at its beginning has
+  // executed nothing of the instruction. Address{} if there is none.
+  virtual Address jump_slot() const noexcept { return {}; }
 };
 
 struct Displaced {

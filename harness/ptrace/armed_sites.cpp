@@ -43,7 +43,7 @@ SiteResults ArmedSites::arm(std::span<const Placement> placements) {
     }
   }
   if (!batch.empty())
-    armer_->arm(AddressSpace::read(tracees_.process()), batch.writes());
+    armer_->arm(AddressSpace::read(tracees_.live_thread()), batch.writes());
   for (const auto& site : batch.accepted()) {
     if (site.write.error)
       site.refuse(*site.write.error);
@@ -65,7 +65,7 @@ bool ArmedSites::still_mapped(const AddressSpace& space, const Site& site) const
 }
 
 SiteResults ArmedSites::disarm(std::span<const Site> sites) {
-  const AddressSpace space = AddressSpace::read(tracees_.process());
+  const AddressSpace space = AddressSpace::read(tracees_.live_thread());
   Batch<ByteWrite, TracedSite*> batch(sites.size());
   for (const Site& site : sites) {
     TracedSite* const record = sites_.find(site);

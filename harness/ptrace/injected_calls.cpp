@@ -30,6 +30,52 @@ bool at_syscall_stop(int status) {
   return stop_event(status) == 0 && stop_signal(status) == kSyscallStop;
 }
 
+// Linux 6.4, include/uapi/linux/ptrace.h; Debian 12's header is older.
+constexpr int kSetDispatch = 0x4210;
+constexpr int kGetDispatch = 0x4211;
+struct Dispatch {
+  std::uint64_t mode = 0; // 0: off
+  std::uint64_t selector = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+// While this lives, no seccomp filter and no syscall user dispatch sees what a stopped thread calls.
+class Unwatched {
+public:
+  explicit Unwatched(pid_t thread) : thread_(thread) {
+    if (is_filtered(thread)) {
+      suspended_ =
+          trace_request(PTRACE_SETOPTIONS, thread, 0, Tracees::kOptions | PTRACE_O_SUSPEND_SECCOMP) == 0;
+      if (!suspended_)
+        allowed_ = failure(
+            ErrorKind::NoPermission,
+            "the program has a seccomp filter, which may kill it for a system call in its name; to suspend "
+            "the filter takes CAP_SYS_ADMIN");
+    }
+    if (trace_request(kGetDispatch, thread, sizeof dispatch_, &dispatch_) == 0 && dispatch_.mode != 0) {
+      Dispatch off;
+      dispatched_ = trace_request(kSetDispatch, thread, sizeof off, &off) == 0;
+    }
+  }
+  Unwatched(const Unwatched&) = delete;
+  Unwatched& operator=(const Unwatched&) = delete;
+  ~Unwatched() {
+    if (suspended_)
+      trace_request(PTRACE_SETOPTIONS, thread_, 0, Tracees::kOptions);
+    if (dispatched_)
+      trace_request(kSetDispatch, thread_, sizeof dispatch_, &dispatch_);
+  }
+  const Status& allowed() const noexcept { return allowed_; }
+
+private:
+  const pid_t thread_;
+  Status allowed_;
+  Dispatch dispatch_;
+  bool suspended_ = false;
+  bool dispatched_ = false;
+};
+
 } // namespace
 
 // A thread of the process in an event stop, preferably one that is in no group stop.
@@ -78,7 +124,7 @@ std::expected<Tracee*, Error> InjectedCalls::hold() {
 }
 
 std::expected<Address, Error> InjectedCalls::gate() {
-  const AddressSpace space = AddressSpace::read(tracees_.process());
+  const AddressSpace space = AddressSpace::read(tracees_.live_thread());
   for (const bool vdso : {true, false})
     for (const Mapping& m : space.mappings()) {
       if (!m.executable || !m.readable || (m.path == "[vdso]") != vdso || m.path == "[vsyscall]")
@@ -114,6 +160,10 @@ std::expected<long, Error> InjectedCalls::make(Tracee& tracee, long number, cons
   if (!at)
     return std::unexpected(at.error());
   const pid_t thread = tracee.thread;
+  const Unwatched unwatched(thread);
+  if (const Status& allowed = unwatched.allowed(); !allowed)
+    return std::unexpected(allowed.error());
+  const bool at_hit = &tracee == hit_;
   user_regs_struct before{};
   std::uint64_t mask_before = 0;
   std::uint64_t mask = kAllSignals;
@@ -139,7 +189,7 @@ std::expected<long, Error> InjectedCalls::make(Tracee& tracee, long number, cons
       !run_to(thread, PTRACE_SYSCALL, &at_syscall_stop, stop_taken))
     return std::unexpected(ended);
   trace_request(PTRACE_GETREGS, thread, 0, &during);
-  if (!run_to(thread, PTRACE_CONT, &is_event_stop, stop_taken))
+  if (!at_hit && !run_to(thread, PTRACE_CONT, &is_event_stop, stop_taken))
     return std::unexpected(ended);
   trace_request(PTRACE_SETREGS, thread, 0, &before);
   trace_request(PTRACE_SETSIGMASK, thread, sizeof mask_before, &mask_before);
@@ -149,6 +199,8 @@ std::expected<long, Error> InjectedCalls::make(Tracee& tracee, long number, cons
 }
 
 std::expected<long, Error> InjectedCalls::call(long number, const Arguments& arguments) {
+  if (hit_ != nullptr)
+    return make(*hit_, number, arguments);
   const auto thread = hold();
   if (!thread)
     return std::unexpected(thread.error());

@@ -26,9 +26,16 @@ public:
   InjectedCalls(Tracees& tracees, const TracedMemory& memory, std::function<void(Tracee&)> handle)
       : tracees_(tracees), memory_(memory), handle_(std::move(handle)) {}
 
+  // From now on calls are made by this thread, which stands before the delivery of a signal, in no system call; null:
+  // by one that `call` stops. It stays stopped, in another kind of stop.
+  void by(Tracee* hit) noexcept { hit_ = hit; }
   // A thread that is known to wait in a call that the kernel restarts; 0 for none.
   void prefer(pid_t thread) noexcept { preferred_ = thread; }
 
+  // A call whose thread a seccomp filter watches is made with the filter suspended, if the kernel lets us, because a
+  // filter may kill the program for a call that it does not make itself; syscall user dispatch is switched off meanwhile
+  // (ptrace(2), PTRACE_O_SUSPEND_SECCOMP; Documentation/admin-guide/syscall-user-dispatch.rst). NoPermission if not.
+  //
   // The kernel's result, -errno for its failure. The thread that made the call stays stopped, and its stop is
   // still to be handled. ThreadWouldNotStop; MachineLacks if there is no syscall instruction to run.
   std::expected<long, Error> call(long number, const Arguments& arguments);
@@ -46,6 +53,7 @@ private:
   Tracees& tracees_;
   const TracedMemory& memory_;
   const std::function<void(Tracee&)> handle_;
+  Tracee* hit_ = nullptr;
   pid_t preferred_ = 0;
 };
 

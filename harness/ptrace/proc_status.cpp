@@ -39,6 +39,13 @@ std::vector<pid_t> threads_of(pid_t process) {
   return threads;
 }
 
+pid_t live_thread_of(pid_t process) {
+  for (const pid_t thread : threads_of(process))
+    if (!has_ended(thread))
+      return thread;
+  return process;
+}
+
 std::optional<pid_t> process_of(pid_t thread) {
   const std::string text = field(thread, "Tgid");
   if (text.empty())
@@ -53,6 +60,11 @@ pid_t tracer_of(pid_t thread) {
 bool has_ended(pid_t thread) {
   const std::string state = field(thread, "State");
   return state.empty() || state[0] == 'Z' || state[0] == 'X';
+}
+
+bool is_filtered(pid_t thread) {
+  const std::string mode = field(thread, "Seccomp");
+  return !mode.empty() && mode[0] != '0';
 }
 
 std::uint64_t ignored_signals(pid_t thread) {

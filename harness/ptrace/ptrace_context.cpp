@@ -25,7 +25,14 @@ bool accessible(const Mapping* mapping, bool writing) noexcept {
 } // namespace
 
 bool PtraceContext::fetch() noexcept {
-  return trace_request(PTRACE_GETREGS, tracee_.thread, 0, &registers_) == 0;
+  const bool there = trace_request(PTRACE_GETREGS, tracee_.thread, 0, &registers_) == 0;
+  fetched_ = registers_;
+  return there;
+}
+
+void PtraceContext::drop() noexcept {
+  registers_ = fetched_;
+  raised_.reset();
 }
 
 void PtraceContext::commit() noexcept {
@@ -61,27 +68,52 @@ void PtraceContext::set_vector(std::uint8_t number, const Vector& v) noexcept {
   trace_request(PTRACE_SETFPREGS, tracee_.thread, 0, &state);
 }
 
+// True if the thread's own access would neither make a page nor wait for somebody who makes it (Documentation/
+// admin-guide/mm/pagemap.rst: present, and not write-protected by userfaultfd).
+bool PtraceContext::is_there(Address at, std::size_t bytes, bool writing) const noexcept {
+  constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
+  constexpr std::uint64_t kWatched = std::uint64_t{1} << 57;
+  const Address last = page_of(at + static_cast<std::ptrdiff_t>(bytes - 1));
+  for (Address page = page_of(at);; page = last) {
+    std::uint64_t entry = 0;
+    if (!memory_.page_entry(page, entry))
+      return true; // not to be had: the access itself will say
+    if ((entry & kPresent) == 0 || (writing && (entry & kWatched) != 0))
+      return false;
+    if (page == last)
+      return true;
+  }
+}
+
 // process_vm_readv and process_vm_writev obey the page permissions, as the thread itself would.
 bool PtraceContext::load(Address from, std::span<std::uint8_t> to, HardwareFault& fault) const noexcept {
+  if (!is_there(from, to.size(), false)) {
+    fault = fault_at(from, to.size(), false);
+    return false;
+  }
   iovec local{to.data(), to.size()};
   iovec remote{bytes_at(from), to.size()};
-  if (::process_vm_readv(tracee_.process, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(to.size()))
+  if (::process_vm_readv(tracee_.thread, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(to.size()))
     return true;
   fault = fault_at(from, to.size(), false);
   return false;
 }
 
 bool PtraceContext::store(Address to, std::span<const std::uint8_t> from, HardwareFault& fault) noexcept {
+  if (!is_there(to, from.size(), true)) {
+    fault = fault_at(to, from.size(), true);
+    return false;
+  }
   // A store that reaches a page that it may not write must change nothing; process_vm_writev would write the
   // part before that page.
   const Address last = to + static_cast<std::ptrdiff_t>(from.size() - 1);
-  if (page_of(last) != page_of(to) && !accessible(AddressSpace::read(tracee_.process).find(last), true)) {
+  if (page_of(last) != page_of(to) && !accessible(AddressSpace::read(tracee_.thread).find(last), true)) {
     fault = fault_at(to, from.size(), true);
     return false;
   }
   iovec local{const_cast<std::uint8_t*>(from.data()), from.size()};
   iovec remote{bytes_at(to), from.size()};
-  if (::process_vm_writev(tracee_.process, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(from.size()))
+  if (::process_vm_writev(tracee_.thread, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(from.size()))
     return true;
   fault = fault_at(to, from.size(), true);
   return false;
@@ -93,7 +125,7 @@ HardwareFault PtraceContext::fault_at(Address at, std::size_t bytes, bool writin
   HardwareFault fault;
   if (outside_user_half(at, last, fault))
     return fault;
-  const AddressSpace space = AddressSpace::read(tracee_.process);
+  const AddressSpace space = AddressSpace::read(tracee_.thread);
   for (const Address edge : {at, page_of(last)})
     if (const Mapping* const mapping = space.find(edge); !accessible(mapping, writing))
       return {SIGSEGV, mapping == nullptr ? SEGV_MAPERR : SEGV_ACCERR, edge};

@@ -38,6 +38,8 @@ public:
   void move_x87_pointer(Address from, Address to) noexcept override;
   void took(Path path) noexcept override { sites_.took(path); }
 
+  // Forgets what was set since fetch(), and a fault that was raised.
+  void drop() noexcept;
   bool stepping() const noexcept { return stepping_; }
   const std::optional<HardwareFault>& raised() const noexcept { return raised_; }
 
@@ -47,7 +49,10 @@ private:
   Tracee& tracee_;
   const TracedMemory& memory_;
   TracedSites& sites_;
+  bool is_there(Address at, std::size_t bytes, bool writing) const noexcept;
+
   user_regs_struct registers_{};
+  user_regs_struct fetched_{};
   bool changed_ = false;
   bool stepping_ = false;
   std::optional<HardwareFault> raised_;

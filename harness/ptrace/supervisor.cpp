@@ -22,12 +22,12 @@ Supervisor::Supervisor(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> st
       calls_(tracees_, memory_, [this](Tracee& t) { handle(t); }), slots_(tracees_, memory_, calls_),
       code_(tracees_, memory_, calls_),
       armed_(tracees_, memory_, slots_, sites_, armer_.get(), stepper_.get()), entry_(tracees_, memory_),
-      traps_(tracees_, memory_, slots_, sites_, entry_, stepper_.get()) {}
+      traps_(tracees_, memory_, slots_, sites_, entry_, calls_, stepper_.get()) {}
 
 Status Supervisor::attach(pid_t process) {
   if (const Status seized = tracees_.seize_all(process); !seized)
     return seized;
-  if (const Status opened = memory_.open(process); !opened)
+  if (const Status opened = memory_.open(tracees_.live_thread()); !opened)
     return opened;
   return armer_ ? armer_->open(code_) : Status{};
 }
@@ -59,6 +59,7 @@ void Supervisor::handle(Tracee& tracee) {
   const int signal = stop_signal(tracee.status);
   switch (stop_event(tracee.status)) {
   case PTRACE_EVENT_STOP: return on_event_stop(tracee);
+  case PTRACE_EVENT_FORK: let_go_of_fork(tracee); break;
   case PTRACE_EVENT_VFORK: tracee.in_vfork = true; break;
   case PTRACE_EVENT_VFORK_DONE: tracee.in_vfork = false; break;
   case PTRACE_EVENT_EXEC: return on_exec(tracee);
@@ -69,7 +70,7 @@ void Supervisor::handle(Tracee& tracee) {
     if (signal != kSyscallStop)
       return on_signal(tracee, signal);
     break;
-  default: break; // PTRACE_EVENT_CLONE and PTRACE_EVENT_FORK: the new thread stops by itself
+  default: break; // PTRACE_EVENT_CLONE: the new thread stops by itself
   }
   tracees_.resume(tracee);
 }
@@ -92,6 +93,22 @@ bool Supervisor::shares_memory(pid_t process) {
     if (t->process == tracees_.process() && !t->leaving)
       return raw_syscall(SYS_kcmp, t->thread, process, KCMP_VM, 0, 0) == 0;
   return false;
+}
+
+// Before its parent continues, which may want to trace the child itself.
+void Supervisor::let_go_of_fork(const Tracee& parent) {
+  unsigned long message = 0;
+  if (trace_request(PTRACE_GETEVENTMSG, parent.thread, 0, &message) != 0)
+    return;
+  const auto thread = static_cast<pid_t>(message);
+  const Tracee* const born = tracees_.find(thread);
+  if (born == nullptr || (!born->stopped && !tracees_.await_stop(thread)))
+    return;
+  Tracee* const child = tracees_.find(thread);
+  if (child != nullptr && child->stopped && !child->introduced && is_event_stop(child->status)) {
+    child->queued = false;
+    on_child(*child);
+  }
 }
 
 // The first stop of another process' first thread. Probes that were removed since the fork may still be in a
@@ -136,7 +153,9 @@ void Supervisor::on_exec(Tracee& tracee) {
 // During a step only those signals arrive that no mask may hold back: faults of the displaced instruction,
 // SIGSTOP, and signals with the number of a fault that somebody sends.
 void Supervisor::on_signal(Tracee& tracee, int signal) {
-  if (tracee.stepping == nullptr || !is_synchronous(signal))
+  if (tracee.stepping == nullptr)
+    return traps_.pass_on(tracee, signal);
+  if (!is_synchronous(signal))
     return tracees_.resume(tracee, signal);
   siginfo_t info{};
   if (trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
@@ -178,6 +197,13 @@ bool Supervisor::all_out() {
       out = false;
       // It stops again at once, or after its step.
       tracees_.resume(*t);
+    } else if (t->stepping == nullptr && traps_.stands_in_slot(*t)) {
+      // A signal that it is about to take goes with it; else it stands at its site now, or runs on.
+      const bool signal = stop_event(t->status) == 0;
+      if (signal)
+        handle(*t);
+      if (signal || !traps_.out_of_slot(*t))
+        out = false;
     }
   }
   return out;
@@ -198,7 +224,8 @@ Status Supervisor::leave() {
 
 Status Supervisor::detach() {
   Status done;
-  for (const Status& removed : process_lives() ? disarm(armed_.armed()) : SiteResults{})
+  // A child that shares the memory may outlive the process.
+  for (const Status& removed : tracees_.all().empty() ? SiteResults{} : disarm(armed_.armed()))
     if (!removed)
       done = removed;
   if (done)

@@ -64,6 +64,8 @@ public:
 
   pid_t process() const noexcept { return tracees_.process(); }
   bool process_lives() const noexcept { return tracees_.process_lives(); }
+  // True if every thread of the process stands still until SIGCONT.
+  bool in_group_stop() const noexcept { return tracees_.in_group_stop(); }
   std::optional<int> exit_status() const noexcept { return tracees_.exit_status(); }
   int execs() const noexcept { return execs_; }
   const TracedSites& sites() const noexcept { return sites_; }
@@ -73,6 +75,7 @@ private:
   static bool waits_for_its_turn(Tracee& tracee);
   void handle(Tracee& tracee);
   void on_event_stop(Tracee& tracee);
+  void let_go_of_fork(const Tracee& parent);
   void on_child(Tracee& child);
   void on_exec(Tracee& tracee);
   void on_signal(Tracee& tracee, int signal);

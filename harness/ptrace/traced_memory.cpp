@@ -12,13 +12,21 @@ Status TracedMemory::open(pid_t process) {
   file_ = ::open(fmt::format("/proc/{}/mem", process).c_str(), O_RDWR | O_CLOEXEC);
   if (file_ < 0)
     return std::unexpected(system_error(fmt::format("cannot open the memory of process {}", process), errno));
+  pages_ = ::open(fmt::format("/proc/{}/pagemap", process).c_str(), O_RDONLY | O_CLOEXEC);
   return {};
 }
 
 void TracedMemory::close() noexcept {
   if (file_ >= 0)
     ::close(file_);
-  file_ = -1;
+  if (pages_ >= 0)
+    ::close(pages_);
+  file_ = pages_ = -1;
+}
+
+bool TracedMemory::page_entry(Address page, std::uint64_t& entry) const noexcept {
+  return ::pread(pages_, &entry, sizeof entry, static_cast<off_t>(value(page) / kPageBytes * sizeof entry)) ==
+         sizeof entry;
 }
 
 int TracedMemory::write(Address to, std::span<const std::uint8_t> bytes) const noexcept {

@@ -32,7 +32,11 @@ public:
     return read(at, {&byte, 1}) && byte == wanted;
   }
 
+  // Of /proc/PID/pagemap. False if there is none.
+  bool page_entry(Address page, std::uint64_t& entry) const noexcept;
+
 private:
+  int pages_ = -1;
   int file_ = -1;
 };
 

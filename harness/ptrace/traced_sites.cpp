@@ -3,9 +3,13 @@
 namespace proberace {
 
 TracedSite& TracedSites::add(Displaced displaced) {
-  TracedSite& record = records_.emplace_back(TracedSite{std::move(displaced), records_.size()});
+  TracedSite& record =
+      records_.emplace_back(TracedSite{.displaced = std::move(displaced), .index = records_.size()});
   by_address_[value(record.displaced.site.address)] = &record;
   TracedSite*& newest = by_site_[record.displaced.site];
+  if (const StepPlan* const plan = record.displaced.plan.get();
+      plan != nullptr && plan->jump_slot() != Address{})
+    by_slot_[plan->jump_slot()] = &record;
   record.older = newest;
   newest = &record;
   return record;
@@ -19,6 +23,13 @@ TracedSite* TracedSites::at(Address address) noexcept {
 TracedSite* TracedSites::find(const Site& site) noexcept {
   const auto it = by_site_.find(site);
   return it != by_site_.end() ? it->second : nullptr;
+}
+
+TracedSite* TracedSites::in_slot(Address address) noexcept {
+  const auto behind = by_slot_.upper_bound(address);
+  if (behind == by_slot_.begin() || address - std::prev(behind)->first >= std::ptrdiff_t{kMaxSlotBytes})
+    return nullptr;
+  return std::prev(behind)->second;
 }
 
 void TracedSites::count(const TracedSite& site, pid_t thread) noexcept {

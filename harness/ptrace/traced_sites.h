@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace proberace {
 
 struct TracedSite {
   Displaced displaced;
+  std::optional<Displaced> out_of_line{}; // see TrapStops
   std::size_t index = 0;
   bool live = false;
   const TracedSite* older = nullptr; // the same site's earlier record, of other bytes
@@ -32,7 +34,12 @@ public:
   std::deque<TracedSite>& all() noexcept { return records_; }
   const std::deque<TracedSite>& all() const noexcept { return records_; }
 
+  // The site whose slot (StepPlan::jump_slot) holds this address; null if none does.
+  TracedSite* in_slot(Address address) noexcept;
+
   void count(const TracedSite& site, pid_t thread) noexcept;
+  // Takes back a hit whose instruction will be executed from the site again. Precondition: count() before.
+  void uncount(const TracedSite& site, pid_t thread) noexcept { --hits_[thread][site.index]; }
   std::uint64_t hits(const Site& site) const;
   std::uint64_t hits(const Site& site, pid_t thread) const;
   // Of every thread that hit, also of those that have ended, by thread id.
@@ -54,6 +61,7 @@ private:
   std::deque<TracedSite> records_; // addresses are stable
   std::unordered_map<std::uintptr_t, TracedSite*> by_address_;
   std::map<Site, TracedSite*> by_site_;
+  std::map<Address, TracedSite*> by_slot_;
   std::unordered_map<pid_t, std::vector<std::uint64_t>> hits_; // by thread, then by index
   PathCounts paths_;
 };

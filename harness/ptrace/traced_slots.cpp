@@ -1,5 +1,8 @@
 #include "harness/ptrace/traced_slots.h"
 
+#include "harness/base/failure.h"
+
+#include <cstring>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -26,10 +29,12 @@ Status TracedSlots::write(Address slot, std::span<const std::uint8_t> code) {
 }
 
 Status TracedSlots::release_all() {
-  for (; pages() != 0; drop_last_page())
-    if (const auto unmapped = calls_.call(SYS_munmap, {value(last_page()), kPageBytes, 0, 0, 0, 0});
-        !unmapped)
-      return std::unexpected(unmapped.error());
+  for (; pages() != 0; drop_last_page()) {
+    const auto unmapped = calls_.call(SYS_munmap, {value(last_page()), kPageBytes, 0, 0, 0, 0});
+    if (!unmapped || *unmapped < 0)
+      return failure(ErrorKind::System, last_page(), "the slots stay mapped: {}",
+                     unmapped ? std::strerror(static_cast<int>(-*unmapped)) : unmapped.error().message);
+  }
   forget_pages();
   return {};
 }

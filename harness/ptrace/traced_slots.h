@@ -20,7 +20,7 @@ public:
   void forget() noexcept { forget_pages(); }
 
 private:
-  AddressSpace space() const override { return AddressSpace::read(tracees_.process()); }
+  AddressSpace space() const override { return AddressSpace::read(tracees_.live_thread()); }
   std::expected<int, Error> map(Address page) override;
 
   const Tracees& tracees_;

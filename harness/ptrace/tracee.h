@@ -15,6 +15,7 @@ struct Tracee {
   pid_t thread;
   pid_t process;
   bool stopped = false;
+  bool listening = false;          // in a group stop, until SIGCONT
   bool interrupted = false;        // asked to stop, and not stopped since
   bool queued = false;             // its stop waits to be handled
   bool waits_for_its_turn = false; // in a controlled run: its stop is handled when its turn comes
@@ -26,6 +27,7 @@ struct Tracee {
 
   // The step under way.
   const TracedSite* stepping = nullptr;
+  bool out_of_line = false;    // by TracedSite::out_of_line
   std::uint64_t held_mask = 0; // the thread's own signal mask
   bool steps_itself = false;   // the program's own trap flag
   // A signal that no mask may hold back and that somebody sent meanwhile.

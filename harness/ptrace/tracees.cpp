@@ -17,10 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr long kOptions = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
-                          PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT |
-                          PTRACE_O_TRACESYSGOOD;
-
 Error refused(pid_t thread, int error_number) {
   return system_error(
       fmt::format("cannot trace thread {} (another tracer, or kernel.yama.ptrace_scope?)", thread),
@@ -28,6 +24,10 @@ Error refused(pid_t thread, int error_number) {
 }
 
 } // namespace
+
+const long Tracees::kOptions = PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                               PTRACE_O_TRACEVFORKDONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT |
+                               PTRACE_O_TRACESYSGOOD;
 
 Tracees::~Tracees() {
   if (signals_ >= 0)
@@ -83,6 +83,7 @@ void Tracees::note(pid_t thread, int status) {
     tracee = (tracees_[thread] = std::make_unique<Tracee>(thread, process_of(thread).value_or(thread))).get();
   expect_child(thread, status);
   tracee->stopped = true;
+  tracee->listening = false;
   tracee->interrupted = false;
   tracee->status = status;
   if (!tracee->queued)
@@ -155,6 +156,7 @@ void Tracees::resume(Tracee& tracee, int signal) noexcept {
 
 void Tracees::listen(Tracee& tracee) noexcept {
   tracee.stopped = false;
+  tracee.listening = true;
   tracee.queued = false;
   trace_request(PTRACE_LISTEN, tracee.thread);
 }
@@ -205,6 +207,23 @@ bool Tracees::await_stop(pid_t thread) {
       note(thread, status);
     return waited == thread && WIFSTOPPED(status);
   }
+}
+
+bool Tracees::in_group_stop() const noexcept {
+  for (const auto& [thread, tracee] : tracees_)
+    if (tracee->process == process_ && !tracee->listening && !tracee->leaving)
+      return false;
+  return true;
+}
+
+pid_t Tracees::live_thread() const noexcept {
+  for (const auto& [thread, tracee] : tracees_)
+    if (tracee->process == process_ && !tracee->leaving)
+      return thread;
+  for (const auto& [thread, tracee] : tracees_) // a child that shares its memory may outlive it
+    if (!tracee->leaving)
+      return thread;
+  return process_;
 }
 
 bool Tracees::process_lives() const noexcept {

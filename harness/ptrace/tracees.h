@@ -19,6 +19,8 @@ namespace proberace {
 class Tracees {
 public:
   static constexpr std::chrono::seconds kStopTimeout{5};
+  // Of every traced thread.
+  static const long kOptions;
 
   Tracees() = default;
   Tracees(const Tracees&) = delete;
@@ -58,6 +60,10 @@ public:
   pid_t process() const noexcept { return process_; }
   // True if a thread of the process itself is left; children that share its memory do not count.
   bool process_lives() const noexcept;
+  // One that has not ended, through which /proc shows the process: its first thread may have ended before others.
+  // The process if there is none.
+  pid_t live_thread() const noexcept;
+  bool in_group_stop() const noexcept;
   // wait4's status of the process, once it has ended.
   std::optional<int> exit_status() const noexcept { return exit_status_; }
 

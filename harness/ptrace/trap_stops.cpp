@@ -1,12 +1,19 @@
 #include "harness/ptrace/trap_stops.h"
 
 #include "harness/base/signal_action.h"
+#include "harness/probe/registry.h"
+#include "harness/probe/roles.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/ptrace/ptrace_context.h"
 
 #include <unistd.h>
 
 namespace proberace {
+
+TrapStops::TrapStops(Tracees& tracees, const TracedMemory& memory, TracedSlots& slots, TracedSites& sites,
+                     EntryStop& entry, InjectedCalls& calls, Stepper* stepper)
+    : tracees_(tracees), memory_(memory), slots_(slots), sites_(sites), entry_(entry), calls_(calls),
+      stepper_(stepper), out_of_line_(make_stepper(holder_of(Role::OutOfLineStepper))) {}
 
 void TrapStops::handle(Tracee& tracee) {
   siginfo_t info{};
@@ -50,16 +57,53 @@ bool TrapStops::on_breakpoint(Tracee& tracee) {
   sites_.count(*site, tracee.thread);
   context.took(Path::Breakpoint);
   stepper_->begin(context, site->displaced);
+  tracee.out_of_line = false;
+  if (context.raised()) {
+    const pid_t thread = tracee.thread;
+    const bool begun = begin_out_of_line(tracee, *site, context);
+    if (tracees_.find(thread) == nullptr)
+      return true; // killed meanwhile
+    tracee.out_of_line = begun;
+  }
   if (context.stepping())
     tracee.stepping = site;
   go_on(tracee, context);
   return true;
 }
 
+// Drops what the stepper has done so far, which is nothing that the program can see, and begins anew. False, and nothing
+// is dropped, if the instruction cannot be executed out of line.
+bool TrapStops::begin_out_of_line(Tracee& tracee, TracedSite& site, PtraceContext& context) {
+  if (out_of_line_ == nullptr)
+    return false;
+  if (!site.out_of_line) {
+    constexpr Abilities kAbilities{.atomic_access = false, .on_the_thread = false};
+    calls_.by(&tracee);
+    auto plan = out_of_line_->plan(site.displaced.instruction, slots_, kAbilities);
+    calls_.by(nullptr);
+    if (!plan)
+      return false;
+    site.out_of_line = Displaced{site.displaced.site, site.displaced.instruction, std::move(*plan)};
+  }
+  context.drop();
+  context.set_pc(site.displaced.site.address);
+  out_of_line_->begin(context, *site.out_of_line);
+  return true;
+}
+
+Stepper& TrapStops::stepper_of(const Tracee& tracee) const {
+  return tracee.out_of_line ? *out_of_line_ : *stepper_;
+}
+
+// Precondition: a step is under way.
+const Displaced& TrapStops::displaced_of(const Tracee& tracee) {
+  return tracee.out_of_line ? *tracee.stepping->out_of_line : tracee.stepping->displaced;
+}
+
 // True if the thread stands behind the copy that it steps, whose debug trap never came (StepPlan::stop). Its
 // PC is then set back onto the stop.
 bool TrapStops::stands_at_stop(Tracee& tracee) {
-  const StepPlan* const plan = tracee.stepping->displaced.plan.get();
+  const StepPlan* const plan = displaced_of(tracee).plan.get();
   PtraceContext context(tracee, memory_, sites_);
   if (plan == nullptr || !context.fetch() || plan->stop() == Address{} || context.pc() - 1 != plan->stop())
     return false;
@@ -73,7 +117,7 @@ void TrapStops::on_step_done(Tracee& tracee, siginfo_t& info) {
   if (!context.fetch())
     return;
   const TracedSite& site = *tracee.stepping;
-  if (stepper_->finish(context, site.displaced, site.live) == Stepped::Again) {
+  if (stepper_of(tracee).finish(context, displaced_of(tracee), site.live) == Stepped::Again) {
     context.commit();
     return tracees_.resume(tracee);
   }
@@ -85,6 +129,85 @@ void TrapStops::on_step_done(Tracee& tracee, siginfo_t& info) {
   // The program's own step went over the instruction at its own place.
   info.si_addr = bytes_at(context.pc());
   deliver(tracee, info);
+}
+
+// After an exec the records are there still, but the slots are not.
+TracedSite* TrapStops::in_slot(Address pc) const noexcept {
+  return slots_.contains(pc) ? sites_.in_slot(pc) : nullptr;
+}
+
+void TrapStops::pass_on(Tracee& tracee, int signal) {
+  PtraceContext context(tracee, memory_, sites_);
+  if (!context.fetch())
+    return;
+  TracedSite* const site = in_slot(context.pc());
+  siginfo_t info{};
+  if (site == nullptr || trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
+    return tracees_.resume(tracee, signal);
+  if (context.pc() != site->displaced.plan->jump_slot()) {
+    if (step_out(tracee))
+      deliver(tracee, info);
+    return;
+  }
+  const Address at = site->displaced.site.address;
+  context.set_pc(at);
+  context.commit();
+  const bool fault = info.si_code > 0 && (signal_bit(signal) & kSynchronousSignals) != 0;
+  if (fault && in_slot(address_of(info.si_addr)) == site) {
+    info.si_addr = bytes_at(at); // SIGILL and SIGFPE carry the PC
+    trace_request(PTRACE_SETSIGINFO, tracee.thread, 0, &info);
+  } else if (!fault && site->live) {
+    sites_.uncount(*site, tracee.thread);
+  }
+  tracees_.resume(tracee, signal);
+}
+
+bool TrapStops::stands_in_slot(Tracee& tracee) {
+  PtraceContext context(tracee, memory_, sites_);
+  return context.fetch() && in_slot(context.pc()) != nullptr;
+}
+
+bool TrapStops::out_of_slot(Tracee& tracee) {
+  PtraceContext context(tracee, memory_, sites_);
+  if (!context.fetch())
+    return true;
+  const TracedSite* const site = in_slot(context.pc());
+  if (site == nullptr)
+    return true;
+  if (context.pc() == site->displaced.plan->jump_slot()) {
+    context.set_pc(site->displaced.site.address);
+    context.commit();
+    return true;
+  }
+  if (step_out(tracee))
+    tracees_.resume(tracee);
+  return false;
+}
+
+// Steps a thread, with signals held back, until it has left its slot. A slot's code is a few instructions, then a jump.
+// False if the thread has ended.
+bool TrapStops::step_out(Tracee& tracee) {
+  const pid_t thread = tracee.thread;
+  std::uint64_t mask = 0;
+  trace_request(PTRACE_GETSIGMASK, thread, sizeof mask, &mask);
+  std::uint64_t held = mask | (kAllSignals & ~kSynchronousSignals);
+  trace_request(PTRACE_SETSIGMASK, thread, sizeof held, &held);
+  bool stop_taken = false; // a SIGSTOP, which no mask holds back
+  bool inside = true;
+  for (int steps = 0; inside && steps < static_cast<int>(kMaxSlotBytes); ++steps) {
+    trace_request(PTRACE_SINGLESTEP, thread);
+    if (!tracees_.await_stop(thread))
+      return false;
+    const int status = tracees_.find(thread)->status;
+    stop_taken = stop_taken || (stop_event(status) == 0 && stop_signal(status) == SIGSTOP);
+    PtraceContext context(tracee, memory_, sites_);
+    inside = context.fetch() && in_slot(context.pc()) != nullptr;
+  }
+  tracee.queued = false;
+  trace_request(PTRACE_SETSIGMASK, thread, sizeof mask, &mask);
+  if (stop_taken)
+    raw_syscall(SYS_tgkill, tracee.process, thread, SIGSTOP);
+  return true;
 }
 
 void TrapStops::go_on(Tracee& tracee, PtraceContext& context) {

@@ -14,10 +14,14 @@ namespace proberace {
 
 namespace {
 
-struct BoostPlan final : StepPlan {
-  explicit BoostPlan(Address s) : slot(s) {}
+class BoostPlan final : public StepPlan {
+public:
+  explicit BoostPlan(Address s) : slot_(s) {}
   PlanEnd end() const noexcept override { return PlanEnd::ByJump; }
-  const Address slot;
+  Address jump_slot() const noexcept override { return slot_; }
+
+private:
+  const Address slot_;
 };
 
 class XolBoost final : public Stepper {
@@ -47,7 +51,7 @@ public:
 
   void begin(TrapContext& context, const Displaced& displaced) noexcept override {
     context.took(Path::SlotJump);
-    context.set_pc(static_cast<const BoostPlan&>(*displaced.plan).slot);
+    context.set_pc(static_cast<const BoostPlan&>(*displaced.plan).jump_slot());
   }
 
   // No step is ever begun.

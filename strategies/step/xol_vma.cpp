@@ -49,6 +49,9 @@ public:
     if (instruction.hazard != StepHazard::None)
       return failure(ErrorKind::InstructionUnsupported, instruction.address, "{} {}",
                      mnemonic_name(instruction), reason(instruction.hazard));
+    // An instruction is refused before it takes a slot.
+    if (const auto anywhere = relocate(instruction, instruction.address); !anywhere)
+      return std::unexpected(anywhere.error());
     const auto slot = slots.reserve(instruction.address, instruction.length + 1U);
     if (!slot)
       return std::unexpected(slot.error());
@@ -95,7 +98,7 @@ private:
 
 const bool registered = register_stepper("xol-vma", "single-step a copy in a mapping added to the process",
                                          [] { return std::make_unique<XolVma>(); }) &&
-                        claim(Role::ReferenceStepper, "xol-vma");
+                        claim(Role::ReferenceStepper, "xol-vma") && claim(Role::OutOfLineStepper, "xol-vma");
 
 } // namespace
 
