@@ -34,7 +34,9 @@ std::optional<Verdict> ScenarioRun::judge_faults() const {
                            : row == rows_.nested(thread) ? " in its hit handler"
                                                          : " in a thread it started",
                            name_of(note.site), note.ticket, note.hits,
-                           note.count > 1 ? fmt::format(", and {} more faults", note.count - 1) : ""));
+                           note.count > 1 ? fmt::format(", and {} more failure{}", note.count - 1,
+                                                        note.count > 2 ? "s" : "")
+                                          : ""));
     v.evidence =
         Json{{"thread", thread},
              {"in_signal_handler", in_handler},
