@@ -281,6 +281,9 @@ Verdict run_workload(const Json& parameters, Arena& arena) {
   if (armed.sites.empty() && armed.asked != 0) {
     v.ending = Ending::Skipped;
     v.summary = fmt::format("every site is refused: {}", armed.refused.begin()->first);
+  } else if (hits == 0 && armed.asked == code->size()) {
+    v.ending = Ending::Skipped;
+    v.summary = fmt::format("none of {} armed sites was hit, so nothing is tested", armed.sites.size());
   }
   const auto break_with = [&](const char* property, std::string summary) {
     v.ending = Ending::Broken;

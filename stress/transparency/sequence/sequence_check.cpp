@@ -9,8 +9,8 @@ namespace proberace {
 
 namespace {
 
-constexpr std::chrono::seconds kDeadline{10};
-constexpr std::chrono::seconds kShrinkFor{60};
+constexpr std::chrono::seconds kSequenceDeadline{10};
+constexpr std::chrono::seconds kShrinkSequenceFor{60};
 constexpr int kTriesWhileShrinking = 3; // a race that shows now and then must not stop the shrinking at once
 constexpr std::uint64_t kRounds = 20;
 // Where a removal takes tens of milliseconds.
@@ -115,7 +115,7 @@ private:
 
 CellSpec to_cell(const std::string& strategy, const SequenceCase& what) {
   CellSpec spec{"sequence", Json{{"strategy", strategy}},
-                kDeadline * std::max<std::size_t>(1, what.threads / 4)};
+                kSequenceDeadline * std::max<std::size_t>(1, what.threads / 4)};
   spec.parameters.update(write_fields(what));
   return spec;
 }
@@ -126,11 +126,12 @@ SequenceReport check_sequences(const SequenceOptions& options) {
   report.seed = options.seed;
   SequencePolicy policy(options, report);
   const SearchLimits limits{
-      .budget = {}, .seed = options.seed, .cases = options.cases, .shrink_at_least = kShrinkFor};
+      .budget = {}, .seed = options.seed, .cases = options.cases, .shrink_at_least = kShrinkSequenceFor};
   report.failure = search(limits, sequences(options.strategy), policy).found;
-  if (report.ended.is(Ending::Held) && !report.failure && report.armed == 0) {
+  if (report.ended.is(Ending::Held) && !report.failure && report.hits == 0) {
     report.ended.ending = Ending::Skipped;
-    report.ended.summary = "every site is refused";
+    report.ended.summary =
+        report.armed == 0 ? "every site is refused" : "no site was hit, so nothing is tested";
   }
   return report;
 }
