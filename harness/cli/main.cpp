@@ -1,8 +1,13 @@
 // proberace: one program, one subcommand per file.
+#include "harness/base/failure.h"
 #include "harness/cli/command.h"
 #include "harness/machine/provenance.h"
 #include "harness/probe/plugin.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <exception>
 #include <fmt/format.h>
 
 using proberace::Command;
@@ -24,9 +29,29 @@ int bad_usage(const CLI::App& app, const CLI::ParseError& error) {
   return exit_status(Exit::BadUsage);
 }
 
-} // namespace
+// The first word that is no option, nor an option's value; "" if a command is called so.
+std::string unknown_command(const std::vector<std::unique_ptr<Command>>& commands, char** words, char** end) {
+  for (char** word = words + 1; word < end; ++word) {
+    const std::string_view text = *word;
+    if (text == "--plugin")
+      ++word;
+    else if (!text.starts_with('-'))
+      return std::ranges::any_of(commands, [&](const auto& c) { return c->name() == text; }) ? "" : *word;
+  }
+  return "";
+}
 
-int main(int argc, char** argv) {
+// Status 2 if not all that was printed has reached standard output.
+int flushed(int status) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0)
+    return status;
+  fmt::print(stderr, "proberace: cannot write to standard output{}\n",
+             errno != 0 ? fmt::format(": {}", std::strerror(errno)) : "");
+  return exit_status(Exit::BadUsage);
+}
+
+int run(int argc, char** argv) {
   CLI::App app{"Races every way to put a breakpoint into a running, multithreaded program.", "proberace"};
   app.set_version_flag("--version", PROBERACE_VERSION);
   app.add_flag_callback(
@@ -47,16 +72,39 @@ int main(int argc, char** argv) {
     command->declare(*sub);
     subcommands.emplace_back(sub, command.get());
   }
+  // The parser never sees another program's arguments.
+  char** const dashes =
+      std::find_if(argv, argv + argc, [](const char* word) { return word == std::string_view("--"); });
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(dashes - argv), argv);
   } catch (const CLI::ParseError& error) {
+    const std::string unknown = unknown_command(commands, argv, dashes);
+    if (!unknown.empty() && error.get_name() == "RequiredError")
+      return exit_status(proberace::fail(
+          proberace::bad_input("no command is called '{}'; see `proberace --help`", unknown).error()));
     return bad_usage(app, error);
   }
   for (const std::string& plugin : plugins)
     if (const proberace::Status loaded = proberace::load_plugin(plugin); !loaded)
       return exit_status(proberace::fail(loaded.error()));
-  for (const auto& [sub, command] : subcommands)
-    if (sub->parsed())
-      return exit_status(command->run());
+  for (const auto& [sub, command] : subcommands) {
+    if (!sub->parsed())
+      continue;
+    if (dashes != argv + argc)
+      if (const proberace::Status taken = command->take_program({dashes + 1, argv + argc}); !taken)
+        return exit_status(proberace::fail(taken.error()));
+    return exit_status(command->run());
+  }
   return exit_status(Exit::BadUsage);
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return flushed(run(argc, argv));
+  } catch (const std::exception& error) { // among others, of fmt::print, which cannot write
+    fmt::print(stderr, "proberace: {}\n", error.what());
+    return exit_status(Exit::BadUsage);
+  }
 }

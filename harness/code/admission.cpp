@@ -43,7 +43,14 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
     return failure(ErrorKind::Conflict, site.address,
                    "this byte is part of another probe, of the code that lies here or that "
                    "lay here before: remove that first");
-  return decode(site.address, code);
+  auto instruction = decode(site.address, code);
+  if (!instruction)
+    return instruction;
+  if (const Status shown = target_.functions().shows_its_file(space, site.address,
+                                                              std::span(bytes).first(instruction->length));
+      !shown)
+    return std::unexpected(shown.error());
+  return instruction;
 }
 
 } // namespace proberace

@@ -1,9 +1,12 @@
-// The functions an ELF file knows of, symbols with a size and .eh_frame's FDEs, and what of it is loaded.
+// The functions and names an ELF file knows of, and what of it is loaded.
 #pragma once
 
 #include "harness/base/error.h"
 
+#include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace proberace {
@@ -12,6 +15,23 @@ struct ElfFunction {
   std::uint64_t start = 0; // virtual address in the file's own numbering
   std::uint64_t bytes = 0;
   std::string name; // "" from an FDE
+  // Known by a name without a size, so its end is where the next function begins. It may be data.
+  bool guessed_end = false;
+};
+
+// A name of code. Several may have one name (versions, static functions), and one may have several. Names are views
+// into the file's bytes.
+struct ElfSymbol {
+  std::string_view name; // without a version
+  std::uint64_t start = 0;
+  bool indirect = false; // STT_GNU_IFUNC: code that chooses the function
+};
+
+// A word that the dynamic linker fills with the address of the function it has chosen.
+struct ElfSlot {
+  std::uint64_t address = 0;
+  std::uint64_t resolver = 0; // of R_X86_64_IRELATIVE, else 0
+  std::string_view name;      // of R_X86_64_GLOB_DAT and R_X86_64_JUMP_SLOT, else ""
 };
 
 // A PT_LOAD program header's fields, as the file has them.
@@ -24,12 +44,18 @@ struct ElfSegment {
 };
 
 struct ElfImage {
-  std::vector<ElfSegment> segments;     // in the file's order
-  std::vector<ElfFunction> functions;   // sorted by start; symbols before FDEs at one start
-  std::uint64_t first_load_address = 0; // p_vaddr of the first PT_LOAD, rounded down to a page
+  std::vector<ElfSegment> segments;   // in the file's order
+  std::vector<ElfFunction> functions; // sorted by start; symbols before FDEs at one start
+  std::vector<ElfSymbol> symbols;
+  std::vector<ElfSlot> slots;
+  bool relocates_text = false; // DT_TEXTREL: code in memory differs from the file's
 };
 
-// BadInput if the file is no 64-bit x86 ELF file or is damaged.
+// Symbols with a size, .eh_frame's FDEs, and between those, symbols without a size. BadInput if it is no 64-bit x86
+// ELF file or is damaged.
+std::expected<ElfImage, Error> read_elf_functions(std::span<const std::uint8_t> file,
+                                                  const std::string& name);
+// Without symbols and slots.
 std::expected<ElfImage, Error> read_elf_functions(const std::string& path);
 
 } // namespace proberace

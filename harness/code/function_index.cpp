@@ -1,33 +1,75 @@
 #include "harness/code/function_index.h"
 
 #include "harness/base/failure.h"
+#include "harness/base/process_memory.h"
 #include "harness/code/elf_functions.h"
+#include "harness/code/mapped_file.h"
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <set>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace proberace {
 
+// A mapped file's bytes and what they say.
+struct FunctionIndex::File {
+  MappedFile content;
+  ElfImage image;
+};
+
+// A file loaded at one place.
 struct FunctionIndex::Object {
-  std::uint64_t device = 0;
-  std::uint64_t inode = 0;
+  std::shared_ptr<File> file; // null if it is no ELF file, or is not loaded as its program headers say
+  std::string path;
+  std::ptrdiff_t bias = 0;              // memory's addresses less the file's
   std::vector<FunctionRange> functions; // sorted by start
 };
 
 namespace {
 
-// The lowest mapping of the same file in the run that `mapping` belongs to: where the object was loaded.
-const Mapping& load_base(const AddressSpace& space, const Mapping& mapping) {
-  const auto& all = space.mappings();
-  const Mapping* base = &mapping;
-  for (const Mapping& m : all) {
-    if (m.start > mapping.start)
-      break;
-    if (m.device == mapping.device && m.inode == mapping.inode && m.file_offset == 0)
-      base = &m;
+bool same_file(const Mapping& a, const Mapping& b) {
+  return a.device == b.device && a.inode == b.inode;
+}
+
+std::uint64_t page_down(std::uint64_t a) {
+  return a & ~std::uint64_t{kPageBytes - 1};
+}
+
+// True if the segment's first page is where it must be for this bias.
+bool is_mapped(const AddressSpace& space, const Mapping& of, const ElfSegment& segment, std::ptrdiff_t bias) {
+  const Address at = Address{page_down(segment.address)} + bias;
+  const Mapping* const m = space.find(at);
+  return m != nullptr && same_file(*m, of) &&
+         m->file_offset + static_cast<std::uint64_t>(at - m->start) == page_down(segment.file_offset);
+}
+
+// The bias of the object that this mapping is a part of. One page of a file may belong to several segments, so each
+// is tried, and the bias with which most segments are mapped is taken. None if the mapping is of no segment.
+std::optional<std::ptrdiff_t> bias_of(const AddressSpace& space, const Mapping& mapping,
+                                      const ElfImage& image) {
+  std::optional<std::ptrdiff_t> best;
+  std::size_t most = 0;
+  for (const ElfSegment& s : image.segments) {
+    if (s.file_bytes == 0 || mapping.file_offset < page_down(s.file_offset) ||
+        mapping.file_offset >= s.file_offset + s.file_bytes)
+      continue;
+    const auto bias =
+        static_cast<std::ptrdiff_t>(value(mapping.start) - mapping.file_offset + s.file_offset - s.address);
+    std::size_t mapped = 0;
+    for (const ElfSegment& other : image.segments)
+      mapped += other.file_bytes != 0 && is_mapped(space, mapping, other, bias) ? 2 : 0;
+    // Of two that are as good, the one whose code is executable.
+    mapped += mapping.executable == ((s.protection & PROT_EXEC) != 0) ? 1 : 0;
+    if (mapped > most) {
+      most = mapped;
+      best = bias;
+    }
   }
-  return *base;
+  return best;
 }
 
 const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions, Address a) {
@@ -43,6 +85,8 @@ const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions
   return best;
 }
 
+constexpr std::string_view kDeleted = " (deleted)";
+
 std::unexpected<Error> not_loaded(std::string_view path_suffix, const std::set<std::string>& loaded) {
   return bad_input("no loaded object's path ends with '{}'; loaded are: {}", path_suffix,
                    fmt::join(loaded, ", "));
@@ -50,13 +94,19 @@ std::unexpected<Error> not_loaded(std::string_view path_suffix, const std::set<s
 
 } // namespace
 
-// A mapped file by its path, as the process sees it (it may have a root of its own), or by a name that opens
-// even after it was unlinked (proc(5), root and map_files).
+// By its path as the process sees it, which may have a root of its own, if that is still the mapped file; else by a
+// name that opens even after it was unlinked or replaced (proc(5), root and map_files).
 std::string FunctionIndex::openable_path(const Mapping& m) const {
   const std::string process = process_ == 0 ? "self" : std::to_string(process_);
-  if (!m.path.empty() && m.path[0] == '/' && !m.path.ends_with(" (deleted)"))
-    return process_ == 0 ? m.path : fmt::format("/proc/{}/root{}", process, m.path);
-  return fmt::format("/proc/{}/map_files/{:x}-{:x}", process, value(m.start), value(m.end));
+  const std::string linked =
+      fmt::format("/proc/{}/map_files/{:x}-{:x}", process, value(m.start), value(m.end));
+  if (m.path.empty() || m.path[0] != '/')
+    return linked;
+  const std::string by_path = process_ == 0 ? m.path : fmt::format("/proc/{}/root{}", process, m.path);
+  struct stat found {};
+  const bool is_it = ::stat(by_path.c_str(), &found) == 0 && found.st_ino == m.inode;
+  // Some file systems number a file in two ways, and not everybody may open the other name.
+  return is_it || ::access(linked.c_str(), R_OK) != 0 ? by_path : linked;
 }
 
 void FunctionIndex::add(Address start, std::size_t bytes, std::string name) {
@@ -65,30 +115,49 @@ void FunctionIndex::add(Address start, std::size_t bytes, std::string name) {
       FunctionRange{start, start + static_cast<std::ptrdiff_t>(bytes), next_generation_++, std::move(name)};
 }
 
+std::shared_ptr<FunctionIndex::File> FunctionIndex::file_of(const Mapping& mapping) const {
+  const auto [it, fresh] = files_.try_emplace({mapping.device, mapping.inode});
+  if (!fresh)
+    return it->second;
+  const std::string path = openable_path(mapping);
+  auto content = MappedFile::open(path);
+  if (!content)
+    return nullptr;
+  auto image = read_elf_functions(content->bytes(), path);
+  if (image)
+    it->second = std::make_shared<File>(std::move(*content), std::move(*image));
+  return it->second;
+}
+
 const FunctionIndex::Object& FunctionIndex::object_of(const AddressSpace& space,
                                                       const Mapping& mapping) const {
-  const Mapping& base = load_base(space, mapping);
-  std::shared_ptr<Object>& object = objects_[base.start];
-  if (object && object->device == base.device && object->inode == base.inode)
-    return *object;
-  object = std::make_shared<Object>();
-  object->device = base.device;
-  object->inode = base.inode;
-  const auto image = read_elf_functions(openable_path(base));
-  if (!image)
-    return *object;
-  const std::uint64_t generation = next_generation_++;
-  const std::ptrdiff_t bias = static_cast<std::ptrdiff_t>(value(base.start) - image->first_load_address);
-  for (const ElfFunction& f : image->functions) {
-    const Address start = Address{f.start} + bias;
-    const bool twice = !object->functions.empty() && object->functions.back().start == start;
-    const FunctionRange range{start, start + static_cast<std::ptrdiff_t>(f.bytes), generation, f.name};
-    if (twice && object->functions.back().name.empty())
-      object->functions.back() = range;
-    else if (!twice)
-      object->functions.push_back(range);
+  Known& known = objects_[mapping.start];
+  if (known.object && same_file(known.mapping, mapping) && known.mapping.file_offset == mapping.file_offset)
+    return *known.object;
+  known.mapping = mapping;
+  auto object = std::make_shared<Object>();
+  object->path = mapping.path;
+  const auto file = file_of(mapping);
+  const auto bias = file ? bias_of(space, mapping, file->image) : std::nullopt;
+  if (bias) {
+    for (const auto& [start, other] : objects_) // by another of its mappings
+      if (other.object && other.object->file == file && other.object->bias == *bias)
+        return *(known.object = other.object);
+    object->file = file;
+    object->bias = *bias;
+    const std::uint64_t generation = next_generation_++;
+    for (const ElfFunction& f : file->image.functions) {
+      const Address start = Address{f.start} + *bias;
+      const bool twice = !object->functions.empty() && object->functions.back().start == start;
+      const FunctionRange range{start, start + static_cast<std::ptrdiff_t>(f.bytes), generation, f.name,
+                                f.guessed_end};
+      if (twice && object->functions.back().name.empty())
+        object->functions.back() = range;
+      else if (!twice)
+        object->functions.push_back(range);
+    }
   }
-  return *object;
+  return *(known.object = object);
 }
 
 std::optional<FunctionRange> FunctionIndex::containing(const AddressSpace& space, Address a) const {
@@ -105,30 +174,104 @@ std::optional<FunctionRange> FunctionIndex::containing(const AddressSpace& space
 std::vector<FunctionRange> FunctionIndex::of_object_at(const AddressSpace& space, Address inside) const {
   const std::lock_guard lock(mutex_);
   const Mapping* const mapping = space.find(inside);
-  return mapping != nullptr && mapping->file_backed() ? object_of(space, *mapping).functions
-                                                      : std::vector<FunctionRange>();
+  if (mapping == nullptr || !mapping->file_backed())
+    return {};
+  std::vector<FunctionRange> functions = object_of(space, *mapping).functions;
+  std::erase_if(functions, [](const FunctionRange& f) { return f.guessed_end; });
+  return functions;
 }
 
-std::expected<Address, Error> FunctionIndex::symbol(const AddressSpace& space, std::string_view path_suffix,
-                                                    std::string_view name) const {
+// The functions that the dynamic linker chose for an indirect one: what it has put into the slots that it fills by
+// calling this resolver, or for a symbol of this name.
+std::vector<Address> FunctionIndex::chosen(const AddressSpace& space, const Object& of,
+                                           std::uint64_t resolver, std::string_view name) const {
+  std::set<Address> found;
+  for (const Mapping& m : space.mappings()) {
+    if (!m.file_backed())
+      continue;
+    const Object& object = object_of(space, m);
+    if (!object.file)
+      continue;
+    for (const ElfSlot& slot : object.file->image.slots) {
+      if (&object == &of && slot.name.empty() ? slot.resolver != resolver : slot.name != name)
+        continue;
+      std::uint64_t word = 0;
+      const Address at = Address{slot.address} + object.bias;
+      const std::span bytes(reinterpret_cast<std::uint8_t*>(&word), sizeof word);
+      if (!(process_ == 0 ? read_memory(at, bytes) : read_memory_of(process_, at, bytes)))
+        continue;
+      // A slot that is not filled yet leads into a procedure linkage table.
+      const auto function = std::ranges::lower_bound(of.functions, Address{word}, {}, &FunctionRange::start);
+      if (function != of.functions.end() && function->start == Address{word} &&
+          Address{word} != Address{resolver} + of.bias)
+        found.insert(Address{word});
+    }
+  }
+  return {found.begin(), found.end()};
+}
+
+std::expected<std::vector<Address>, Error>
+FunctionIndex::places_of(const AddressSpace& space, std::string_view library, std::string_view name) const {
+  const std::lock_guard lock(mutex_);
   std::set<std::string> loaded;
+  std::vector<const Mapping*> whole, partial;
   for (const Mapping& m : space.mappings()) {
     if (!m.file_backed() || !m.executable)
       continue;
     loaded.insert(m.path);
-    if (!m.path.ends_with(path_suffix))
+    std::string_view path = m.path;
+    if (path.ends_with(kDeleted))
+      path.remove_suffix(kDeleted.size());
+    if (!path.ends_with(library))
       continue;
-    const Mapping& base = load_base(space, m);
-    const auto image = read_elf_functions(openable_path(base));
-    if (!image)
-      return std::unexpected(image.error());
-    const auto function = std::find_if(image->functions.begin(), image->functions.end(),
-                                       [name](const ElfFunction& f) { return f.name == name; });
-    if (function == image->functions.end())
-      return bad_input("{} has no function '{}'", m.path, name);
-    return base.start + static_cast<std::ptrdiff_t>(function->start - image->first_load_address);
+    path.remove_suffix(library.size());
+    (path.empty() || path.ends_with('/') ? whole : partial).push_back(&m);
   }
-  return not_loaded(path_suffix, loaded);
+  const auto& named = whole.empty() ? partial : whole;
+  if (named.empty())
+    return not_loaded(library, loaded);
+  std::set<Address> places;
+  bool not_chosen = false;
+  for (const Mapping* const m : named) {
+    const Object& object = object_of(space, *m);
+    if (!object.file)
+      return bad_input("{} cannot be read as an ELF file that is loaded here", m->path);
+    for (const ElfSymbol& symbol : object.file->image.symbols) {
+      if (symbol.name != name)
+        continue;
+      if (!symbol.indirect) {
+        places.insert(Address{symbol.start} + object.bias);
+        continue;
+      }
+      const auto functions = chosen(space, object, symbol.start, name);
+      places.insert(functions.begin(), functions.end());
+      not_chosen = not_chosen || functions.empty();
+    }
+  }
+  if (not_chosen)
+    return bad_input("'{}' of {} is an indirect function, and nothing has chosen what it stands for yet",
+                     name, named.front()->path);
+  if (places.empty())
+    return bad_input("{} has no function '{}'", named.front()->path, name);
+  return std::vector<Address>(places.begin(), places.end());
+}
+
+Status FunctionIndex::shows_its_file(const AddressSpace& space, Address at,
+                                     std::span<const std::uint8_t> code) const {
+  const std::lock_guard lock(mutex_);
+  const Mapping* const mapping = space.find(at);
+  if (mapping == nullptr || !mapping->file_backed())
+    return {};
+  const Object& object = object_of(space, *mapping);
+  if (!object.file || object.file->image.relocates_text)
+    return {};
+  const auto content = object.file->content.bytes();
+  const std::uint64_t offset = mapping->file_offset + static_cast<std::uint64_t>(at - mapping->start);
+  if (offset > content.size() || code.size() > content.size() - offset ||
+      !std::ranges::equal(code, content.subspan(offset, code.size())))
+    return failure(ErrorKind::StaleSite, at,
+                   "the code here is not that of the file {}: something has changed it", object.path);
+  return {};
 }
 
 } // namespace proberace

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,7 +23,8 @@ struct FunctionRange {
   Address start{};
   Address end{};
   std::uint64_t generation = 0;
-  std::string name; // of a symbol, "" where only an FDE knows the function
+  std::string name;         // of a symbol, "" where only an FDE knows the function
+  bool guessed_end = false; // see ElfFunction
 };
 
 // Thread-safe.
@@ -38,25 +40,41 @@ public:
   // The smallest known function around `a`. Reads the mapped file's ELF the first time it is asked about it.
   std::optional<FunctionRange> containing(const AddressSpace& space, Address a) const;
 
-  // All functions of the object that is mapped at `inside`, sorted by address; none if no file is. A file
-  // that is mapped twice is two objects.
+  // All functions of the object that is mapped at `inside`, sorted by address, without those whose end is guessed;
+  // none if no file is mapped there. A file that is mapped twice is two objects.
   std::vector<FunctionRange> of_object_at(const AddressSpace& space, Address inside) const;
 
-  // The address of a function by any of its symbols' names, in the object loaded from the file named
-  // `path_suffix`. BadInput, saying what is loaded, or that the object has no such function.
-  std::expected<Address, Error> symbol(const AddressSpace& space, std::string_view path_suffix,
-                                       std::string_view name) const;
+  // The functions of that name in the loaded objects that the file name `library` means: those whose path ends with
+  // it as whole components, or else at all. Several places may have one name: versions of a symbol, static
+  // functions, objects of one name; all are returned, by address. Of an indirect function they are those that were
+  // chosen. BadInput, saying what is loaded, that no object has such a function, or that none is chosen yet.
+  std::expected<std::vector<Address>, Error> places_of(const AddressSpace& space, std::string_view library,
+                                                       std::string_view name) const;
+
+  // StaleSite if the mapped file holds other bytes at this place. Code that is in no ELF file, or in one that
+  // relocates its code, is not compared.
+  Status shows_its_file(const AddressSpace& space, Address at, std::span<const std::uint8_t> code) const;
+
+  // A name under which this process can open the mapped file.
+  std::string openable_path(const Mapping& mapping) const;
 
 private:
+  struct File;
   struct Object;
+  struct Known {
+    Mapping mapping;
+    std::shared_ptr<Object> object;
+  };
+  std::shared_ptr<File> file_of(const Mapping& mapping) const;
   const Object& object_of(const AddressSpace& space, const Mapping& mapping) const;
-
-  std::string openable_path(const Mapping& mapping) const;
+  std::vector<Address> chosen(const AddressSpace& space, const Object& of, std::uint64_t resolver,
+                              std::string_view name) const;
 
   const pid_t process_;
   mutable std::mutex mutex_;
   std::map<Address, FunctionRange> generated_;
-  mutable std::map<Address, std::shared_ptr<Object>> objects_; // by load base
+  mutable std::map<std::pair<std::uint64_t, std::uint64_t>, std::shared_ptr<File>> files_; // by device, inode
+  mutable std::map<Address, Known> objects_; // by the start of each of their mappings
   mutable std::uint64_t next_generation_ = 1;
 };
 

@@ -2,6 +2,7 @@
 
 #include "harness/base/failure.h"
 #include "harness/base/json.h"
+#include "harness/base/read_file.h"
 
 #include <cerrno>
 #include <fcntl.h>
@@ -78,10 +79,10 @@ std::expected<fs::path, Error> RunDirectory::finish() {
 std::expected<Summary, Error> read_summary(const fs::path& directory) {
   const fs::path path = directory / "summary.json";
   const auto bad = [&](const std::string& what) { return bad_input("{}: {}", path.string(), what); };
-  std::ifstream in(path);
-  if (!in)
-    return bad("cannot be read; name a run's directory, as `bench` printed it");
-  const Json json = Json::parse(in, nullptr, false);
+  const auto text = read_file(path.string());
+  if (!text)
+    return bad_input("{}; name a run's folder, as `bench` printed it", text.error().message);
+  const Json json = Json::parse(*text, nullptr, false);
   if (json.is_discarded())
     return bad("is no JSON");
   auto summary = summary_from(json);

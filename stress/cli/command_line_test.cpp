@@ -34,6 +34,14 @@ TEST(CommandLine, AMistakeIsOneLineAndStatus2) {
                   "no property is called 'lost'");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --budget 20x"), 2, "--budget");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --threads 0"), 2, "--threads");
+  for (const char* const none : {"0s", "-5s"})
+    for (const char* const command : {"hunt", "stress"})
+      expect_one_line(run_proberace(fmt::format("{} --strategy poke+xol-vma --budget {}", command, none)), 2,
+                      "--budget");
+  for (const char* const option :
+       {"hunt --schedules 0", "hunt --seed -1", "stress --runs 0", "stress --toggle 0"})
+    expect_one_line(run_proberace(fmt::format("{} --strategy poke+xol-vma", option)), 2, "from");
+  expect_one_line(run_proberace("frobnicate"), 2, "no command is called 'frobnicate'");
   expect_one_line(run_proberace("hunt --strategy poke+xol-vma --plan nowhere"), 2,
                   "no pin plan is called 'nowhere'");
   expect_one_line(run_proberace("hunt --scenario /nonexistent"), 2,
@@ -159,6 +167,27 @@ TEST(CommandLine, ListSaysTheSameInJson) {
   for (const Json& plug_in : list["plug_ins"])
     EXPECT_NE(text.find(plug_in["name"].get<std::string>()), std::string::npos);
   EXPECT_NE(text.find(fmt::format("{} combinations", list["strategies"].size())), std::string::npos);
+}
+
+TEST(CommandLine, AReportThatCannotBeWrittenIsSaid) {
+  for (const char* const command :
+       {"list", "list --json", "isa --strategy poke+emulate --cases 20 --json", "--help",
+        "run --strategy ptrace:poke+emulate --probe libc.so.6:getppid --json -- /bin/true"})
+    expect_one_line(run_proberace(command, "2>&1 >/dev/full"), 2, "cannot write");
+  expect_one_line(
+      run_proberace("run --strategy ptrace:poke+emulate --probe libc.so.6:getppid --out /dev/full "
+                    "-- /bin/true"),
+      2, "cannot write '/dev/full'");
+}
+
+TEST(CommandLine, AFolderIsNoFile) {
+  expect_one_line(run_proberace("replay /tmp"), 2, "/tmp: cannot be read: Is a directory");
+  expect_one_line(run_proberace("hunt --strategy poke+emulate --scenario /tmp"), 2, "Is a directory");
+  expect_one_line(run_proberace("report /tmp"), 2, "cannot be read");
+}
+
+TEST(CommandLine, OnlyRunTakesAProgram) {
+  expect_one_line(run_proberace("list -- x"), 2, "nothing may follow --");
 }
 
 TEST(CommandLine, AHuntInTheRacyBaselineExitsWith1AndAFileThatRunsAgain) {

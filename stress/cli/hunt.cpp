@@ -1,4 +1,5 @@
 // proberace hunt: invents scenarios until one breaks a strategy, or the budget is spent.
+#include "harness/base/read_file.h"
 #include "harness/cell/cell.h"
 #include "harness/cell/endings.h"
 #include "harness/cli/command.h"
@@ -14,8 +15,6 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <fstream>
-#include <iostream>
 #include <random>
 #include <set>
 
@@ -42,14 +41,11 @@ std::vector<std::string> offered_schedulers() {
 std::expected<Scenario, Error> read_scenario(const std::string& given) {
   if (given.find('\n') != std::string::npos)
     return scenario_from_text(given);
-  std::ifstream file;
-  if (given != "-")
-    file.open(given);
-  std::istream& in = given == "-" ? std::cin : file;
-  if (!in)
+  const auto text = read_file(given);
+  if (!text)
     return bad(
-        fmt::format("--scenario {}: cannot be read; give a file, '-', or the lines of a scenario", given));
-  return scenario_from_text(std::string(std::istreambuf_iterator<char>(in), {}));
+        fmt::format("--scenario {}; give a file, '-', or the lines of a scenario", text.error().message));
+  return scenario_from_text(*text);
 }
 
 class Hunt final : public Command {
@@ -79,7 +75,7 @@ public:
         ->capture_default_str();
     app.add_option("--budget", budget_ms_, "How long to hunt (10s if not given)")
         ->transform(duration_in_milliseconds());
-    app.add_option("--seed", seed_, "Invent the scenarios of an earlier hunt again");
+    app.add_option("--seed", seed_, "Invent the scenarios of an earlier hunt again")->check(number_from(0));
     app.add_option("--property", property_,
                    "Look only for failures of this one (lost-hit, crashed, hung, ...)");
     app.add_option("--out", out_, "Folder for the counterexample's file")->capture_default_str();
@@ -97,7 +93,8 @@ public:
                    "get a sixteenth")
         ->check(CLI::Range(1, 100'000'000))
         ->capture_default_str();
-    app.add_option("--schedules", schedules_, "End after so many schedules (with --resume: of each case)");
+    app.add_option("--schedules", schedules_, "End after so many schedules (with --resume: of each case)")
+        ->check(number_from(1));
     app.add_flag("--as-found", as_found_,
                  "Do not shrink a counterexample (with --resume: and keep a file of each one)");
     app.add_option("--record", record_, "With --scenario: write the steps of each schedule to this file");

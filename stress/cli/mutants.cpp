@@ -46,7 +46,8 @@ public:
     app.add_option("--jobs", jobs_,
                    "Hunts at once, each on a CPU of its own (with --long: those under control)")
         ->check(CLI::Range(1, 1024));
-    auto* const seed = app.add_option("--seed", seed_, "Of the hunts")->capture_default_str();
+    auto* const seed =
+        app.add_option("--seed", seed_, "Of the hunts")->check(number_from(0))->capture_default_str();
     auto* const out =
         app.add_option("--out", out_, "The folder for the counterexamples' files")->capture_default_str();
     app.add_flag("--long", long_, "Compare stress, random, pct and exhaustive, each with many seeds")

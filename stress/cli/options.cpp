@@ -49,7 +49,9 @@ void Options::declare(CLI::App& app, std::initializer_list<Shared> which) {
           ->transform(duration_in_milliseconds())
           ->default_str(in_seconds(budget_ms));
       break;
-    case Shared::Seed: app.add_option("--seed", seed, "The same seed draws the same cases"); break;
+    case Shared::Seed:
+      app.add_option("--seed", seed, "The same seed draws the same cases")->check(number_from(0));
+      break;
     case Shared::Out:
       saves_ = true;
       app.add_option("--out", out, "The folder for the files of counterexamples")

@@ -1,17 +1,22 @@
 // proberace run: probes a program that knows nothing of proberace, and leaves it as it was.
+#include "harness/base/failure.h"
 #include "harness/base/json_fields.h"
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/file/whole_file.h"
 #include "harness/probe/registry.h"
+#include "harness/ptrace/proc_status.h"
 #include "harness/result/table.h"
 #include "stress/debuggee/launch.h"
+#include "stress/debuggee/program_file.h"
 #include "stress/debuggee/program_probes.h"
 #include "stress/debuggee/program_watch.h"
 #include "stress/debuggee/run_report.h"
 
+#include <csignal>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 namespace proberace {
@@ -51,21 +56,48 @@ public:
            "--probe", probes_,
            "Where to probe: LIBRARY:SYMBOL[+OFFSET]. LIBRARY is the end of a file's path; may be repeated")
         ->required()
-        ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        ->allow_extra_args(false);
     app.add_option("--pid", pid_, "Probe this running process, until it ends or this command is interrupted");
     app.add_option("--out", out_, "Write the report to this file instead of standard output");
-    app.add_option("program", command_, "The program to start and its arguments, after --");
+    app.add_option("program", misplaced_, "After --: the program to start, and its arguments");
     app.add_flag("--json", json_, "Print JSON");
+  }
+
+  Status take_program(std::vector<std::string> words) override {
+    command_ = std::move(words);
+    return {};
   }
 
   Exit run() override {
     const Status done = probe_program();
-    return done ? Exit::Held : fail(done.error());
+    if (done)
+      return ended_with_ ? end_like(*ended_with_) : Exit::Held;
+    const Exit failed = fail(done.error());
+    return launched_ && done.error().kind != ErrorKind::BadInput ? kOwnFailure : failed;
   }
 
 private:
+  // As env(1), timeout(1) and others have it; the program's own statuses are more often lower.
+  static constexpr Exit kOwnFailure{125};
+
+  // Ends as the program ended, so that a caller sees no difference: with its status, or by its signal.
+  static Exit end_like(int status) {
+    if (!WIFSIGNALED(status) || std::fflush(stdout) != 0)
+      return Exit{WEXITSTATUS(status)};
+    const rlimit no_core{0, 0};
+    ::setrlimit(RLIMIT_CORE, &no_core);
+    ::signal(WTERMSIG(status), SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::raise(WTERMSIG(status));
+    return Exit{128 + WTERMSIG(status)}; // a signal that ends no process any more
+  }
+
   Status probe_program() {
+    if (!misplaced_.empty())
+      return std::unexpected(Error{
+          ErrorKind::BadInput, {}, fmt::format("put -- before the program: -- {}", misplaced_.front())});
     if ((pid_ == 0) == command_.empty())
       return std::unexpected(Error{ErrorKind::BadInput, {}, "run needs either a program after --, or --pid"});
     const auto specs = parse();
@@ -73,6 +105,9 @@ private:
       return std::unexpected(specs.error());
     if (const Status parts = make_parts(); !parts)
       return parts;
+    if (pid_ == 0)
+      if (const Status fit = can_be_started(command_.front()); !fit)
+        return fit;
     std::optional<WholeFile> out;
     if (!out_.empty()) {
       auto created = WholeFile::create(out_);
@@ -83,43 +118,53 @@ private:
     ProgramWatch watch; // from here on signals wait until the program can be left in order
     std::optional<Launch> launch;
     if (pid_ == 0) {
-      auto begun = Launch::begin(command_);
+      auto begun = Launch::begin(command_, watch.mask_before());
       if (!begun)
         return std::unexpected(begun.error());
       launch.emplace(std::move(*begun));
     }
-    Supervisor supervisor(std::move(armer_), std::move(stepper_));
     const pid_t process = launch ? launch->process() : pid_;
-    Status ready = supervisor.attach(process);
+    const Target target(live_thread_of(process));
+    std::expected<std::vector<ProbePlace>, Error> places;
+    // In a running program before any of its threads is stopped; in a new one once its libraries are there.
+    if (!launch) {
+      if (threads_of(process).empty())
+        return bad_input("there is no process {}", process);
+      places = locate(*specs, target);
+      if (!places)
+        return std::unexpected(places.error());
+    }
+    Supervisor supervisor(std::move(armer_), std::move(stepper_));
+    Status ready = launch || way_->by_tracing() ? supervisor.attach(process) : Status{};
     if (ready && launch) {
       launch->go();
       ready = supervisor.run_to_entry();
       if (const Status executed = launch->executed(); !executed)
         return executed;
-    }
-    const Target target(process);
-    std::vector<ProbePlace> places;
-    for (const ProbeSpec& spec : ready ? *specs : std::vector<ProbeSpec>{}) {
-      const auto place = locate(spec, target);
-      if (!place) {
-        ready = std::unexpected(place.error());
-        break;
-      }
-      places.push_back(*place);
+      if (ready && !(places = locate(*specs, target)))
+        ready = std::unexpected(places.error());
     }
     if (ready)
-      ready = way_->arm(supervisor, places);
+      ready = way_->arm(supervisor, process, *places);
     if (!ready) {
       if (launch)
         ::kill(process, SIGKILL); // it has not begun yet
       (void)supervisor.detach();
       return ready;
     }
-    const ProgramEnd end = watch.until_end(supervisor);
+    launched_ = launch.has_value();
+    auto program = way_->by_tracing() ? std::expected<std::unique_ptr<Watched>, Error>(supervised(supervisor))
+                                      : untraced(process, launched_);
+    if (!program)
+      return std::unexpected(program.error());
+    const ProgramEnd end = watch.until_end(**program, launched_);
+    if (launched_)
+      ended_with_ = end.status;
     const Status counted = way_->disarm();
-    const int execs = supervisor.execs() - (launch ? 1 : 0);
-    const Status printed = print(json_ ? write_fields(report(process, places, end, execs)).dump(2) + "\n"
-                                       : as_text(process, places, end, execs),
+    const std::optional<int> execs =
+        way_->by_tracing() ? std::optional(supervisor.execs() - (launch ? 1 : 0)) : std::nullopt;
+    const Status printed = print(json_ ? write_fields(report(process, *places, end, execs)).dump(2) + "\n"
+                                       : as_text(process, *places, end, execs),
                                  out);
     return !end.left ? end.left : !counted ? counted : printed;
   }
@@ -157,36 +202,38 @@ private:
   }
 
   static Status print(const std::string& text, std::optional<WholeFile>& out) {
-    if (out)
-      return out->write(text);
+    if (out) {
+      const Status written = out->write(text);
+      return written ? written : bad_input("{}", written.error().message);
+    }
     fmt::print("{}", text);
     std::fflush(stdout);
     return {};
   }
 
   std::string as_text(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end,
-                      int execs) const {
+                      std::optional<int> execs) const {
     Table table({"probe", "thread", "hits"}, {false, true, true});
     for (std::size_t i = 0; i < places.size(); ++i) {
       const auto hits = way_->hits(i);
-      table.add({places[i].spec.text, "all", std::to_string(sum(hits))});
+      table.add({places[i].names, "all", std::to_string(sum(hits))});
       for (const auto& [thread, n] : hits)
         table.add({"", std::to_string(thread), std::to_string(n)});
     }
     std::string text = fmt::format("{}: process {} {}\n", strategy_, process, describe(end));
-    if (execs > 0)
+    if (execs.value_or(0) > 0)
       text += fmt::format("it executed another program {} time{}: ptrace probes are gone with the old one\n",
-                          execs, execs == 1 ? "" : "s");
+                          *execs, *execs == 1 ? "" : "s");
     return text + table.text();
   }
 
   RunReport report(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end,
-                   int execs) const {
+                   std::optional<int> execs) const {
     RunReport r{.strategy = strategy_, .process = process, .runs_on = !end.ended, .execs = execs};
     for (std::size_t i = 0; i < places.size(); ++i) {
       const auto hits = way_->hits(i);
       r.sites.push_back(
-          {places[i].spec.text, fmt::format("{:#x}", value(places[i].site.address)), sum(hits), hits});
+          {places[i].names, fmt::format("{:#x}", value(places[i].site.address)), sum(hits), hits});
     }
     if (end.status && WIFSIGNALED(*end.status))
       r.killed_by = fmt::format("SIG{}", ::sigabbrev_np(WTERMSIG(*end.status)));
@@ -198,6 +245,9 @@ private:
   std::string strategy_;
   std::vector<std::string> probes_;
   std::vector<std::string> command_;
+  std::vector<std::string> misplaced_; // words that stand where a program would, without --
+  bool launched_ = false;
+  std::optional<int> ended_with_; // the launched program, as wait4 gives it
   std::string out_;
   pid_t pid_ = 0;
   bool json_ = false;

@@ -34,10 +34,12 @@ public:
     app.add_option("--plan", plans_, "Only this pin plan; may be repeated (proberace list)");
     app.add_option("--toggle", toggles_,
                    "Executions between arming and clearing all sites; may be repeated, for several rates")
+        ->check(number_from(1))
         ->capture_default_str();
     app.add_option("--budget", budget_ms_, "How long, over all conditions (10s if not given)")
         ->transform(duration_in_milliseconds());
-    app.add_option("--runs", runs_, "End after so many runs of each condition, if the budget has not");
+    app.add_option("--runs", runs_, "End after so many runs of each condition, if the budget has not")
+        ->check(number_from(1));
     app.add_option("--out", out_, "Folder for counterexamples' files")->capture_default_str();
     app.add_flag("--json", json_, "Print JSON");
   }

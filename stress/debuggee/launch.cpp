@@ -11,10 +11,9 @@ namespace proberace {
 
 namespace {
 
-[[noreturn]] void become(const std::vector<std::string>& command, int start, int failure) {
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+[[noreturn]] void become(const std::vector<std::string>& command, const sigset_t& mask, int start,
+                         int failure) {
+  ::sigprocmask(SIG_SETMASK, &mask, nullptr);
   std::vector<char*> arguments;
   for (const std::string& word : command)
     arguments.push_back(const_cast<char*>(word.c_str()));
@@ -30,7 +29,7 @@ namespace {
 
 } // namespace
 
-std::expected<Launch, Error> Launch::begin(const std::vector<std::string>& command) {
+std::expected<Launch, Error> Launch::begin(const std::vector<std::string>& command, const sigset_t& mask) {
   int start[2];
   int failure[2];
   if (::pipe2(start, O_CLOEXEC) != 0 || ::pipe2(failure, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -40,7 +39,7 @@ std::expected<Launch, Error> Launch::begin(const std::vector<std::string>& comma
   launch.failure_ = failure[0];
   launch.process_ = ::fork();
   if (launch.process_ == 0)
-    become(command, start[0], failure[1]);
+    become(command, mask, start[0], failure[1]);
   ::close(start[0]);
   ::close(failure[1]);
   if (launch.process_ < 0)

@@ -3,6 +3,7 @@
 
 #include "harness/base/error.h"
 
+#include <csignal>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -11,8 +12,9 @@ namespace proberace {
 
 class Launch {
 public:
-  // A child process that will execute the program, with the signal mask this process had at its start.
-  static std::expected<Launch, Error> begin(const std::vector<std::string>& command);
+  // A child process that will execute the program with this signal mask. All else it inherits: descriptors,
+  // ignored signals, environment and process group are those with which this process was started.
+  static std::expected<Launch, Error> begin(const std::vector<std::string>& command, const sigset_t& mask);
 
   Launch(Launch&& other) noexcept;
   Launch& operator=(Launch&&) = delete;

@@ -1,51 +1,75 @@
 #include "stress/debuggee/probe_spec.h"
 
+#include "harness/base/failure.h"
 #include "harness/code/admission.h"
 
 #include <charconv>
 #include <fmt/format.h>
+#include <map>
+#include <optional>
 
 namespace proberace {
 
-std::expected<ProbeSpec, Error> parse_probe(const std::string& text) {
-  const auto bad = [&] {
-    return std::unexpected(Error{
-        ErrorKind::BadInput, {}, fmt::format("'{}' is no probe: expected LIBRARY:SYMBOL[+OFFSET]", text)});
-  };
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size())
-    return bad();
-  ProbeSpec spec{text, text.substr(0, colon), text.substr(colon + 1), 0};
-  const std::size_t plus = spec.symbol.find('+');
-  if (plus == std::string::npos)
-    return spec;
-  std::string digits = spec.symbol.substr(plus + 1);
-  spec.symbol.resize(plus);
-  const bool hexadecimal = digits.starts_with("0x");
+namespace {
+
+// "+OFFSET" at the end of a probe. None if what stands behind the last + is no number: names may hold a +, too.
+std::optional<std::ptrdiff_t> offset_in(std::string_view behind_plus) {
+  const bool hexadecimal = behind_plus.starts_with("0x");
   if (hexadecimal)
-    digits.erase(0, 2);
-  const char* const end = digits.data() + digits.size();
-  const auto [stopped, error] = std::from_chars(digits.data(), end, spec.offset, hexadecimal ? 16 : 10);
-  if (error != std::errc{} || stopped != end || spec.symbol.empty())
-    return bad();
+    behind_plus.remove_prefix(2);
+  const char* const end = behind_plus.data() + behind_plus.size();
+  std::ptrdiff_t offset = 0;
+  const auto [stopped, error] = std::from_chars(behind_plus.data(), end, offset, hexadecimal ? 16 : 10);
+  return error == std::errc{} && stopped == end && offset >= 0 ? std::optional(offset) : std::nullopt;
+}
+
+} // namespace
+
+// A file's name seldom holds a colon, and a function's (shop::Cart::add) may.
+std::expected<ProbeSpec, Error> parse_probe(const std::string& text) {
+  const std::size_t colon = text.find(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == text.size())
+    return bad_input("'{}' is no probe: expected LIBRARY:SYMBOL[+OFFSET]", text);
+  ProbeSpec spec{text, text.substr(0, colon), text.substr(colon + 1), 0};
+  const std::size_t plus = spec.symbol.rfind('+');
+  if (plus == std::string::npos || plus == 0)
+    return spec;
+  if (const auto offset = offset_in(std::string_view(spec.symbol).substr(plus + 1))) {
+    spec.offset = *offset;
+    spec.symbol.resize(plus);
+  }
   return spec;
 }
 
-std::expected<ProbePlace, Error> locate(const ProbeSpec& spec, const Target& target) {
+std::expected<std::vector<ProbePlace>, Error> locate(std::span<const ProbeSpec> specs, const Target& target) {
   const AddressSpace space = target.address_space();
-  const auto function = target.functions().symbol(space, spec.library, spec.symbol);
-  if (!function)
-    return std::unexpected(function.error());
-  const auto with_name = [&](const Error& error) {
-    return std::unexpected(Error{error.kind, error.address, fmt::format("{}: {}", spec.text, error.message)});
-  };
-  const auto site = target.site_at(space, *function + spec.offset);
-  if (!site)
-    return with_name(site.error());
-  const auto instruction = Admission(target).admit(space, *site);
-  if (!instruction)
-    return with_name(instruction.error());
-  return ProbePlace{spec, *site, *instruction};
+  Admission admission(target);
+  std::vector<ProbePlace> places;
+  std::map<Address, std::size_t> known;
+  for (const ProbeSpec& spec : specs) {
+    const auto with_name = [&](const Error& error) {
+      return std::unexpected(
+          Error{error.kind, error.address, fmt::format("{}: {}", spec.text, error.message)});
+    };
+    const auto functions = target.functions().places_of(space, spec.library, spec.symbol);
+    if (!functions)
+      return std::unexpected(functions.error());
+    for (const Address function : *functions) {
+      const auto site = target.site_at(space, function + spec.offset);
+      if (!site)
+        return with_name(site.error());
+      if (const auto [it, fresh] = known.try_emplace(site->address, places.size()); !fresh) {
+        if (std::string& names = places[it->second].names; names != spec.text)
+          names += ", " + spec.text;
+        continue;
+      }
+      const auto instruction = admission.admit(space, *site);
+      if (!instruction)
+        return with_name(instruction.error());
+      places.push_back({spec.text, *site, *instruction});
+    }
+  }
+  return places;
 }
 
 } // namespace proberace

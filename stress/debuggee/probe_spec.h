@@ -1,11 +1,14 @@
-// A probe as a user names it: LIBRARY:SYMBOL[+OFFSET], the library by the end of its path.
+// A probe as a user names it: LIBRARY:SYMBOL[+OFFSET], the library by the end of its path. One name may have several
+// places, and several names one place.
 #pragma once
 
 #include "harness/base/error.h"
 #include "harness/code/decode.h"
 #include "harness/code/target.h"
 
+#include <span>
 #include <string>
+#include <vector>
 
 namespace proberace {
 
@@ -20,13 +23,13 @@ struct ProbeSpec {
 std::expected<ProbeSpec, Error> parse_probe(const std::string& text);
 
 struct ProbePlace {
-  ProbeSpec spec;
+  std::string names; // the probes that mean it, as the user wrote them
   Site site;
   Instruction instruction;
 };
 
-// Its place in a program whose libraries are loaded. BadInput (no such library or function), or the reason
-// why no instruction there can be probed.
-std::expected<ProbePlace, Error> locate(const ProbeSpec& spec, const Target& target);
+// Their places in a program whose libraries are loaded, each once. BadInput (no such library or function), or the
+// reason why no instruction there can be probed.
+std::expected<std::vector<ProbePlace>, Error> locate(std::span<const ProbeSpec> specs, const Target& target);
 
 } // namespace proberace

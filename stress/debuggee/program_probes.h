@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 
 namespace proberace {
 
@@ -13,20 +14,22 @@ class ProgramProbes {
 public:
   virtual ~ProgramProbes() = default;
 
-  // Precondition: `supervisor` has attached to the program; if it was launched, it stands at its entry. The
-  // first site that is refused, in words; then nothing stays armed.
-  virtual Status arm(Supervisor& supervisor, std::span<const ProbePlace> places) = 0;
+  // True if the program must be traced while it is probed.
+  virtual bool by_tracing() const = 0;
+  // Precondition: a program that was launched stands at its entry, traced by `supervisor`; so does, anywhere, one
+  // that is probed by tracing. On success a program that need not be traced any more is let go. The first site
+  // that is refused, in words; then nothing stays armed.
+  virtual Status arm(Supervisor& supervisor, pid_t process, std::span<const ProbePlace> places) = 0;
   // Ends the counting. What went wrong meanwhile, if the counts are not whole.
   virtual Status disarm() = 0;
 
-  // By thread id.
+  // By thread id. Precondition: disarm().
   virtual std::map<pid_t, std::uint64_t> hits(std::size_t place) const = 0;
 };
 
 // By an armer and a stepper, from the supervisor.
 std::unique_ptr<ProgramProbes> traced_probes();
-// By the kernel's uprobes, counted by perf for each of the program's threads; the supervisor only says which
-// there are.
+// By the kernel's uprobes (uprobe_counters.h).
 std::unique_ptr<ProgramProbes> uprobe_probes();
 
 } // namespace proberace

@@ -9,15 +9,19 @@ namespace proberace {
 
 namespace {
 
-// By default these end no process (signal(7)), or stop it.
-constexpr int kIgnored[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGTSTP, SIGTTIN, SIGTTOU};
+// By default these end no process (signal(7)).
+constexpr int kIgnored[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH};
+
+constexpr bool stops_by_default(std::uint32_t signal) noexcept {
+  return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
 
 } // namespace
 
 ProgramWatch::ProgramWatch() {
   sigset_t all;
   ::sigfillset(&all);
-  ::sigprocmask(SIG_BLOCK, &all, nullptr);
+  ::sigprocmask(SIG_BLOCK, &all, &mask_before_);
   for (const int signal : kIgnored)
     ::sigdelset(&all, signal);
   signals_ = ::signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -27,24 +31,40 @@ ProgramWatch::~ProgramWatch() {
   ::close(signals_);
 }
 
-bool ProgramWatch::asked_to_leave() {
+// The terminal's signals come from the kernel (drivers/tty/n_tty.c, isig), SIGHUP of a closed one, too.
+void ProgramWatch::take_signals(bool launched) {
   signalfd_siginfo signal{};
-  return ::read(signals_, &signal, sizeof signal) == sizeof signal;
+  while (::read(signals_, &signal, sizeof signal) == sizeof signal) {
+    const bool of_terminal = launched && signal.ssi_code == SI_KERNEL;
+    if (stops_by_default(signal.ssi_signo)) {
+      stopping_ = of_terminal;
+    } else if (of_terminal && !interrupted_ && (signal.ssi_signo == SIGINT || signal.ssi_signo == SIGQUIT)) {
+      interrupted_ = true;
+    } else {
+      leaving_ = true;
+    }
+  }
 }
 
-ProgramEnd ProgramWatch::until_end(Supervisor& supervisor) {
-  for (bool leaving = false; !leaving;) {
-    supervisor.serve();
-    if (!supervisor.process_lives())
+ProgramEnd ProgramWatch::until_end(Watched& program, bool launched) {
+  while (!leaving_) {
+    program.serve();
+    if (!program.lives())
       break;
-    pollfd waiting[2] = {{signals_, POLLIN, 0}, {supervisor.descriptor(), POLLIN, 0}};
+    if (stopping_ && program.in_group_stop()) {
+      stopping_ = false;
+      ::kill(::getpid(), SIGSTOP); // until SIGCONT, which reaches the program, too
+      continue;
+    }
+    pollfd waiting[2] = {{signals_, POLLIN, 0}, {program.descriptor(), POLLIN, 0}};
     ::poll(waiting, 2, -1);
-    leaving = waiting[0].revents != 0 && asked_to_leave();
+    take_signals(launched);
   }
   ProgramEnd end;
-  end.left = supervisor.detach();
-  end.status = supervisor.exit_status();
-  end.ended = end.status.has_value();
+  end.ended = !program.lives();
+  end.left = program.let_go();
+  end.status = program.exit_status(); // it may have ended meanwhile
+  end.ended = end.ended || end.status.has_value();
   return end;
 }
 

@@ -1,7 +1,11 @@
 // Waits for a probed program's end, or for a signal that asks `run` to leave it.
+//
+// A terminal's Ctrl-C or Ctrl-\ reaches a launched program, too, so the first one is the program's to answer. A
+// second one, or any signal that somebody sends to this process alone, asks it to leave the program. A terminal's
+// Ctrl-Z stops a launched program's threads, and this process once all of them have stopped.
 #pragma once
 
-#include "harness/ptrace/supervisor.h"
+#include "stress/debuggee/watched.h"
 
 #include <optional>
 
@@ -15,20 +19,27 @@ struct ProgramEnd {
 
 class ProgramWatch {
 public:
-  // Blocks every signal that can be blocked; from here on they are read, one at a time, by until_end. Signals
-  // that stop this process (SIGTSTP, ...) are not obeyed: the program would stand still at its next hit.
+  // Blocks every signal that can be blocked; from here on they are read, one at a time, by until_end.
   ProgramWatch();
   ~ProgramWatch();
   ProgramWatch(const ProgramWatch&) = delete;
   ProgramWatch& operator=(const ProgramWatch&) = delete;
 
-  // Serves until then. On return the supervisor has detached.
-  ProgramEnd until_end(Supervisor& supervisor);
+  // The mask that this process had before.
+  const sigset_t& mask_before() const noexcept { return mask_before_; }
+
+  // Serves until then. On return the program is let go. `launched`: the terminal's signals reach the program,
+  // too.
+  ProgramEnd until_end(Watched& program, bool launched);
 
 private:
-  bool asked_to_leave();
+  void take_signals(bool launched);
 
+  sigset_t mask_before_{};
   int signals_ = -1;
+  bool interrupted_ = false; // by the terminal, once
+  bool leaving_ = false;
+  bool stopping_ = false;
 };
 
 } // namespace proberace

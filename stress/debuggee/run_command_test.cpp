@@ -50,14 +50,15 @@ protected:
     return directory_ + "/" + name;
   }
 
-  // Runs the script probed; its own output goes to `out`.
-  Json run_script(const std::string& strategy, const std::string& script, std::string& out) const {
+  // Runs the script probed; its own output goes to `out`. `status`: how it ends, and so must run.
+  Json run_script(const std::string& strategy, const std::string& script, std::string& out,
+                  int status = 0) const {
     const std::string report = directory_ + "/report.json";
     const Outcome o = run_proberace(fmt::format("run --strategy {} {} --json --out {} -- {} {}", strategy,
                                                 kProbe, report, kPython, write("script.py", script)));
-    EXPECT_EQ(o.status, 0) << o.out;
+    EXPECT_EQ(o.status, status) << o.out;
     out = o.out;
-    return o.status == 0 ? Json::parse(std::ifstream(report)) : Json{};
+    return o.status == status ? Json::parse(std::ifstream(report)) : Json{};
   }
 
   std::string directory_;
@@ -232,6 +233,62 @@ print('right', flush=True)
   EXPECT_EQ(own["sites"][0]["hits"], 150);
 }
 
+// The program is probed and left again and again while it runs for four seconds. Its wait status.
+class LeftOften {
+public:
+  LeftOften(const std::string& directory, const std::string& name, const std::string& strategy) {
+    const std::string program = directory + "/" + name;
+    const Outcome built = run_shell(
+        fmt::format("gcc -O1 -pthread {}/stress/programs/{}.c -o {} 2>&1", PROBERACE_SOURCE, name, program));
+    EXPECT_EQ(built.status, 0) << built.out;
+    const std::string said = program + ".out";
+    const pid_t process = ::fork();
+    if (process == 0) {
+      ::dup2(::open(said.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), 1);
+      ::execl(program.c_str(), program.c_str(), "4000", nullptr);
+      ::_exit(127);
+    }
+    for (; ::waitpid(process, &status, WNOHANG) == 0; ++times) {
+      const Outcome o = run_shell(fmt::format(
+          "timeout -s INT --kill-after 20 0.2 {} run --strategy '{}' --probe {}:work --pid {} 2>&1",
+          PROBERACE_PROGRAM, strategy, name, process));
+      if (o.status != 124) // how timeout says that the signal was sent
+        last_words = o.out;
+    }
+    std::getline(std::ifstream(said), out);
+  }
+
+  int status = 0;
+  int times = 0;
+  std::string out;        // of the program
+  std::string last_words; // of run, if it ended by itself
+};
+
+TEST_F(RunCommand, H81_AProgramIsUnharmedHoweverOftenItIsLeft) {
+  for (const char* const strategy :
+       {"ptrace:poke+xol-boost", "ptrace:stop-world+xol-vma", "ptrace:poke+emulate|xol-boost|xol-vma"}) {
+    const LeftOften program(directory_, "busy", strategy);
+    EXPECT_EQ(program.status, 0) << strategy << ", left " << program.times << " times; "
+                                 << program.last_words;
+    EXPECT_EQ(program.out, "right") << strategy;
+    EXPECT_GE(program.times, 5) << strategy;
+  }
+}
+
+// The filter still kills the program for a call of its own.
+TEST_F(RunCommand, H85_AFilterDoesNotSeeCallsInTheProgramsName) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "suspending a seccomp filter needs CAP_SYS_ADMIN";
+  for (const char* const strategy : {"ptrace:poke+xol-boost", "ptrace:stop-world+xol-vma"}) {
+    const LeftOften program(directory_, "filtered", strategy);
+    EXPECT_TRUE(WIFSIGNALED(program.status) && WTERMSIG(program.status) == SIGSYS)
+        << strategy << ": " << program.status << ", left " << program.times << " times; "
+        << program.last_words;
+    EXPECT_EQ(program.out, "right") << strategy;
+    EXPECT_GE(program.times, 5) << strategy;
+  }
+}
+
 TEST_F(RunCommand, AnExecTakesTheProbesAwayAndIsSaid) {
   std::string out;
   const Json own = run_script(kTraced,
@@ -252,8 +309,9 @@ threading.Event().wait()
 
 TEST_F(RunCommand, TheProgramsOwnEndIsReported) {
   std::string out;
-  EXPECT_EQ(run_script(kTraced, "import sys; sys.exit(5)", out)["exit_status"], 5);
-  EXPECT_EQ(run_script(kTraced, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)", out)["killed_by"],
+  EXPECT_EQ(run_script(kTraced, "import sys; sys.exit(5)", out, 5)["exit_status"], 5);
+  EXPECT_EQ(run_script(kTraced, "import os, signal; os.kill(os.getpid(), signal.SIGTERM)", out,
+                       128 + SIGTERM)["killed_by"],
             "SIGTERM");
 }
 
@@ -268,6 +326,8 @@ TEST_F(RunCommand, WhatCannotBeProbedIsOneLineAndStatus2) {
   expect(traced + kProbe, "needs either a program after --");
   expect(traced + kProbe + " --pid 999999999", "there is no process");
   expect(traced + kProbe + " -- /no/such/program", "cannot execute the program");
+  expect(traced + kProbe + " /bin/true", "put -- before the program");
+  expect(traced + kProbe + " --out / -- /bin/true", "it is a folder");
   expect(traced + "--probe getppid -- /bin/true", "LIBRARY:SYMBOL[+OFFSET]");
   expect(traced + "--probe libc.so.6:nosuch -- /bin/true", "has no function 'nosuch'");
   expect(traced + "--probe libnosuch.so:f -- /bin/true", "no loaded object's path ends with");

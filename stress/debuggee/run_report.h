@@ -31,7 +31,7 @@ struct RunReport {
   std::optional<int> exit_status{};
   std::optional<std::string> killed_by{}; // a signal: "SIGSEGV"
   bool runs_on = false;                   // it was left running
-  int execs = 0;
+  std::optional<int> execs{};             // none where nobody saw them
   std::vector<Place> sites{};
 
   template <class Self, class Field> static void fields(Self& self, Field&& field) {

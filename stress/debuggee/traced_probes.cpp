@@ -6,7 +6,9 @@ namespace {
 
 class TracedProbes final : public ProgramProbes {
 public:
-  Status arm(Supervisor& supervisor, std::span<const ProbePlace> places) override {
+  bool by_tracing() const override { return true; }
+
+  Status arm(Supervisor& supervisor, pid_t, std::span<const ProbePlace> places) override {
     supervisor_ = &supervisor;
     std::vector<Supervisor::Placement> placements;
     for (const ProbePlace& place : places) {
@@ -17,7 +19,7 @@ public:
     for (std::size_t i = 0; i < results.size(); ++i)
       if (!results[i])
         return std::unexpected(Error{results[i].error().kind, results[i].error().address,
-                                     places[i].spec.text + ": " + results[i].error().message});
+                                     places[i].names + ": " + results[i].error().message});
     return {};
   }
 

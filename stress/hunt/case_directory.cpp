@@ -1,5 +1,6 @@
 #include "stress/hunt/case_directory.h"
 
+#include "harness/base/read_file.h"
 #include "harness/file/whole_file.h"
 
 #include <cerrno>
@@ -69,10 +70,10 @@ bool CaseSet::keep(Json line) {
 
 std::expected<CaseSet, Error> CaseDirectory::read(const std::string& path) {
   CaseSet set;
-  std::ifstream in(description(path));
-  if (!in)
-    return bad(fmt::format("{} is no directory of a long hunt (it has no campaign.json)", path));
-  set.campaign = Json::parse(in, nullptr, false);
+  const auto text = read_file(description(path));
+  if (!text)
+    return bad(fmt::format("{} is no folder of a long hunt: {}", path, text.error().message));
+  set.campaign = Json::parse(*text, nullptr, false);
   if (!set.campaign.is_object() || set.campaign.value("schema", "") != kSchema)
     return bad(fmt::format("{}: not {}", description(path), kSchema));
   set.campaign.erase("schema");

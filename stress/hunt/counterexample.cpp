@@ -1,6 +1,8 @@
 #include "stress/hunt/counterexample.h"
 
+#include "harness/base/failure.h"
 #include "harness/base/json_fields.h"
+#include "harness/base/read_file.h"
 #include "harness/cell/endings.h"
 #include "harness/file/whole_file.h"
 #include "harness/machine/provenance.h"
@@ -11,7 +13,6 @@
 #include <filesystem>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <fstream>
 #include <vector>
 
 namespace proberace {
@@ -112,10 +113,10 @@ Status can_save_to(const std::string& directory) {
 }
 
 std::expected<Counterexample, Error> load_counterexample(const std::string& path) {
-  std::ifstream in(path);
-  if (!in)
-    return bad_counterexample(path, "cannot be read; give a file that a command has saved");
-  const Json json = Json::parse(in, nullptr, false);
+  const auto text = read_file(path);
+  if (!text)
+    return bad_input("{}; give a file that a command has saved", text.error().message);
+  const Json json = Json::parse(*text, nullptr, false);
   if (!json.is_object() || !json.contains("schema"))
     return bad_counterexample(path, "is no counterexample; give a file that a command has saved");
   auto found = read_fields<Counterexample>(json, UnknownKeys::Refused);

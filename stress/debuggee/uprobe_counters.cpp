@@ -1,0 +1,329 @@
+#include "stress/debuggee/uprobe_counters.h"
+
+#include "harness/base/failure.h"
+#include "strategies/whole/uprobe_event.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <linux/bpf.h>
+#include <map>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utility>
+
+namespace proberace {
+
+namespace {
+
+// include/uapi/linux/bpf.h, Linux 6.6; Debian 12's header is older.
+constexpr std::uint32_t kTraceUprobeMulti = 48;
+struct MultiLink {
+  std::uint32_t program = 0;
+  std::uint32_t target = 0;
+  std::uint32_t attach_type = kTraceUprobeMulti;
+  std::uint32_t flags = 0;
+  std::uint64_t path = 0;
+  std::uint64_t offsets = 0;
+  std::uint64_t reference_counters = 0;
+  std::uint64_t cookies = 0;
+  std::uint32_t count = 0;
+  std::uint32_t multi_flags = 0;
+  std::uint32_t process = 0;
+  std::uint32_t unused = 0;
+};
+
+struct Key {
+  std::uint32_t place = 0;
+  std::uint32_t thread = 0;
+};
+constexpr Key kLost{~0U, ~0U};
+constexpr std::uint32_t kMostCounters = 1U << 20;
+
+long bpf(int command, const void* attributes, std::size_t bytes) {
+  return ::syscall(SYS_bpf, command, attributes, bytes);
+}
+
+// Instructions (Documentation/bpf/standardization/instruction-set.rst).
+bpf_insn instruction(unsigned code, unsigned to, unsigned from, int offset, std::int32_t immediate) {
+  bpf_insn i{};
+  i.code = static_cast<std::uint8_t>(code);
+  i.dst_reg = to & 0xF;
+  i.src_reg = from & 0xF;
+  i.off = static_cast<std::int16_t>(offset);
+  i.imm = immediate;
+  return i;
+}
+bpf_insn move(unsigned to, unsigned from) {
+  return instruction(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0);
+}
+bpf_insn move_value(unsigned to, std::int32_t value) {
+  return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value);
+}
+bpf_insn add_value(unsigned to, std::int32_t value) {
+  return instruction(BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, value);
+}
+bpf_insn store(unsigned size, int at, unsigned from) { // on the stack
+  return instruction(BPF_STX | BPF_MEM | size, BPF_REG_10, from, at, 0);
+}
+bpf_insn store_value(unsigned size, int at, std::int32_t value) {
+  return instruction(BPF_ST | BPF_MEM | size, BPF_REG_10, 0, at, value);
+}
+bpf_insn call(std::int32_t helper) {
+  return instruction(BPF_JMP | BPF_CALL, 0, 0, 0, helper);
+}
+bpf_insn jump_if(unsigned condition, unsigned left, std::int32_t right, int distance) {
+  return instruction(BPF_JMP | condition | BPF_K, left, 0, distance, right);
+}
+
+// Appends instructions; distances of jumps are fixed when their target is there.
+class Assembly {
+public:
+  void add(std::initializer_list<bpf_insn> more) { code_.insert(code_.end(), more); }
+  void load_64(unsigned to, unsigned kind, std::uint64_t value) {
+    add({instruction(BPF_LD | BPF_DW | BPF_IMM, to, kind, 0, static_cast<std::int32_t>(value)),
+         instruction(0, 0, 0, 0, static_cast<std::int32_t>(value >> 32))});
+  }
+  // r1 = map, r2 = key; r0 = the counter or null.
+  void look_up(int map, int key_at) {
+    load_64(BPF_REG_1, BPF_PSEUDO_MAP_FD, static_cast<std::uint32_t>(map));
+    add({move(BPF_REG_2, BPF_REG_10), add_value(BPF_REG_2, key_at), call(BPF_FUNC_map_lookup_elem)});
+  }
+  // If r0 is a counter: adds one and ends the program.
+  void count_and_end() {
+    add({jump_if(BPF_JEQ, BPF_REG_0, 0, 4), move_value(BPF_REG_1, 1),
+         instruction(BPF_STX | BPF_ATOMIC | BPF_DW, BPF_REG_0, BPF_REG_1, 0, BPF_ADD),
+         move_value(BPF_REG_0, 0), instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)});
+  }
+  const std::vector<bpf_insn>& code() const { return code_; }
+
+private:
+  std::vector<bpf_insn> code_;
+};
+
+// Of the process, in the pid namespace of this one: counts the hit under (cookie, thread).
+std::expected<std::vector<bpf_insn>, Error> counting_program(int map, pid_t process) {
+  struct stat space {};
+  if (::stat("/proc/self/ns/pid", &space) != 0)
+    return std::unexpected(system_error("/proc/self/ns/pid", errno));
+  constexpr int kIds = -8; // struct bpf_pidns_info: the thread, then the process
+  constexpr int kKey = -16, kKeyThread = kKey + 4;
+  constexpr int kOne = -24;
+  constexpr int kLostKey = -32;
+  Assembly a;
+  a.add({move(BPF_REG_6, BPF_REG_1), call(BPF_FUNC_get_attach_cookie), store(BPF_W, kKey, BPF_REG_0),
+         store_value(BPF_DW, kIds, 0)});
+  a.load_64(BPF_REG_1, 0, space.st_dev);
+  a.load_64(BPF_REG_2, 0, space.st_ino);
+  a.add({move(BPF_REG_3, BPF_REG_10), add_value(BPF_REG_3, kIds), move_value(BPF_REG_4, 8),
+         call(BPF_FUNC_get_ns_current_pid_tgid),
+         // The process.
+         instruction(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_1, BPF_REG_10, kIds + 4, 0),
+         jump_if(BPF_JEQ, BPF_REG_1, process, 2), move_value(BPF_REG_0, 0),
+         instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+         // The thread.
+         instruction(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_1, BPF_REG_10, kIds, 0),
+         store(BPF_W, kKeyThread, BPF_REG_1)});
+  a.look_up(map, kKey);
+  a.count_and_end();
+  a.add({store_value(BPF_DW, kOne, 1)});
+  a.load_64(BPF_REG_1, BPF_PSEUDO_MAP_FD, static_cast<std::uint32_t>(map));
+  a.add({move(BPF_REG_2, BPF_REG_10), add_value(BPF_REG_2, kKey), move(BPF_REG_3, BPF_REG_10),
+         add_value(BPF_REG_3, kOne), move_value(BPF_REG_4, BPF_NOEXIST), call(BPF_FUNC_map_update_elem),
+         jump_if(BPF_JNE, BPF_REG_0, 0, 2), move_value(BPF_REG_0, 0),
+         instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)});
+  // The counter is there by now, or the map has no room.
+  a.look_up(map, kKey);
+  a.count_and_end();
+  a.add({move_value(BPF_REG_1, -1), store(BPF_DW, kLostKey, BPF_REG_1)});
+  a.look_up(map, kLostKey);
+  a.count_and_end();
+  a.add({move_value(BPF_REG_0, 0), instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)});
+  return a.code();
+}
+
+Error refused(int error_number, const char* what) {
+  if (error_number == EPERM || error_number == EACCES)
+    return Error{ErrorKind::NoPermission, {}, "kernel uprobes need CAP_BPF and CAP_PERFMON: run as root"};
+  return system_error(what, error_number);
+}
+
+bool has_multi_links() {
+  // A link with nothing in it: EINVAL where the kernel knows the type and asks for a path (bpf_uprobe_multi_link_attach).
+  bpf_attr program{};
+  constexpr bpf_insn kNothing[] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0},
+                                   {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  program.prog_type = BPF_PROG_TYPE_KPROBE;
+  program.insn_cnt = std::size(kNothing);
+  program.insns = reinterpret_cast<std::uint64_t>(kNothing);
+  program.license = reinterpret_cast<std::uint64_t>("GPL");
+  program.expected_attach_type = kTraceUprobeMulti;
+  const long loaded = bpf(BPF_PROG_LOAD, &program, sizeof program);
+  if (loaded < 0)
+    return false;
+  MultiLink link;
+  link.program = static_cast<std::uint32_t>(loaded);
+  link.path = reinterpret_cast<std::uint64_t>("/");
+  std::uint64_t offset = 0;
+  link.offsets = reinterpret_cast<std::uint64_t>(&offset);
+  link.count = 1;
+  const bool known = bpf(BPF_LINK_CREATE, &link, sizeof link) < 0 && errno == EBADF; // "/" is no regular file
+  ::close(static_cast<int>(loaded));
+  return known;
+}
+
+} // namespace
+
+UprobeCounters::UprobeCounters(UprobeCounters&& other) noexcept
+    : places_(other.places_), map_(std::exchange(other.map_, -1)),
+      program_(std::exchange(other.program_, -1)), links_(std::exchange(other.links_, {})) {}
+
+UprobeCounters::~UprobeCounters() {
+  detach();
+  if (map_ >= 0)
+    ::close(map_);
+}
+
+Status UprobeCounters::load(pid_t process, Way way) {
+  bpf_attr map{};
+  map.map_type = BPF_MAP_TYPE_HASH;
+  map.key_size = sizeof(Key);
+  map.value_size = sizeof(std::uint64_t);
+  map.max_entries = kMostCounters;
+  map.map_flags = BPF_F_NO_PREALLOC;
+  map_ = static_cast<int>(bpf(BPF_MAP_CREATE, &map, sizeof map));
+  if (map_ < 0)
+    return std::unexpected(refused(errno, "the kernel made no BPF map"));
+  bpf_attr element{};
+  const std::uint64_t zero = 0;
+  element.map_fd = static_cast<std::uint32_t>(map_);
+  element.key = reinterpret_cast<std::uint64_t>(&kLost);
+  element.value = reinterpret_cast<std::uint64_t>(&zero);
+  if (bpf(BPF_MAP_UPDATE_ELEM, &element, sizeof element) != 0)
+    return std::unexpected(refused(errno, "the kernel's BPF map takes no counter"));
+
+  const auto code = counting_program(map_, process);
+  if (!code)
+    return std::unexpected(code.error());
+  std::vector<char> log(65536);
+  bpf_attr program{};
+  program.prog_type = BPF_PROG_TYPE_KPROBE;
+  program.insn_cnt = static_cast<std::uint32_t>(code->size());
+  program.insns = reinterpret_cast<std::uint64_t>(code->data());
+  program.license = reinterpret_cast<std::uint64_t>("GPL");
+  program.expected_attach_type = way == Way::Multi ? kTraceUprobeMulti : 0;
+  program.log_level = 1;
+  program.log_size = static_cast<std::uint32_t>(log.size());
+  program.log_buf = reinterpret_cast<std::uint64_t>(log.data());
+  program_ = static_cast<int>(bpf(BPF_PROG_LOAD, &program, sizeof program));
+  if (program_ < 0)
+    return std::unexpected(
+        refused(errno, fmt::format("the kernel refused the counting BPF program: {}", log.data()).c_str()));
+  return {};
+}
+
+// One link for each file. The kernel arms all of its places or none.
+Status UprobeCounters::link_multi(pid_t process, std::span<const Place> places) {
+  struct OfFile {
+    std::vector<std::uint64_t> offsets, cookies;
+  };
+  std::map<std::string, OfFile> files;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    OfFile& file = files[places[i].path];
+    file.offsets.push_back(places[i].file_offset);
+    file.cookies.push_back(i);
+  }
+  for (const auto& [path, file] : files) {
+    MultiLink link;
+    link.program = static_cast<std::uint32_t>(program_);
+    link.path = reinterpret_cast<std::uint64_t>(path.c_str());
+    link.offsets = reinterpret_cast<std::uint64_t>(file.offsets.data());
+    link.cookies = reinterpret_cast<std::uint64_t>(file.cookies.data());
+    link.count = static_cast<std::uint32_t>(file.offsets.size());
+    link.process = static_cast<std::uint32_t>(process);
+    const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
+    if (made < 0)
+      return std::unexpected(uprobe_registration_error(errno, {}));
+    links_.push_back(static_cast<int>(made));
+  }
+  return {};
+}
+
+// An event counts on one CPU, but its program runs at every hit (kernel/trace/trace_uprobe.c,
+// __uprobe_perf_func).
+Status UprobeCounters::link_events(std::span<const Place> places) {
+  const auto type = uprobe_perf_type();
+  if (!type)
+    return std::unexpected(type.error());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const int event = open_uprobe_event(*type, places[i].path, places[i].file_offset, -1, 0, false);
+    if (event < 0)
+      return std::unexpected(uprobe_registration_error(errno, {}));
+    links_.push_back(event);
+    bpf_attr link{};
+    link.link_create.prog_fd = static_cast<std::uint32_t>(program_);
+    link.link_create.target_fd = static_cast<std::uint32_t>(event);
+    link.link_create.attach_type = BPF_PERF_EVENT;
+    link.link_create.perf_event.bpf_cookie = i;
+    const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
+    if (made < 0)
+      return std::unexpected(refused(errno, "the kernel links no BPF program to a uprobe's perf event"));
+    links_.push_back(static_cast<int>(made));
+  }
+  return {};
+}
+
+std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places,
+                                                            Way way) {
+  UprobeCounters counters;
+  counters.places_ = places.size();
+  if (const Status loaded = counters.load(process, way); !loaded)
+    return std::unexpected(loaded.error());
+  const Status linked =
+      way == Way::Multi ? counters.link_multi(process, places) : counters.link_events(places);
+  if (!linked)
+    return std::unexpected(linked.error());
+  return counters;
+}
+
+std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places) {
+  return attach(process, places, has_multi_links() ? Way::Multi : Way::PerfEvents);
+}
+
+void UprobeCounters::detach() {
+  while (!links_.empty()) {
+    ::close(links_.back());
+    links_.pop_back();
+  }
+  if (program_ >= 0)
+    ::close(std::exchange(program_, -1));
+}
+
+UprobeCounters::Counts UprobeCounters::read() const {
+  Counts counts;
+  counts.hits.resize(places_);
+  bpf_attr element{};
+  Key key;
+  std::uint64_t count = 0;
+  element.map_fd = static_cast<std::uint32_t>(map_);
+  element.next_key = reinterpret_cast<std::uint64_t>(&key);
+  while (bpf(BPF_MAP_GET_NEXT_KEY, &element, sizeof element) == 0) {
+    bpf_attr at{};
+    at.map_fd = static_cast<std::uint32_t>(map_);
+    at.key = reinterpret_cast<std::uint64_t>(&key);
+    at.value = reinterpret_cast<std::uint64_t>(&count);
+    if (bpf(BPF_MAP_LOOKUP_ELEM, &at, sizeof at) == 0) {
+      if (key.place < counts.hits.size())
+        counts.hits[key.place][static_cast<pid_t>(key.thread)] += count;
+      else
+        counts.lost += count;
+    }
+    element.key = reinterpret_cast<std::uint64_t>(&key);
+  }
+  return counts;
+}
+
+} // namespace proberace

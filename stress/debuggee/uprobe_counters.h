@@ -1,0 +1,60 @@
+// Kernel uprobes in one process, counted by thread in the kernel: the process is not traced, and no thread of it
+// stops.
+//
+// Idea: one BPF program adds one to a hash map's counter under (place, thread). All places of a file are one link
+// (BPF_TRACE_UPROBE_MULTI, Linux 6.6), whose cookie is the place, so a thousand places are attached in
+// milliseconds. An older kernel (5.15) gets one perf event for each place with the same program. Trade-off: bpf(2)
+// needs CAP_BPF and CAP_PERFMON, and a hit costs a lookup in the map.
+//
+// Children that were forked are other processes and are not counted. After an exec the places are gone.
+#pragma once
+
+#include "harness/base/error.h"
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace proberace {
+
+class UprobeCounters {
+public:
+  struct Place {
+    std::string path; // opens the file
+    std::uint64_t file_offset = 0;
+  };
+  enum class Way { Multi, PerfEvents };
+
+  // Arms all of them, or none. MachineLacks, NoPermission; else the error says which place the kernel refused.
+  static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places, Way way);
+  // Multi where the kernel has it.
+  static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places);
+
+  UprobeCounters(UprobeCounters&& other) noexcept;
+  UprobeCounters& operator=(UprobeCounters&&) = delete;
+  ~UprobeCounters();
+
+  // Disarms. The counts stay.
+  void detach();
+  struct Counts {
+    std::vector<std::map<pid_t, std::uint64_t>> hits; // of each place, by thread id; ended threads, too
+    std::uint64_t lost = 0;                           // hits for which the kernel had no room to count
+  };
+  Counts read() const;
+
+private:
+  UprobeCounters() = default;
+  Status load(pid_t process, Way way);
+  Status link_multi(pid_t process, std::span<const Place> places);
+  Status link_events(std::span<const Place> places);
+
+  std::size_t places_ = 0;
+  int map_ = -1;
+  int program_ = -1;
+  std::vector<int> links_; // and the events under them
+};
+
+} // namespace proberace
