@@ -2,10 +2,13 @@
 
 #include "harness/base/failure.h"
 #include "harness/base/process_memory.h"
+#include "harness/code/decode.h"
 #include "harness/code/elf_functions.h"
 #include "harness/code/mapped_file.h"
 
 #include <algorithm>
+#include <array>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <set>
@@ -17,8 +20,25 @@ namespace proberace {
 
 // A mapped file's bytes and what they say.
 struct FunctionIndex::File {
-  MappedFile content;
-  ElfImage image;
+  std::string path; // opens it
+  // Not of this process: a mapping of ours would be one more of the target's (H67).
+  std::optional<MappedFile> content;
+  ElfImage image; // of this process without symbols and slots, whose names are views into the content
+
+  bool read(std::uint64_t offset, std::span<std::uint8_t> out) const {
+    if (content) {
+      const auto bytes = content->bytes();
+      if (offset > bytes.size() || out.size() > bytes.size() - offset)
+        return false;
+      std::ranges::copy(bytes.subspan(offset, out.size()), out.begin());
+      return true;
+    }
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    const ssize_t n = file >= 0 ? ::pread(file, out.data(), out.size(), static_cast<off_t>(offset)) : -1;
+    if (file >= 0)
+      ::close(file);
+    return n == static_cast<ssize_t>(out.size());
+  }
 };
 
 // A file loaded at one place.
@@ -124,8 +144,15 @@ std::shared_ptr<FunctionIndex::File> FunctionIndex::file_of(const Mapping& mappi
   if (!content)
     return nullptr;
   auto image = read_elf_functions(content->bytes(), path);
-  if (image)
-    it->second = std::make_shared<File>(std::move(*content), std::move(*image));
+  if (!image)
+    return nullptr;
+  it->second = std::make_shared<File>(path, std::nullopt, std::move(*image));
+  if (process_ != 0) {
+    it->second->content.emplace(std::move(*content));
+  } else {
+    it->second->image.symbols.clear();
+    it->second->image.slots.clear();
+  }
   return it->second;
 }
 
@@ -265,10 +292,10 @@ Status FunctionIndex::shows_its_file(const AddressSpace& space, Address at,
   const Object& object = object_of(space, *mapping);
   if (!object.file || object.file->image.relocates_text)
     return {};
-  const auto content = object.file->content.bytes();
   const std::uint64_t offset = mapping->file_offset + static_cast<std::uint64_t>(at - mapping->start);
-  if (offset > content.size() || code.size() > content.size() - offset ||
-      !std::ranges::equal(code, content.subspan(offset, code.size())))
+  std::array<std::uint8_t, kMaxInstructionBytes> in_file{};
+  const std::span same = std::span(in_file).first(std::min(code.size(), in_file.size()));
+  if (object.file->read(offset, same) && !std::ranges::equal(code.first(same.size()), same))
     return failure(ErrorKind::StaleSite, at,
                    "the code here is not that of the file {}: something has changed it", object.path);
   return {};

@@ -44,14 +44,14 @@ public:
   // none if no file is mapped there. A file that is mapped twice is two objects.
   std::vector<FunctionRange> of_object_at(const AddressSpace& space, Address inside) const;
 
-  // The functions of that name in the loaded objects that the file name `library` means: those whose path ends with
+  // Precondition: another process'. The functions of that name in the loaded objects that the file name `library` means: those whose path ends with
   // it as whole components, or else at all. Several places may have one name: versions of a symbol, static
   // functions, objects of one name; all are returned, by address. Of an indirect function they are those that were
   // chosen. BadInput, saying what is loaded, that no object has such a function, or that none is chosen yet.
   std::expected<std::vector<Address>, Error> places_of(const AddressSpace& space, std::string_view library,
                                                        std::string_view name) const;
 
-  // StaleSite if the mapped file holds other bytes at this place. Code that is in no ELF file, or in one that
+  // `code` is at most an instruction. StaleSite if the mapped file holds other bytes at this place. Code that is in no ELF file, or in one that
   // relocates its code, is not compared.
   Status shows_its_file(const AddressSpace& space, Address at, std::span<const std::uint8_t> code) const;
 
