@@ -28,7 +28,7 @@ std::vector<std::unique_ptr<Command>> all_commands() {
   return commands;
 }
 
-Status Command::take_program(std::vector<std::string>) {
+Status Command::take_program(const std::vector<std::string>&) {
   return bad_input("`proberace {}` runs no program: nothing may follow --", name());
 }
 

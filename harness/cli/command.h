@@ -28,7 +28,7 @@ public:
   virtual std::string example() const = 0; // a command line that works
   virtual void declare(CLI::App& app) = 0; // options and arguments
   // The words behind "--", as they are: another program and its arguments. BadInput unless the command runs one.
-  virtual Status take_program(std::vector<std::string> words);
+  virtual Status take_program(const std::vector<std::string>& words);
   virtual Exit run() = 0;
 };
 

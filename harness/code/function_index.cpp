@@ -118,8 +118,7 @@ std::unexpected<Error> not_loaded(std::string_view path_suffix, const std::set<s
 // name that opens even after it was unlinked or replaced (proc(5), root and map_files).
 std::string FunctionIndex::openable_path(const Mapping& m) const {
   const std::string process = process_ == 0 ? "self" : std::to_string(process_);
-  const std::string linked =
-      fmt::format("/proc/{}/map_files/{:x}-{:x}", process, value(m.start), value(m.end));
+  std::string linked = fmt::format("/proc/{}/map_files/{:x}-{:x}", process, value(m.start), value(m.end));
   if (m.path.empty() || m.path[0] != '/')
     return linked;
   const std::string by_path = process_ == 0 ? m.path : fmt::format("/proc/{}/root{}", process, m.path);

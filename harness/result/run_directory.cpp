@@ -63,7 +63,7 @@ std::expected<LineWriter, Error> RunDirectory::raw(const std::string& file) cons
 
 std::expected<fs::path, Error> RunDirectory::finish() {
   for (int n = 1;; ++n) {
-    const fs::path target = n == 1 ? final_ : fs::path(fmt::format("{}-{}", final_.string(), n));
+    fs::path target = n == 1 ? final_ : fs::path(fmt::format("{}-{}", final_.string(), n));
     if (::mkdir(target.c_str(), 0755) != 0) { // claims the name; rename replaces an empty directory
       if (errno == EEXIST)
         continue;

@@ -63,8 +63,8 @@ public:
     app.add_flag("--json", json_, "Print JSON");
   }
 
-  Status take_program(std::vector<std::string> words) override {
-    command_ = std::move(words);
+  Status take_program(const std::vector<std::string>& words) override {
+    command_ = words;
     return {};
   }
 
@@ -141,8 +141,10 @@ private:
       ready = supervisor.run_to_entry();
       if (const Status executed = launch->executed(); !executed)
         return executed;
-      if (ready && !(places = locate(*specs, target)))
-        ready = std::unexpected(places.error());
+      if (ready) {
+        places = locate(*specs, target);
+        ready = places ? Status{} : std::unexpected(places.error());
+      }
     }
     if (ready)
       ready = way_->arm(supervisor, process, *places);

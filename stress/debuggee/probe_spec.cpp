@@ -17,9 +17,9 @@ std::optional<std::ptrdiff_t> offset_in(std::string_view behind_plus) {
   const bool hexadecimal = behind_plus.starts_with("0x");
   if (hexadecimal)
     behind_plus.remove_prefix(2);
-  const char* const end = behind_plus.data() + behind_plus.size();
+  const char* const end = behind_plus.end();
   std::ptrdiff_t offset = 0;
-  const auto [stopped, error] = std::from_chars(behind_plus.data(), end, offset, hexadecimal ? 16 : 10);
+  const auto [stopped, error] = std::from_chars(behind_plus.begin(), end, offset, hexadecimal ? 16 : 10);
   return error == std::errc{} && stopped == end && offset >= 0 ? std::optional(offset) : std::nullopt;
 }
 
