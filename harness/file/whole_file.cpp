@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -42,7 +43,7 @@ std::expected<WholeFile, Error> WholeFile::create(const std::string& path) {
   struct stat there {};
   const bool exists = ::stat(path.c_str(), &there) == 0;
   if (path == "-" || (exists && is_standard_output(there))) {
-    file.part_.reset(::fdopen(::dup(STDOUT_FILENO), "w"));
+    file.part_.reset(::fdopen(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0), "w"));
   } else if (exists && S_ISDIR(there.st_mode)) {
     return bad_input("cannot write '{}': it is a folder", path);
   } else if (exists && !S_ISREG(there.st_mode)) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -64,7 +65,8 @@ bool has_ended(pid_t thread) {
 
 bool is_filtered(pid_t thread) {
   const std::string mode = field(thread, "Seccomp");
-  return !mode.empty() && mode[0] != '0';
+  return !mode.empty() && mode[0] != '0' &&
+         field(thread, "Seccomp_filters") != field(::getpid(), "Seccomp_filters");
 }
 
 std::uint64_t ignored_signals(pid_t thread) {

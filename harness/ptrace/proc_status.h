@@ -19,7 +19,8 @@ std::optional<pid_t> process_of(pid_t thread);
 pid_t tracer_of(pid_t thread);
 // A thread that has ended but is still listed counts as ended.
 bool has_ended(pid_t thread);
-// True if a seccomp filter, or strict mode, judges its system calls.
+// True if a seccomp filter that does not judge this process, too, or strict mode judges its system calls. A
+// container's filter judges both.
 bool is_filtered(pid_t thread);
 // The signals that the thread's process ignores; bit n-1 is signal n.
 std::uint64_t ignored_signals(pid_t thread);

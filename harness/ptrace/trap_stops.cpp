@@ -30,6 +30,8 @@ void TrapStops::handle(Tracee& tracee) {
     return tracees_.resume(tracee);
   }
   sites_.took(Path::ForeignTrap);
+  if (tracee.stepping == nullptr)
+    return pass_on(tracee, SIGTRAP);
   tracees_.resume(tracee, SIGTRAP);
 }
 

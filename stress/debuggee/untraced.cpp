@@ -1,9 +1,9 @@
 #include "harness/base/failure.h"
-#include "harness/ptrace/proc_status.h"
 #include "stress/debuggee/watched.h"
 
 #include <cerrno>
 #include <csignal>
+#include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,7 +24,8 @@ public:
   int descriptor() const override { return descriptor_; }
   void serve() override {
     if (!child_) {
-      lives_ = !has_ended(process_);
+      pollfd end{descriptor_, POLLIN, 0};
+      lives_ = ::poll(&end, 1, 0) == 0; // its first thread may have ended before
       return;
     }
     signalfd_siginfo ignored;
