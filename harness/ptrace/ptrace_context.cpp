@@ -74,7 +74,7 @@ bool PtraceContext::is_there(Address at, std::size_t bytes, bool writing) const 
   constexpr std::uint64_t kPresent = std::uint64_t{1} << 63;
   constexpr std::uint64_t kWatched = std::uint64_t{1} << 57;
   const Address last = page_of(at + static_cast<std::ptrdiff_t>(bytes - 1));
-  for (Address page = page_of(at);; page = last) {
+  for (Address page = page_of(at); only_present_; page = last) {
     std::uint64_t entry = 0;
     if (!memory_.page_entry(page, entry))
       return true; // not to be had: the access itself will say
@@ -83,6 +83,7 @@ bool PtraceContext::is_there(Address at, std::size_t bytes, bool writing) const 
     if (page == last)
       return true;
   }
+  return true;
 }
 
 // process_vm_readv and process_vm_writev obey the page permissions, as the thread itself would.

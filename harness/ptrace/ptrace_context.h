@@ -40,6 +40,8 @@ public:
 
   // Forgets what was set since fetch(), and a fault that was raised.
   void drop() noexcept;
+  // From now on load and store also reach pages that are not present, which they may have to wait for.
+  void access_what_is_not_there() noexcept { only_present_ = false; }
   bool stepping() const noexcept { return stepping_; }
   const std::optional<HardwareFault>& raised() const noexcept { return raised_; }
 
@@ -54,6 +56,7 @@ private:
   user_regs_struct registers_{};
   user_regs_struct fetched_{};
   bool changed_ = false;
+  bool only_present_ = true;
   bool stepping_ = false;
   std::optional<HardwareFault> raised_;
 };

@@ -66,6 +66,12 @@ bool TrapStops::on_breakpoint(Tracee& tracee) {
     if (tracees_.find(thread) == nullptr)
       return true; // killed meanwhile
     tracee.out_of_line = begun;
+    if (!begun) { // a page that is not there yet is then made by the access
+      context.drop();
+      context.set_pc(at);
+      context.access_what_is_not_there();
+      stepper_->begin(context, site->displaced);
+    }
   }
   if (context.stepping())
     tracee.stepping = site;
@@ -80,10 +86,11 @@ bool TrapStops::begin_out_of_line(Tracee& tracee, TracedSite& site, PtraceContex
     return false;
   if (!site.out_of_line) {
     constexpr Abilities kAbilities{.atomic_access = false, .on_the_thread = false};
+    const pid_t thread = tracee.thread;
     calls_.by(&tracee);
     auto plan = out_of_line_->plan(site.displaced.instruction, slots_, kAbilities);
     calls_.by(nullptr);
-    if (!plan)
+    if (!plan || tracees_.find(thread) == nullptr)
       return false;
     site.out_of_line = Displaced{site.displaced.site, site.displaced.instruction, std::move(*plan)};
   }

@@ -30,11 +30,17 @@ std::uint64_t sum(const std::map<pid_t, std::uint64_t>& hits) {
   return all;
 }
 
+// Real-time signals have numbers only.
+std::string signal_name(int signal) {
+  const char* const name = ::sigabbrev_np(signal);
+  return name != nullptr ? fmt::format("SIG{}", name) : fmt::format("signal {}", signal);
+}
+
 std::string describe(const ProgramEnd& end) {
   if (!end.status)
     return end.ended ? "has ended" : "runs on";
   if (WIFSIGNALED(*end.status))
-    return fmt::format("killed by SIG{}", ::sigabbrev_np(WTERMSIG(*end.status)));
+    return "killed by " + signal_name(WTERMSIG(*end.status));
   return fmt::format("exited with status {}", WEXITSTATUS(*end.status));
 }
 
@@ -238,7 +244,7 @@ private:
           {places[i].names, fmt::format("{:#x}", value(places[i].site.address)), sum(hits), hits});
     }
     if (end.status && WIFSIGNALED(*end.status))
-      r.killed_by = fmt::format("SIG{}", ::sigabbrev_np(WTERMSIG(*end.status)));
+      r.killed_by = signal_name(WTERMSIG(*end.status));
     else if (end.status)
       r.exit_status = WEXITSTATUS(*end.status);
     return r;

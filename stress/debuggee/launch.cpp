@@ -38,8 +38,10 @@ std::expected<Launch, Error> Launch::begin(const std::vector<std::string>& comma
   launch.start_ = start[1];
   launch.failure_ = failure[0];
   launch.process_ = ::fork();
-  if (launch.process_ == 0)
+  if (launch.process_ == 0) {
+    ::close(start[1]); // so that it ends if this process does
     become(command, mask, start[0], failure[1]);
+  }
   ::close(start[0]);
   ::close(failure[1]);
   if (launch.process_ < 0)

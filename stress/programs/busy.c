@@ -1,4 +1,5 @@
 // Two threads execute a probed function all the time, and a timer's handler, too.
+// build: gcc -O1 -DINTEGER -pthread $src -o $out
 // build: gcc -O1 -msse2 -mfpmath=sse -pthread $src -o $out
 // run: 300
 // probe: $name:work
@@ -14,17 +15,24 @@
 
 static volatile int stop;
 static volatile int wrong;
-__attribute__((noinline)) float work(float x) { __asm__ volatile("" : "+x"(x)); return x * 3.0f + 1.0f; }
+#ifdef INTEGER
+typedef unsigned number;
+#define IN_REGISTER "+r"
+#else
+typedef float number;
+#define IN_REGISTER "+x"
+#endif
+__attribute__((noinline)) number work(number x) { __asm__ volatile("" : IN_REGISTER(x)); return x * 3 + 1; }
 
 static void handler(int signal) {
   (void)signal;
-  if (work(2.0f) != 7.0f)
+  if (work(2) != 7)
     wrong = 1;
 }
 
 static void* calls(void* unused) {
   while (!stop)
-    if (work(1.0f) != 4.0f)
+    if (work(1) != 4)
       wrong = 1;
   return unused;
 }

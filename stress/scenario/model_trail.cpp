@@ -123,7 +123,7 @@ std::expected<ModelTrail, Error> read_trail(const std::string& trail, const std:
       continue;
     if (task >= 2 * read.scenario.threads.size() || // those that threads start are numbered behind them
         !names.contains(number))
-      return bad_input("{}: a step of {} that is none of {}", trail, task, model);
+      return bad_input("{}: {} takes a step that {} does not have", trail, task, model);
     read.steps.push_back({static_cast<std::uint8_t>(task), names.at(number)});
   }
   if (read.steps.empty())
