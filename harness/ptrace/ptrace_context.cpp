@@ -156,7 +156,7 @@ void PtraceContext::stop_single_step() noexcept {
 // pointer, while the registers with which the thread continues still hold it (AMD's processors save it only
 // while an exception is pending: arch/x86/kernel/fpu/core.c, restore_fpregs_from_fpstate).
 void PtraceContext::move_x87_pointer(Address from, Address to) noexcept {
-  user_fpregs_struct state;
+  user_fpregs_struct state{};
   if (trace_request(PTRACE_GETFPREGS, tracee_.thread, 0, &state) != 0)
     return;
   if (state.rip == value(from))
