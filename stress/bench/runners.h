@@ -19,7 +19,7 @@ public:
         Mailbox mailbox;
         started_.fetch_add(1, std::memory_order_release); // pairs with the constructor
         while (!stop.stop_requested())
-          (void)probed.execute(body, mailbox);
+          (void)probed.execute_lightly(body, mailbox);
       });
     while (started_.load(std::memory_order_acquire) < cpus.size()) // pairs with the threads
       std::this_thread::yield();

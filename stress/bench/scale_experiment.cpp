@@ -31,7 +31,7 @@ double hit_each(const ProbedText& probed, std::size_t spread, int batches, int e
   for (int b = 0; b < batches; ++b) {
     const auto begin = Clock::now();
     for (int i = 0; i < executions; ++i) {
-      (void)probed.execute(next, mailbox);
+      (void)probed.execute_lightly(next, mailbox);
       next = (next + 1) % spread;
     }
     samples.push_back(nanoseconds_since(begin) / executions);
@@ -122,7 +122,7 @@ void trap(const ProbedText&, Mailbox&) {
   bare_trap();
 }
 void body(const ProbedText& probed, Mailbox& mailbox) {
-  (void)probed.execute(0, mailbox);
+  (void)probed.execute_lightly(0, mailbox);
 }
 
 // Executions per second of all threads together, each pinned, for about `duration`.

@@ -145,6 +145,20 @@ proberace_call_body:
         .size   proberace_call_body, .-proberace_call_body
         .purgem COMPARE_KEPT
 
+        .p2align 5
+        .globl  proberace_call_body_lightly
+        .type   proberace_call_body_lightly, @function
+proberace_call_body_lightly:
+        .cfi_startproc
+        movq    %rdi, %rax
+        movq    %rsi, %rdi
+        movq    %rdx, %r11
+        movq    %rcx, %r10
+        movq    56(%rcx), %rsi
+        jmp     *%rax
+        .cfi_endproc
+        .size   proberace_call_body_lightly, .-proberace_call_body_lightly
+
         .p2align 4
         .globl  proberace_skip_body
         .type   proberace_skip_body, @function
