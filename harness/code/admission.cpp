@@ -6,13 +6,10 @@
 
 namespace proberace {
 
-const std::vector<bool>& Admission::boundaries(const FunctionRange& function) {
+const std::vector<bool>& Admission::boundaries(const AddressSpace& space, const FunctionRange& function) {
   const auto [it, fresh] = boundaries_.try_emplace({function.start, function.generation});
-  if (fresh) {
-    std::vector<std::uint8_t> code(static_cast<std::size_t>(function.end - function.start));
-    it->second = pages_.read(function.start, code) ? instruction_boundaries(code)
-                                                   : std::vector<bool>(code.size(), false);
-  }
+  if (fresh)
+    it->second = target_.instructions_of(space, function);
   return it->second;
 }
 
@@ -28,8 +25,11 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
     return failure(ErrorKind::NotMapped, site.address, "nothing is mapped here");
   const FunctionRange& function = *found;
   const auto offset = static_cast<std::size_t>(site.address - function.start);
-  if (!boundaries(function)[offset])
-    return failure(ErrorKind::NotABoundary, site.address, "no instruction of {} begins here",
+  // A function's first instruction needs no look at the rest, which may be a library's whole code.
+  if (offset != 0 && !boundaries(space, function)[offset])
+    return failure(ErrorKind::NotABoundary, site.address,
+                   "no instruction of {} is seen to begin here: it is inside one, or nothing leads to it and it "
+                   "may be data",
                    function.name.empty() ? "the function" : function.name);
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
   const std::span code(bytes.data(),

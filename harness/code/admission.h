@@ -26,7 +26,7 @@ public:
   std::expected<Instruction, Error> admit(const AddressSpace& space, const Site& site);
 
 private:
-  const std::vector<bool>& boundaries(const FunctionRange& function);
+  const std::vector<bool>& boundaries(const AddressSpace& space, const FunctionRange& function);
 
   const Target& target_;
   CodePages pages_;

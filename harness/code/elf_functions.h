@@ -48,14 +48,24 @@ struct ElfImage {
   std::vector<ElfFunction> functions; // sorted by start; symbols before FDEs at one start
   std::vector<ElfSymbol> symbols;
   std::vector<ElfSlot> slots;
+  // Code that data leads to: pointers that the loader relocates, landing pads of exceptions. Some may be data.
+  std::vector<std::uint64_t> entries;
   bool relocates_text = false; // DT_TEXTREL: code in memory differs from the file's
+
+  // The one whose bytes in the file are loaded there; null if there is none.
+  const ElfSegment* segment_of(std::uint64_t address) const {
+    for (const ElfSegment& s : segments)
+      if (s.address <= address && address - s.address < s.file_bytes)
+        return &s;
+    return nullptr;
+  }
 };
 
 // Symbols with a size, .eh_frame's FDEs, and between those, symbols without a size. BadInput if it is no 64-bit x86
 // ELF file or is damaged.
 std::expected<ElfImage, Error> read_elf_functions(std::span<const std::uint8_t> file,
                                                   const std::string& name);
-// Without symbols and slots.
+// Without symbols, slots and entries.
 std::expected<ElfImage, Error> read_elf_functions(const std::string& path);
 
 } // namespace proberace

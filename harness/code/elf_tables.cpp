@@ -1,5 +1,9 @@
 #include "harness/code/elf_tables.h"
 
+#include "harness/code/elf_landing_pads.h"
+
+#include <sys/mman.h>
+
 namespace proberace {
 
 namespace {
@@ -13,9 +17,15 @@ bool names_code(const Elf64_Sym& symbol, const Sections& sections) {
          (type == STT_NOTYPE && sections.executable(symbol.st_shndx));
 }
 
-// How a CIE's FDEs encode their addresses: the byte behind 'R' in its augmentation (LSB 5.0, 10.6.1.1.1).
-std::uint8_t fde_encoding(const Bytes& file, std::uint64_t cie) {
-  constexpr std::uint8_t kAbsolute = 0;
+// How a CIE's FDEs encode their addresses and those of their language-specific data: the bytes behind 'R' and
+// 'L' in its augmentation (LSB 5.0, 10.6.1.1.1).
+struct CieEncodings {
+  std::uint8_t fde = 0; // absolute
+  std::uint8_t lsda = kEncodingOmitted;
+};
+
+CieEncodings encodings_of(const Bytes& file, std::uint64_t cie) {
+  CieEncodings found;
   std::uint64_t at = cie + 8; // past length and CIE id
   at += 1;                    // version
   const std::string_view augmentation = file.text(at);
@@ -24,20 +34,25 @@ std::uint8_t fde_encoding(const Bytes& file, std::uint64_t cie) {
   file.uleb(at); // data alignment (signed, same length)
   file.uleb(at); // return address register
   if (augmentation.empty() || augmentation[0] != 'z')
-    return kAbsolute;
+    return found;
   file.uleb(at); // augmentation length
   for (const char letter : augmentation.substr(1)) {
-    if (letter == 'R')
-      return file.at<std::uint8_t>(at);
-    if (letter == 'L')
-      at += 1;
-    else if (letter == 'P') {
-      const auto encoding = file.at<std::uint8_t>(at);
-      at +=
-          (encoding & 0x07U) == 0x03U ? 5 : 9; // the encoding byte, then udata4/sdata4 or an absolute pointer
+    if (letter == 'R') {
+      found.fde = file.at<std::uint8_t>(at++);
+    } else if (letter == 'L') {
+      found.lsda = file.at<std::uint8_t>(at++);
+    } else if (letter == 'P') {
+      const auto encoding = file.at<std::uint8_t>(at++);
+      encoded_pointer(file, at, 0, encoding);
     }
   }
-  return kAbsolute;
+  return found;
+}
+
+void add_entry(std::uint64_t address, ElfImage& image) {
+  const ElfSegment* const segment = image.segment_of(address);
+  if (segment != nullptr && (segment->protection & PROT_EXEC) != 0)
+    image.entries.push_back(address);
 }
 
 } // namespace
@@ -71,6 +86,7 @@ void add_slots(const Bytes& file, const Elf64_Shdr& table, const Sections& secti
   for (std::uint64_t at = 0; at + sizeof(Elf64_Rela) <= table.sh_size; at += sizeof(Elf64_Rela)) {
     const auto relocation = file.at<Elf64_Rela>(table.sh_offset + at);
     switch (ELF64_R_TYPE(relocation.r_info)) {
+    case R_X86_64_RELATIVE: add_entry(static_cast<std::uint64_t>(relocation.r_addend), image); break;
     case R_X86_64_IRELATIVE:
       image.slots.push_back({relocation.r_offset, static_cast<std::uint64_t>(relocation.r_addend), {}});
       break;
@@ -79,6 +95,9 @@ void add_slots(const Bytes& file, const Elf64_Shdr& table, const Sections& secti
       const auto symbol =
           file.at<Elf64_Sym>(symbols.sh_offset + ELF64_R_SYM(relocation.r_info) * sizeof(Elf64_Sym));
       image.slots.push_back({relocation.r_offset, 0, file.text(strings.sh_offset + symbol.st_name)});
+      // Until it is filled it leads to the second instruction of its entry of the linkage table.
+      if (const ElfSegment* const s = image.segment_of(relocation.r_offset); s != nullptr)
+        add_entry(file.at<std::uint64_t>(s->file_offset + (relocation.r_offset - s->address)), image);
       break;
     }
     default: break;
@@ -95,13 +114,21 @@ void add_fdes(const Bytes& file, const Elf64_Shdr& section, ElfImage& image) {
     if (length == 0 || length == 0xFFFFFFFFU)
       break;
     const auto cie_distance = file.at<std::uint32_t>(at + 4);
-    if (cie_distance != 0 && cie_distance <= at + 4 &&
-        fde_encoding(file, at + 4 - cie_distance) == kPcRelativeSigned4) {
+    const bool is_fde = cie_distance != 0 && cie_distance <= at + 4;
+    const CieEncodings encodings = is_fde ? encodings_of(file, at + 4 - cie_distance) : CieEncodings{};
+    if (encodings.fde == kPcRelativeSigned4) {
       const std::uint64_t field = section.sh_addr + (at + 8 - section.sh_offset);
       const auto begin = field + static_cast<std::uint64_t>(std::int64_t{file.at<std::int32_t>(at + 8)});
       const auto bytes = file.at<std::uint32_t>(at + 12);
       if (bytes > 0)
         image.functions.push_back({begin, bytes, {}});
+      if (encodings.lsda != kEncodingOmitted) {
+        std::uint64_t data = at + 16;
+        file.uleb(data); // augmentation length
+        const std::uint64_t address = section.sh_addr + (data - section.sh_offset);
+        if (const std::uint64_t lsda = encoded_pointer(file, data, address, encodings.lsda); lsda != 0)
+          add_landing_pads(file, lsda, begin, image);
+      }
     }
     at += length + 4;
   }

@@ -40,6 +40,11 @@ public:
     return result;
   }
   std::size_t size() const { return all_.size(); }
+  // Shorter where the file ends.
+  std::span<const std::uint8_t> part(std::uint64_t offset, std::size_t bytes) const {
+    return offset < all_.size() ? all_.subspan(offset, std::min(bytes, all_.size() - offset))
+                                : std::span<const std::uint8_t>{};
+  }
 
 private:
   std::span<const std::uint8_t> all_;

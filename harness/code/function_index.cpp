@@ -5,6 +5,7 @@
 #include "harness/code/decode.h"
 #include "harness/code/elf_functions.h"
 #include "harness/code/mapped_file.h"
+#include "harness/code/reached_code.h"
 
 #include <algorithm>
 #include <array>
@@ -24,6 +25,16 @@ struct FunctionIndex::File {
   // Not of this process: a mapping of ours would be one more of the target's (H67).
   std::optional<MappedFile> content;
   ElfImage image; // of this process without symbols and slots, whose names are views into the content
+  std::optional<ReachedCode> reached{};
+
+  const ReachedCode& reached_code() {
+    if (!reached) {
+      const auto opened = content ? std::nullopt : std::optional(MappedFile::open(path));
+      const bool is_open = opened && opened->has_value();
+      reached.emplace(content ? content->bytes() : is_open ? (*opened)->bytes() : std::span<const std::uint8_t>{}, image);
+    }
+    return *reached;
+  }
 
   bool read(std::uint64_t offset, std::span<std::uint8_t> out) const {
     if (content) {
@@ -280,6 +291,25 @@ FunctionIndex::places_of(const AddressSpace& space, std::string_view library, st
   if (places.empty())
     return bad_input("{} has no function '{}'", named.front()->path, name);
   return std::vector<Address>(places.begin(), places.end());
+}
+
+std::optional<std::vector<bool>> FunctionIndex::reached(const AddressSpace& space,
+                                                        const FunctionRange& function) const {
+  const std::lock_guard lock(mutex_);
+  if (const auto it = generated_.find(function.start);
+      it != generated_.end() && it->second.generation == function.generation)
+    return std::nullopt;
+  std::vector<bool> starts(static_cast<std::size_t>(function.end - function.start));
+  const Mapping* const mapping = space.find(function.start);
+  if (mapping == nullptr || !mapping->file_backed())
+    return starts;
+  const Object& object = object_of(space, *mapping);
+  if (!object.file)
+    return starts;
+  const ReachedCode& code = object.file->reached_code();
+  for (std::size_t i = 0; i < starts.size(); ++i)
+    starts[i] = code.begins_at(value(function.start + static_cast<std::ptrdiff_t>(i) - object.bias));
+  return starts;
 }
 
 Status FunctionIndex::shows_its_file(const AddressSpace& space, Address at,

@@ -1,6 +1,5 @@
-// The beginnings and ends of functions. To find out if an instruction begins at an address, the function it
-// lies in is decoded from its beginning; outside every known function nothing is decoded, because libraries
-// keep constants in .text.
+// The beginnings and ends of functions, and the instructions that control is seen to reach in them. Outside every
+// known function nothing is decoded, because libraries keep constants in .text.
 //
 // Ranges come from ELF symbols with a size and from .eh_frame's FDEs (System V gABI 4; LSB 5.0, 10.6
 // "Exception Frames") of the file a mapping shows, and from `add` for code that was generated at run time.
@@ -50,6 +49,10 @@ public:
   // chosen. BadInput, saying what is loaded, that no object has such a function, or that none is chosen yet.
   std::expected<std::vector<Address>, Error> places_of(const AddressSpace& space, std::string_view library,
                                                        std::string_view name) const;
+
+  // By byte of the function: true if an instruction begins there that control is seen to reach (reached_code.h). None
+  // for code from `add`, all of which is code. The first question about a file decodes all of it.
+  std::optional<std::vector<bool>> reached(const AddressSpace& space, const FunctionRange& function) const;
 
   // `code` is at most an instruction. StaleSite if the mapped file holds other bytes at this place. Code that is in no ELF file, or in one that
   // relocates its code, is not compared.

@@ -38,6 +38,14 @@ void Target::put_originals_back(Address from, std::span<std::uint8_t> bytes) con
   });
 }
 
+std::vector<bool> Target::instructions_of(const AddressSpace& space, const FunctionRange& function) const {
+  if (!linear_)
+    if (auto reached = functions_.reached(space, function))
+      return std::move(*reached);
+  std::vector<std::uint8_t> code(static_cast<std::size_t>(function.end - function.start));
+  return read(function.start, code) ? instruction_boundaries(code) : std::vector<bool>(code.size(), false);
+}
+
 std::expected<Site, Error> Target::site_at(Address address) const {
   return site_at(address_space(), address);
 }

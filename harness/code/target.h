@@ -37,6 +37,12 @@ public:
   // A snapshot of the mappings as the target made them: pages a prober has replaced show what they replaced.
   AddressSpace address_space() const;
 
+  // Code is what control is seen to reach. Linear: also what decoding a function from its beginning meets, which
+  // may be data. Not while a prober is open.
+  void decode_linearly() { linear_ = true; }
+  // By byte of the function: true if an instruction begins there.
+  std::vector<bool> instructions_of(const AddressSpace& space, const FunctionRange& function) const;
+
   // NotMapped, NotExecutable, OutsideFunction. Whether an instruction begins there is judged at insertion.
   std::expected<Site, Error> site_at(Address address) const;
   std::expected<Site, Error> site_at(const AddressSpace& space, Address address) const;
@@ -73,6 +79,7 @@ private:
 
   FunctionIndex functions_;
   const pid_t process_;
+  bool linear_ = false;
   mutable std::mutex mutex_;
   mutable std::map<Address, Shadow> shadows_; // by page
   mutable std::map<Address, Patch> patches_;  // by site

@@ -31,7 +31,7 @@ std::string text_of_failure(const ScenarioHuntReport& r, const ScenarioHuntOptio
   std::string text = fmt::format("\n{}{}: {}\n", name(v.ending),
                                  v.property.empty() ? "" : " (" + v.property + ")", v.summary);
   text += promises_exact_counts(strategy_of(o))
-              ? "the strategy promises exact counts: this is a broken promise\n"
+              ? "the strategy promises that this does not happen: it is a broken promise\n"
               : "the strategy does not promise exact counts with threads: this is a finding, not a broken "
                 "promise\n";
   text += o.exploration.is_free() ? text_of(found.scenario) : text_of(found.scenario, found.explored);
@@ -81,11 +81,14 @@ std::string text_of(const ScenarioHuntReport& r, const ScenarioHuntOptions& o, c
       fmt::format("{}: {} after {}{} scenario{} ({}, seed {})\n", strategy_of(o), r.found ? "BROKEN" : "held",
                   free ? "" : fmt::format("{} schedules of ", r.schedules), r.scenarios,
                   r.scenarios == 1 ? "" : "s", name(o.exploration.scheduler), r.seed);
-  text += fmt::format(
-      "  {} executions: {:.1f} % must count, {:.1f} % must not, {:.1f} % may; {} hits, {} insertions, "
-      "{} removals\n",
-      r.executions, share(r.must, r.executions), share(r.must_not, r.executions), share(r.may, r.executions),
-      r.hits, r.inserted, r.removed);
+  if (r.executions == 0 && r.found)
+    text += "  the process ended before anything was counted\n";
+  else
+    text += fmt::format(
+        "  {} executions: {:.1f} % must count, {:.1f} % must not, {:.1f} % may; {} hits, {} insertions, "
+        "{} removals\n",
+        r.executions, share(r.must, r.executions), share(r.must_not, r.executions),
+        share(r.may, r.executions), r.hits, r.inserted, r.removed);
   if (r.skipped != 0)
     text += fmt::format("  {} scenarios skipped\n", r.skipped);
   if (r.refusals != r.skipped)

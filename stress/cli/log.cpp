@@ -41,6 +41,8 @@ public:
     print->add_option("--thread", thread_, "Only this thread's");
     print->add_option("--from", from_, "From this record of the thread on")->capture_default_str();
     print->add_option("--count", count_, "At most so many of each thread")->capture_default_str();
+    check->footer("Example: proberace log check hits.log\n");
+    print->footer("Example: proberace log print hits.log --thread 1 --from 100 --count 10\n");
     for (CLI::App* const each : {record, check})
       each->add_flag("--json", json_, "Print JSON");
     record->callback([this] { what_ = &Log::record; });

@@ -1,7 +1,5 @@
 #include "stress/code/object_code.h"
 
-#include "harness/base/process_memory.h"
-
 #include <fmt/format.h>
 #include <set>
 
@@ -12,10 +10,7 @@ std::vector<CodePoint> all_instructions(const Target& target, Address inside) {
   std::vector<CodePoint> all;
   std::set<Address> seen;
   for (const FunctionRange& f : target.functions().of_object_at(space, inside)) {
-    std::vector<std::uint8_t> code(static_cast<std::size_t>(f.end - f.start));
-    if (!read_memory(f.start, code))
-      continue;
-    const std::vector<bool> starts = instruction_boundaries(code);
+    const std::vector<bool> starts = target.instructions_of(space, f);
     for (std::size_t i = 0; i < starts.size(); ++i)
       if (const Address at = f.start + static_cast<std::ptrdiff_t>(i); starts[i] && seen.insert(at).second)
         all.push_back({at, f.name.empty() ? fmt::format("function at {:#x}", value(f.start)) : f.name});

@@ -1,4 +1,4 @@
-// Every instruction of every function of a loaded object.
+// Every instruction of every function of a loaded object that can be probed: data in between is none.
 #pragma once
 
 #include "harness/code/target.h"

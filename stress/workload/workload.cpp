@@ -46,6 +46,9 @@ std::expected<Workload, Error> Workload::load(const std::string& name) {
   std::error_code error;
   const fs::path own = own_folder() / (name + ".so");
   const fs::path file = fs::exists(own, error) ? own : fs::absolute(name, error);
+  if (!fs::exists(file, error))
+    return bad(name, fmt::format("there is no such file, and the workloads here are {}",
+                                 fmt::join(own_workloads(), ", ")));
   void* const library = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr)
     return bad(name, ::dlerror());
