@@ -27,10 +27,11 @@ std::expected<Instruction, Error> Admission::admit(const AddressSpace& space, co
   const auto offset = static_cast<std::size_t>(site.address - function.start);
   // A function's first instruction needs no look at the rest, which may be a library's whole code.
   if (offset != 0 && !boundaries(space, function)[offset])
-    return failure(ErrorKind::NotABoundary, site.address,
-                   "no instruction of {} is seen to begin here: it is inside one, or nothing leads to it and it "
-                   "may be data",
-                   function.name.empty() ? "the function" : function.name);
+    return failure(
+        ErrorKind::NotABoundary, site.address,
+        "no instruction of {} is seen to begin here: it is inside one, or nothing leads to it and it "
+        "may be data",
+        function.name.empty() ? "the function" : function.name);
   std::array<std::uint8_t, kMaxInstructionBytes> bytes{};
   const std::span code(bytes.data(),
                        std::min(bytes.size(), static_cast<std::size_t>(function.end - site.address)));

@@ -31,7 +31,10 @@ struct FunctionIndex::File {
     if (!reached) {
       const auto opened = content ? std::nullopt : std::optional(MappedFile::open(path));
       const bool is_open = opened && opened->has_value();
-      reached.emplace(content ? content->bytes() : is_open ? (*opened)->bytes() : std::span<const std::uint8_t>{}, image);
+      reached.emplace(content   ? content->bytes()
+                      : is_open ? (*opened)->bytes()
+                                : std::span<const std::uint8_t>{},
+                      image);
     }
     return *reached;
   }
@@ -307,8 +310,9 @@ std::optional<std::vector<bool>> FunctionIndex::reached(const AddressSpace& spac
   if (!object.file)
     return starts;
   const ReachedCode& code = object.file->reached_code();
+  const std::uint64_t start = value(function.start - object.bias);
   for (std::size_t i = 0; i < starts.size(); ++i)
-    starts[i] = code.begins_at(value(function.start + static_cast<std::ptrdiff_t>(i) - object.bias));
+    starts[i] = code.begins_at(start + i);
   return starts;
 }
 

@@ -103,7 +103,7 @@ private:
   }
 
   void follow_table(std::uint64_t jump) {
-    constexpr std::size_t kLookBack = 400; // instructions
+    constexpr std::size_t kLookBack = 200; // instructions
     const auto function = function_at(jump);
     ReachedCode::Area* const area = area_of(jump);
     if (!function || area == nullptr)

@@ -66,6 +66,9 @@ public:
     app.add_option("--pid", pid_, "Probe this running process, until it ends or this command is interrupted");
     app.add_option("--out", out_, "Write the report to this file instead of standard output");
     app.add_option("program", misplaced_, "After --: the program to start, and its arguments");
+    app.add_flag(
+        "--linear", linear_,
+        "Also probe what no jump or call is seen to lead to: it may be data, and then the program breaks");
     app.add_flag("--json", json_, "Print JSON");
   }
 
@@ -130,7 +133,9 @@ private:
       launch.emplace(std::move(*begun));
     }
     const pid_t process = launch ? launch->process() : pid_;
-    const Target target(live_thread_of(process));
+    Target target(live_thread_of(process));
+    if (linear_)
+      target.decode_linearly();
     std::expected<std::vector<ProbePlace>, Error> places;
     // In a running program before any of its threads is stopped; in a new one once its libraries are there.
     if (!launch) {
@@ -258,6 +263,7 @@ private:
   std::optional<int> ended_with_; // the launched program, as wait4 gives it
   std::string out_;
   pid_t pid_ = 0;
+  bool linear_ = false;
   bool json_ = false;
   std::unique_ptr<Armer> armer_;
   std::unique_ptr<Stepper> stepper_;

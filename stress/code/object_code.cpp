@@ -1,21 +1,23 @@
 #include "stress/code/object_code.h"
 
+#include <algorithm>
 #include <fmt/format.h>
-#include <set>
 
 namespace proberace {
 
 std::vector<CodePoint> all_instructions(const Target& target, Address inside) {
   const AddressSpace space = target.address_space();
   std::vector<CodePoint> all;
-  std::set<Address> seen;
   for (const FunctionRange& f : target.functions().of_object_at(space, inside)) {
     const std::vector<bool> starts = target.instructions_of(space, f);
+    const std::string name = f.name.empty() ? fmt::format("function at {:#x}", value(f.start)) : f.name;
     for (std::size_t i = 0; i < starts.size(); ++i)
-      if (const Address at = f.start + static_cast<std::ptrdiff_t>(i); starts[i] && seen.insert(at).second)
-        all.push_back({at, f.name.empty() ? fmt::format("function at {:#x}", value(f.start)) : f.name});
+      if (starts[i])
+        all.push_back({f.start + static_cast<std::ptrdiff_t>(i), name});
   }
-  std::ranges::sort(all, {}, &CodePoint::address);
+  std::ranges::stable_sort(all, {}, &CodePoint::address);
+  const auto twice = std::ranges::unique(all, {}, &CodePoint::address);
+  all.erase(twice.begin(), twice.end());
   return all;
 }
 

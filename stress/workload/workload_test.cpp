@@ -1,4 +1,4 @@
-// Code of a user's own under probes (`proberace workload`): our five libraries at a size for every
+// Code of a user's own under probes (`proberace workload`): our six libraries at a size for every
 // day, and the search for the site at fault.
 #include "stress/testing/expect_cell.h"
 #include "stress/workload/workload.h"
@@ -40,9 +40,10 @@ TEST_P(Saturation, H56_RealCodeWorksWithItsSitesArmed) {
     CellSpec spec = workload_cell(workload, GetParam());
     spec.parameters["sites"] = SiteRanges();
     const std::uint64_t sites = run_cell(spec).data.at("sites");
+    const std::size_t some = std::min<std::size_t>(kSome, sites);
     SiteRanges spread;
-    for (std::size_t i = 0; i < kSome; ++i)
-      spread.emplace_back(i * sites / kSome, i * sites / kSome + 1);
+    for (std::size_t i = 0; i < some; ++i)
+      spread.emplace_back(i * sites / some, i * sites / some + 1);
     spec.parameters["sites"] = spread;
     const Verdict v = run_cell(spec);
     PROBERACE_EXPECT_HELD(v, spec);
