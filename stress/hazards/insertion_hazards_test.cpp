@@ -13,11 +13,11 @@ protected:
                    const std::string& plan = "across-cores") const {
     return workers_on(GetParam(), probeable(GetParam(), std::move(bodies)), count, plan);
   }
-  // A third of the long size.
+  // A sixth of the long size.
   std::size_t rounds(std::size_t ours) const {
     if (removal_is_costly(GetParam()))
       return 3;
-    return long_run() ? 3 * ours : ours;
+    return long_run() ? 3 * ours : ours / 2;
   }
 
   void expect_held(const Scenario& s, std::uint64_t insertions) {
