@@ -151,6 +151,9 @@ bool InjectedCalls::run_to(pid_t thread, int request, bool (*arrived)(int), bool
     const int status = tracees_.find(thread)->status;
     if (arrived(status))
       return true;
+    // A first thread that has ended is not reaped before the others; the supervisor handles this stop in its turn.
+    if (stop_event(status) == PTRACE_EVENT_EXIT)
+      return false;
     stop_taken = stop_taken || (stop_event(status) == 0 && stop_signal(status) == SIGSTOP);
   }
 }
@@ -184,7 +187,9 @@ std::expected<long, Error> InjectedCalls::make(Tracee& tracee, long number, cons
   trace_request(PTRACE_SETREGS, thread, 0, &during);
   bool stop_taken = false;
   const Error ended{
-      ErrorKind::System, {}, fmt::format("thread {} ended during a system call in its name", thread)};
+      ErrorKind::System,
+      {},
+      fmt::format("thread {} ended, or did not come back, during a system call in its name", thread)};
   if (!run_to(thread, PTRACE_SYSCALL, &at_syscall_stop, stop_taken) ||
       !run_to(thread, PTRACE_SYSCALL, &at_syscall_stop, stop_taken))
     return std::unexpected(ended);

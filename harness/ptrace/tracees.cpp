@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 namespace proberace {
@@ -197,15 +198,21 @@ Status Tracees::stop_all() {
   }
 }
 
+// The descriptor is not read: whoever notes the other threads' stops must find it readable.
 bool Tracees::await_stop(pid_t thread) {
-  for (;;) {
+  const auto deadline = Clock::now() + kStopTimeout;
+  for (bool another = false;; another = true) {
     int status = 0;
-    const pid_t waited = ::wait4(thread, &status, __WALL, nullptr);
-    if (waited < 0 && errno == EINTR)
-      continue;
+    const pid_t waited = ::wait4(thread, &status, __WALL | WNOHANG, nullptr);
     if (waited == thread)
       note(thread, status);
-    return waited == thread && WIFSTOPPED(status);
+    if (waited != 0)
+      return waited == thread && WIFSTOPPED(status);
+    if (Clock::now() > deadline)
+      return false;
+    if (another) // it may be readable for another thread's stop
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    wait_until(deadline);
   }
 }
 

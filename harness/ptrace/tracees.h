@@ -54,7 +54,7 @@ public:
   // On return every thread is stopped, or cannot run the program's code until its tracer lets it.
   // ThreadWouldNotStop.
   Status stop_all();
-  // Waits for a thread's next stop, or its end (false).
+  // Waits for a thread's next stop. False if it has ended, or has not come after kStopTimeout.
   bool await_stop(pid_t thread);
 
   pid_t process() const noexcept { return process_; }

@@ -194,28 +194,52 @@ bool TrapStops::out_of_slot(Tracee& tracee) {
 }
 
 // Steps a thread, with signals held back, until it has left its slot. A slot's code is a few instructions, then a jump.
-// False if the thread has ended.
+// False if the thread needs nothing more: it has ended, is about to, or was resumed with the fault of an instruction.
 bool TrapStops::step_out(Tracee& tracee) {
   const pid_t thread = tracee.thread;
   std::uint64_t mask = 0;
   trace_request(PTRACE_GETSIGMASK, thread, sizeof mask, &mask);
   std::uint64_t held = mask | (kAllSignals & ~kSynchronousSignals);
   trace_request(PTRACE_SETSIGMASK, thread, sizeof held, &held);
-  bool stop_taken = false; // a SIGSTOP, which no mask holds back
+  std::uint64_t sent = 0; // by others meanwhile: those that no mask holds back
   bool inside = true;
   for (int steps = 0; inside && steps < static_cast<int>(kMaxSlotBytes); ++steps) {
     trace_request(PTRACE_SINGLESTEP, thread);
     if (!tracees_.await_stop(thread))
       return false;
     const int status = tracees_.find(thread)->status;
-    stop_taken = stop_taken || (stop_event(status) == 0 && stop_signal(status) == SIGSTOP);
+    if (stop_event(status) == PTRACE_EVENT_EXIT)
+      return false; // the supervisor handles it in its turn
     PtraceContext context(tracee, memory_, sites_);
-    inside = context.fetch() && in_slot(context.pc()) != nullptr;
+    if (!context.fetch())
+      return false;
+    const TracedSite* const site = in_slot(context.pc());
+    inside = site != nullptr;
+    const int signal = stop_signal(status);
+    if (is_group_stop(status) || (stop_event(status) == 0 && signal == SIGSTOP))
+      sent |= signal_bit(SIGSTOP);
+    if (stop_event(status) != 0 || signal == SIGSTOP || signal == SIGTRAP)
+      continue;
+    siginfo_t info{};
+    if (trace_request(PTRACE_GETSIGINFO, thread, 0, &info) != 0 || info.si_code <= 0 || !inside) {
+      sent |= signal_bit(signal);
+      continue;
+    }
+    const Address at = site->displaced.site.address;
+    context.set_pc(at);
+    context.commit();
+    if (in_slot(address_of(info.si_addr)) == site)
+      info.si_addr = bytes_at(at); // SIGILL and SIGFPE carry the PC
+    tracee.queued = false;
+    trace_request(PTRACE_SETSIGMASK, thread, sizeof mask, &mask);
+    deliver(tracee, info);
+    return false;
   }
   tracee.queued = false;
   trace_request(PTRACE_SETSIGMASK, thread, sizeof mask, &mask);
-  if (stop_taken)
-    raw_syscall(SYS_tgkill, tracee.process, thread, SIGSTOP);
+  for (int signal = 1; signal <= 64; ++signal)
+    if ((sent & signal_bit(signal)) != 0)
+      raw_syscall(SYS_tgkill, tracee.process, thread, signal);
   return true;
 }
 
