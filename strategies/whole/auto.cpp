@@ -1,11 +1,12 @@
 // auto: the fastest strategy at each site whose promises cover the promises that the caller asks for.
 //
-// Idea: a jump if one fits, else a trap; among the traps, emulation before a copy that jumps back before a
+// Idea: a jump if one fits and no neighbour within its bytes is wanted, else a trap; among the traps, emulation before a copy that jumps back before a
 // single step. `proberace bench` measures that order. `auto` asks for no promise beyond those that all of
 // them make. `auto:PROMISE,...` leaves out every strategy that does not make a promise that is named; if none
 // in the process is left, the kernel's uprobes are asked. Trade-off: auto changes in a process what two
 // strategies change there, and it promises only what both promise.
 #include "harness/base/failure.h"
+#include "harness/code/target.h"
 #include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
@@ -14,6 +15,7 @@
 #include <fmt/format.h>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 namespace proberace {
@@ -111,19 +113,17 @@ public:
         results[place] = refuse::already_armed(sites[place].address);
       else
         left.add(sites[place], place);
+    Share crowded = take_crowded(left);
     for (const auto& member : members_) {
-      const Share tried = std::exchange(left, {});
-      const SiteResults inserted = member->insert(tried.sites);
-      for (std::size_t n = 0; n < tried.sites.size(); ++n) {
-        results[tried.places[n]] = inserted[n];
-        if (inserted[n])
-          armed_[tried.sites[n]] = member.get();
-        else if (another_may_take_it(inserted[n].error()))
-          left.add(tried.sites[n], tried.places[n]);
-      }
+      left = insert_by(*member, left, results);
+      for (std::size_t n = 0; n < crowded.sites.size(); ++n)
+        left.add(crowded.sites[n], crowded.places[n]);
+      crowded = {};
       if (left.sites.empty())
         break;
     }
+    if (members_.size() > 1 && !left.sites.empty())
+      make_room(sites, left, results);
     return results;
   }
 
@@ -208,6 +208,71 @@ public:
   }
 
 private:
+  // Returns those that another member may take.
+  Share insert_by(Prober& member, const Share& tried, SiteResults& results) {
+    Share left;
+    const SiteResults inserted = member.insert(tried.sites);
+    for (std::size_t n = 0; n < tried.sites.size(); ++n) {
+      results[tried.places[n]] = inserted[n];
+      if (inserted[n])
+        armed_[tried.sites[n]] = &member;
+      else if (another_may_take_it(inserted[n].error()))
+        left.add(tried.sites[n], tried.places[n]);
+    }
+    return left;
+  }
+
+  // Takes out of `all` the sites whose neighbour is armed, or to be armed, within a jump's bytes: a trap needs only
+  // the first of them.
+  Share take_crowded(Share& all) const {
+    constexpr std::ptrdiff_t kJumpBytes = 5;
+    Share crowded;
+    if (members_.size() == 1)
+      return crowded;
+    std::set<Address> wanted;
+    for (const Site& site : all.sites)
+      wanted.insert(site.address);
+    for (const auto& [site, member] : armed_)
+      wanted.insert(site.address);
+    Share roomy;
+    for (std::size_t n = 0; n < all.sites.size(); ++n) {
+      const auto next = wanted.upper_bound(all.sites[n].address);
+      const bool room = next == wanted.end() || *next - all.sites[n].address >= kJumpBytes;
+      (room ? roomy : crowded).add(all.sites[n], all.places[n]);
+    }
+    all = std::move(roomy);
+    return crowded;
+  }
+
+  // A jump with prefixes depends on more bytes than five. Where such a jump of this very call keeps another of its
+  // sites from being armed, both are armed by traps.
+  void make_room(std::span<const Site> sites, const Share& refused, SiteResults& results) {
+    Prober& jumps = *members_.front();
+    std::set<Address> blocked;
+    for (std::size_t n = 0; n < refused.sites.size(); ++n)
+      if (results[refused.places[n]].error().kind == ErrorKind::Conflict)
+        blocked.insert(refused.sites[n].address);
+    Share moved;
+    for (std::size_t place = 0; place < sites.size(); ++place) {
+      const auto behind = blocked.upper_bound(sites[place].address);
+      if (!results[place] || behind == blocked.end() ||
+          *behind - sites[place].address >= static_cast<std::ptrdiff_t>(kMaxPatchBytes))
+        continue;
+      if (const auto its = armed_.find(sites[place]); its != armed_.end() && its->second == &jumps)
+        moved.add(sites[place], place);
+    }
+    if (moved.sites.empty())
+      return;
+    const SiteResults removed = jumps.remove(moved.sites);
+    Share again = refused;
+    for (std::size_t n = 0; n < moved.sites.size(); ++n)
+      if (removed[n]) {
+        armed_.erase(moved.sites[n]);
+        again.add(moved.sites[n], moved.places[n]);
+      }
+    insert_by(**std::next(members_.begin()), again, results);
+  }
+
   // signal-safe.
   static void call_once(Hit& hit, void* argument) {
     if (t_in_handler)

@@ -138,6 +138,27 @@ Verdict neighbours(const Json& parameters, Arena&) {
   return held();
 }
 
+// ---- every neighbour asked for in one call, beside a body with room for a jump: all are armed, and that one jumps
+
+Verdict all_neighbours(const Json& parameters, Arena&) {
+  constexpr std::uint64_t kTimes = 10;
+  auto code = ProbedCode::armed(parameters, {kNeighbours, kIncrement});
+  if (!code)
+    return verdict_of(code.error());
+  for (std::uint64_t i = 0; i < kTimes; ++i)
+    for (const std::size_t body : {0, 1})
+      if ((*code)->function<Increment>(body)(i) != i + 1)
+        return broken("wrong-result", fmt::format("body {} of {}", body, i));
+  for (std::size_t site = 0; site < (*code)->sites().size(); ++site)
+    if ((*code)->hits(site) != kTimes)
+      return broken("wrong-count", fmt::format("site {}: {} hits", site, (*code)->hits(site)));
+  const PathCounts paths = (*code)->prober().paths();
+  if (paths[Path::Trampoline] < kTimes || paths[Path::Emulated] < 3 * kTimes)
+    return broken(
+        "path", fmt::format("{} by trampoline, {} emulated", paths[Path::Trampoline], paths[Path::Emulated]));
+  return held();
+}
+
 // ---- a removal that had to give up waiting for a hit handler
 
 std::atomic<bool> handler_entered{false};
@@ -175,7 +196,8 @@ Verdict slow_handler(const Json& parameters, Arena&) {
 const bool auto_test_registered = register_experiment("test/auto-slow-handler", &slow_handler) &&
                                   register_experiment("test/auto-chooses", &chooses) &&
                                   register_experiment("test/auto-nested", &nested) &&
-                                  register_experiment("test/auto-neighbours", &neighbours);
+                                  register_experiment("test/auto-neighbours", &neighbours) &&
+                                  register_experiment("test/auto-all-neighbours", &all_neighbours);
 
 void expect_held(const char* experiment, Json parameters) {
   CellSpec spec;
@@ -212,6 +234,10 @@ TEST(Auto, H25_AHitOfTheOtherMemberInsideTheHandlerCountsAndDoesNotCallIt) {
 
 TEST(Auto, AProbeWhoseRemovalGaveUpWaitingCanBeInsertedAgain) {
   expect_held("test/auto-slow-handler", Json{{"strategy", "auto"}});
+}
+
+TEST(Auto, NeighboursOfOneCallAreAllArmed) {
+  expect_held("test/auto-all-neighbours", Json{{"strategy", "auto"}});
 }
 
 TEST(Auto, H66_NeighboursAreArmedOrRefusedInEveryOrder) {
