@@ -49,7 +49,7 @@ Error uprobe_registration_error(int error_number, Address at) {
   case EPERM: return Error{ErrorKind::NoPermission, at, "kernel uprobes need CAP_PERFMON: run as root"};
   case EMFILE:
     return Error{ErrorKind::NoRoom, at, "no file descriptor left for the uprobe's event (ulimit -n)"};
-  default: return system_error("perf_event_open refused the uprobe", error_number, at);
+  default: return system_error("the kernel refused the uprobe", error_number, at);
   }
 }
 

@@ -148,6 +148,12 @@ Error refused(int error_number, const char* what) {
   return system_error(what, error_number);
 }
 
+Error uprobe_refused(int error_number, const UprobeCounters::Place& place) {
+  Error error = uprobe_registration_error(error_number, {});
+  error.message = fmt::format("{}+{:#x}: {}", place.path, place.file_offset, error.message);
+  return error;
+}
+
 // False where the kernel has none, and where it filters by thread instead of process, as the first that had them did.
 // Asked as libbpf asks (tools/lib/bpf/features.c, probe_uprobe_multi_link): "/" is no regular file, so EBADF, and no
 // process has the number -1, so EINVAL where processes are looked up at all.
@@ -226,6 +232,17 @@ Status UprobeCounters::load(pid_t process, Way way) {
   return {};
 }
 
+// The kernel does not say which of many it refuses: each is tried alone.
+Error UprobeCounters::refusal(int error_number, pid_t process, std::span<const Place> places) {
+  for (const Place& place : places.size() > 1 ? places : std::span<const Place>{}) {
+    if (const Status alone = link_multi(process, {&place, 1}); !alone)
+      return alone.error();
+    ::close(links_.back());
+    links_.pop_back();
+  }
+  return uprobe_refused(error_number, places.front());
+}
+
 // One link for each file. The kernel arms all of its places or none.
 Status UprobeCounters::link_multi(pid_t process, std::span<const Place> places) {
   struct OfFile {
@@ -247,7 +264,7 @@ Status UprobeCounters::link_multi(pid_t process, std::span<const Place> places) 
     link.process = static_cast<std::uint32_t>(process);
     const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
     if (made < 0)
-      return std::unexpected(uprobe_registration_error(errno, {}));
+      return std::unexpected(refusal(errno, process, places));
     links_.push_back(static_cast<int>(made));
   }
   return {};
@@ -262,7 +279,7 @@ Status UprobeCounters::link_events(std::span<const Place> places) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     const int event = open_uprobe_event(*type, places[i].path, places[i].file_offset, -1, 0, false);
     if (event < 0)
-      return std::unexpected(uprobe_registration_error(errno, {}));
+      return std::unexpected(uprobe_refused(errno, places[i]));
     links_.push_back(event);
     bpf_attr link{};
     link.link_create.prog_fd = static_cast<std::uint32_t>(program_);

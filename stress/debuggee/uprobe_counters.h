@@ -6,7 +6,8 @@
 // milliseconds. An older kernel (5.15) gets one perf event for each place with the same program. Trade-off: bpf(2)
 // needs CAP_BPF and CAP_PERFMON, and a hit costs a lookup in the map.
 //
-// Children that were forked are other processes and are not counted. After an exec the places are gone.
+// Children that were forked are other processes and are not counted. A place stays armed after an exec, in whatever
+// of the process maps its file then.
 #pragma once
 
 #include "harness/base/error.h"
@@ -48,6 +49,7 @@ public:
 private:
   UprobeCounters() = default;
   Status load(pid_t process, Way way);
+  Error refusal(int error_number, pid_t process, std::span<const Place> places);
   Status link_multi(pid_t process, std::span<const Place> places);
   Status link_events(std::span<const Place> places);
 

@@ -33,6 +33,16 @@ pid_t start_program(int go) {
   ::_exit(0);
 }
 
+// Never executed.
+asm(R"(
+        .text
+        .globl  uprobe_counters_test_halt
+        .hidden uprobe_counters_test_halt
+uprobe_counters_test_halt:
+        hlt
+)");
+extern "C" const char uprobe_counters_test_halt[];
+
 class UprobeCountersBy : public testing::TestWithParam<UprobeCounters::Way> {};
 
 } // namespace
@@ -62,6 +72,27 @@ TEST_P(UprobeCountersBy, CountEachThreadOfOneProcessExactly) {
   EXPECT_TRUE(counts.hits[0].contains(program));
   ::close(go[0]);
   ::close(go[1]);
+}
+
+TEST_P(UprobeCountersBy, SayWhichOfManyPlacesIsRefused) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "kernel uprobes need root";
+  const Target self;
+  const AddressSpace space = self.address_space();
+  const auto place_of = [&](const void* code) {
+    const Mapping& m = *space.find(address_of(code));
+    return UprobeCounters::Place{m.path,
+                                 m.file_offset + static_cast<std::uint64_t>(address_of(code) - m.start)};
+  };
+  const UprobeCounters::Place places[] = {place_of(::dlsym(RTLD_DEFAULT, "getppid")),
+                                          place_of(uprobe_counters_test_halt),
+                                          place_of(::dlsym(RTLD_DEFAULT, "getpid"))};
+  const auto counters = UprobeCounters::attach(::getpid(), places, GetParam());
+  ASSERT_FALSE(counters) << "the kernel arms hlt";
+  EXPECT_EQ(counters.error().kind, ErrorKind::InstructionUnsupported) << counters.error().message;
+  EXPECT_TRUE(
+      counters.error().message.starts_with(fmt::format("{}+{:#x}: ", places[1].path, places[1].file_offset)))
+      << counters.error().message;
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, UprobeCountersBy,
