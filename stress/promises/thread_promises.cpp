@@ -3,11 +3,13 @@
 #include "stress/code/probed_code.h"
 
 #include <asm/prctl.h>
+#include <atomic>
 #include <cstring>
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
+#include <thread>
 #include <unistd.h>
 
 namespace proberace {
@@ -70,7 +72,7 @@ Verdict any_thread_pointer(const Json& parameters, Arena&) {
   return held();
 }
 
-// ---- rseq-intact: a critical section that adds one to a word, with the probe on its load.
+// ---- rseq-intact. First a critical section that adds one to a word, with the probe on its load.
 
 // rdi the thread's struct rseq, rsi the section's descriptor, rdx the word: 1 if committed, 0 if aborted. The
 // abort handler stands behind the signature that libc registered (0x53053053, as ud1's displacement).
@@ -93,18 +95,20 @@ constexpr std::ptrdiff_t kSectionStart = 4;
 constexpr std::ptrdiff_t kSectionBytes = 13;
 constexpr std::ptrdiff_t kAbort = kSectionStart + kSectionBytes + 8 + 5 + 1 + 7;
 
-Verdict rseq_intact(const Json& parameters, Arena&) {
-  if (__rseq_size == 0)
-    return verdict_of(Error{ErrorKind::MachineLacks, {}, "libc has registered no rseq"});
-  auto code = ProbedCode::open(parameters.at("strategy"), {kCriticalSection});
+struct rseq* this_threads_rseq() {
+  return reinterpret_cast<struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset);
+}
+
+// One thread, one section: it commits, or is aborted and changes nothing.
+Verdict one_thread_commits(const std::string& strategy) {
+  auto code = ProbedCode::open(strategy, {kCriticalSection});
   if (!code)
     return verdict_of(code.error());
   const Address entry = (*code)->entry();
   static rseq_cs section;
   section = rseq_cs{0, 0, value(entry + kSectionStart), static_cast<std::uint64_t>(kSectionBytes),
                     value(entry + kAbort)};
-  auto* const own =
-      reinterpret_cast<struct rseq*>(static_cast<char*>(__builtin_thread_pointer()) + __rseq_offset);
+  struct rseq* const own = this_threads_rseq();
   std::uint64_t word = 0;
   auto* const run = (*code)->function<std::uint64_t(struct rseq*, const rseq_cs*, std::uint64_t*)>();
   if (run(own, &section, &word) > 1 || word > 1)
@@ -125,6 +129,100 @@ Verdict rseq_intact(const Json& parameters, Arena&) {
   if ((*code)->hits(0) < commits)
     return broken("wrong-count", fmt::format("{} commits, {} hits", commits, (*code)->hits(0)));
   return held(fmt::format("{} of {} committed", commits, kTries));
+}
+
+// rdi the thread's struct rseq, rsi the section's descriptor, rdx words of 64 bytes, one for each CPU: adds one
+// to that of the CPU it runs on. The probe lies between the load and the store, where only an abort after a
+// migration or a preemption keeps the update of another thread.
+PROBERACE_SNIPPET(AddPerCpu, R"(
+        movq    %rsi, 8(%rdi)
+        movl    4(%rdi), %ecx
+        shlq    $6, %rcx
+        movq    (%rdx,%rcx), %rax
+        SITE
+        {disp32} leaq 1(%rax), %rax
+        movq    %rax, (%rdx,%rcx)
+        movq    $0, 8(%rdi)
+        movl    $1, %eax
+        ret
+        .byte   0x0f, 0xb9, 0x3d
+        .long   0x53053053
+        movq    $0, 8(%rdi)
+        xorl    %eax, %eax
+        ret
+)");
+constexpr std::ptrdiff_t kAddStart = 4;
+constexpr std::ptrdiff_t kAddBytes = 3 + 4 + 4 + 7 + 4;
+constexpr std::ptrdiff_t kAddAbort = kAddStart + kAddBytes + 8 + 5 + 1 + 7;
+
+class PerCpuSums {
+public:
+  static constexpr std::uint64_t kThreads = 4, kEach = 20'000;
+
+  explicit PerCpuSums(const ProbedCode& code) : add_(code.function<Add>()) {
+    const Address entry = code.entry();
+    section_ = rseq_cs{0, 0, value(entry + kAddStart), static_cast<std::uint64_t>(kAddBytes),
+                       value(entry + kAddAbort)};
+  }
+
+  // Empty if the sum is right.
+  std::string run() {
+    constexpr std::uint64_t kTries = 50'000;
+    words_.assign(words_.size(), Word{});
+    std::atomic<bool> never = false;
+    std::vector<std::jthread> threads;
+    for (std::uint64_t t = 0; t < kThreads; ++t)
+      threads.emplace_back([&] {
+        struct rseq* const own = this_threads_rseq();
+        for (std::uint64_t i = 0; i < kEach && !never; ++i) {
+          std::uint64_t tries = 0;
+          while (add_(own, &section_, words_.data()) == 0 && ++tries < kTries)
+            continue;
+          if (tries == kTries)
+            never = true;
+        }
+      });
+    threads.clear(); // joins
+    std::uint64_t sum = 0;
+    for (const Word& word : words_)
+      sum += word.value;
+    if (never)
+      return fmt::format("a section was aborted {} times in a row", kTries);
+    return sum == kThreads * kEach
+               ? std::string()
+               : fmt::format("{} threads added {} each to their CPUs' words, whose sum is {}", kThreads,
+                             kEach, sum);
+  }
+
+private:
+  struct alignas(64) Word {
+    std::uint64_t value = 0;
+  };
+  using Add = std::uint64_t(struct rseq*, const rseq_cs*, Word*);
+
+  Add* add_;
+  rseq_cs section_{};
+  std::vector<Word> words_ = std::vector<Word>(static_cast<std::size_t>(::sysconf(_SC_NPROCESSORS_CONF)));
+};
+
+Verdict rseq_intact(const Json& parameters, Arena&) {
+  if (__rseq_size == 0)
+    return verdict_of(Error{ErrorKind::MachineLacks, {}, "libc has registered no rseq"});
+  const Verdict one = one_thread_commits(parameters.at("strategy"));
+  if (!one.is(Ending::Held))
+    return one;
+  auto code = ProbedCode::open(parameters.at("strategy"), {kAddPerCpu});
+  if (!code)
+    return verdict_of(code.error());
+  PerCpuSums sums(**code);
+  if (const std::string wrong = sums.run(); !wrong.empty())
+    return broken("setup", wrong + ", unprobed");
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  const std::string wrong = sums.run();
+  if ((*code)->hits(0) == 0)
+    return broken("wrong-count", "no execution was counted");
+  return wrong.empty() ? one : broken("lost-update", wrong);
 }
 
 const bool thread_promises_registered =
