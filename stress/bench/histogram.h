@@ -4,6 +4,7 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 
 namespace proberace {
@@ -19,7 +20,7 @@ public:
   // The smallest value v such that at least `share` of the values are <= v, to the bucket's upper bound. 0 if
   // empty.
   std::uint64_t percentile(double share) const noexcept {
-    const auto wanted = static_cast<std::uint64_t>(share * static_cast<double>(count_) + 0.5);
+    const auto wanted = static_cast<std::uint64_t>(std::llround(share * static_cast<double>(count_)));
     std::uint64_t seen = 0;
     for (std::size_t i = 0; i < buckets_.size(); ++i) {
       seen += buckets_[i];

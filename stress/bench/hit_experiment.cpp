@@ -100,7 +100,9 @@ Verdict run_hit(const Json& parameters, Arena&) {
     (void)probed.execute_lightly(0, mailbox);
     cycles.add(cycles_now() - begin);
   }
-  const std::uint64_t expected = static_cast<std::uint64_t>(2 * kWarming + batches * per_batch + singles);
+  const std::uint64_t expected = std::uint64_t{2} * kWarming +
+                                 static_cast<std::uint64_t>(batches) * static_cast<std::uint64_t>(per_batch) +
+                                 static_cast<std::uint64_t>(singles);
   const std::uint64_t hits = probed.prober().hits(probed.site(0));
   if (hits != expected)
     return broken("wrong-count", fmt::format("{} executions, {} hits while measuring", expected, hits));

@@ -208,7 +208,7 @@ private:
 Verdict rseq_intact(const Json& parameters, Arena&) {
   if (__rseq_size == 0)
     return verdict_of(Error{ErrorKind::MachineLacks, {}, "libc has registered no rseq"});
-  const Verdict one = one_thread_commits(parameters.at("strategy"));
+  Verdict one = one_thread_commits(parameters.at("strategy"));
   if (!one.is(Ending::Held))
     return one;
   auto code = ProbedCode::open(parameters.at("strategy"), {kAddPerCpu});
