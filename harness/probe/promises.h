@@ -86,7 +86,8 @@ inline constexpr auto kPromises = enumeration<PromiseText>({
     {Promise::SyscallsUndisturbed, "syscalls-undisturbed",
      "no blocking system call returns or restarts because of the prober"},
     {Promise::UnmappingSafe, "unmapping-safe", "the program may unmap or remap probed pages"},
-    {Promise::RseqIntact, "rseq-intact", "restartable sequences with a probe inside still commit, and lose no update"},
+    {Promise::RseqIntact, "rseq-intact",
+     "restartable sequences with a probe inside still commit, and lose no update"},
     {Promise::ProbesInOwnPath, "probes-in-own-path", "code the prober itself uses may be probed"},
     {Promise::HelperMayDie, "helper-may-die", "SIGKILL of a helper process leaves the program running"},
 });

@@ -82,8 +82,8 @@ void open_uprobe() {
   if (with_uprobe)
     open_uprobe();
   probed(1);
-  void* const code = mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  void* const code =
+      mmap(nullptr, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
   std::memset(code, 0xcc, 16);
   user_desc segment{};
   segment.base_addr = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(code));
@@ -118,7 +118,8 @@ bool reaches_handler(bool with_uprobe) {
   std::printf("%s a uprobe: %s", with_uprobe ? "with" : "without", ended ? "the handler got the trap\n" : "");
   if (!ended)
     std::printf("no end after 2 s, %.1f s of them in the kernel\n",
-                static_cast<double>(used.ru_stime.tv_sec) + 1e-6 * static_cast<double>(used.ru_stime.tv_usec));
+                static_cast<double>(used.ru_stime.tv_sec) +
+                    1e-6 * static_cast<double>(used.ru_stime.tv_usec));
   return ended && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 

@@ -78,7 +78,7 @@ public:
         Promise::RedZoneIntact,     // the optimised five-byte nop writes a return address below rsp
         Promise::OwnTrapsDelivered, // behind a two-byte int 3 it steps back one byte, into its middle (H70)
         Promise::ChangesTakeEffect, // no handler
-        Promise::RseqIntact,        // a thread preempted in the out-of-line page is not in its sequence any more
+        Promise::RseqIntact, // a thread preempted in the out-of-line page is not in its sequence any more
         // The kernel emulates VEX and EVEX instructions with the opcode of a short jump, call, push or nop as
         // that: the first instruction of libc's memset for AVX-512, vpbroadcastb (opcode 7a), as jp.
         Promise::ProbesInOwnPath,
