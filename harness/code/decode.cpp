@@ -1,23 +1,13 @@
 #include "harness/code/decode.h"
 
 #include "harness/base/failure.h"
-
-#include <Zydis/Zydis.h>
+#include "harness/code/zydis_decoder.h"
 
 #include <algorithm>
 
 namespace proberace {
 
 namespace {
-
-const ZydisDecoder& decoder() {
-  static const ZydisDecoder instance = [] {
-    ZydisDecoder d;
-    ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    return d;
-  }();
-  return instance;
-}
 
 struct HazardRow {
   ZydisMnemonic mnemonic;
@@ -110,7 +100,7 @@ std::expected<Instruction, Error> decode(Address at, std::span<const std::uint8_
   ZydisDecodedInstruction raw;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
   const std::size_t window = std::min(code.size(), kMaxInstructionBytes);
-  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder(), code.data(), window, &raw, operands)))
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_decoder(), code.data(), window, &raw, operands)))
     return failure(ErrorKind::NotABoundary, at, "the bytes here are no instruction");
   Instruction i;
   i.address = at;
@@ -136,7 +126,8 @@ std::vector<bool> instruction_boundaries(std::span<const std::uint8_t> code) {
   ZydisDecodedInstruction raw;
   for (std::size_t at = 0; at < code.size(); at += raw.length) {
     const std::size_t window = std::min(code.size() - at, kMaxInstructionBytes);
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder(), nullptr, code.data() + at, window, &raw)))
+    if (!ZYAN_SUCCESS(
+            ZydisDecoderDecodeInstruction(&zydis_decoder(), nullptr, code.data() + at, window, &raw)))
       break;
     starts[at] = true;
   }

@@ -1,5 +1,4 @@
-// Decodes one instruction into what the harness needs to know of it. This and operand.h are the only users of
-// Zydis' decoder and formatter.
+// Decodes one instruction into what the harness needs to know of it. Only this folder uses Zydis' decoder.
 #pragma once
 
 #include "harness/base/error.h"

@@ -17,18 +17,15 @@ int protection(const Elf64_Phdr& segment) {
          ((segment.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
 }
 
-void read_dynamic(const Bytes& file, const Elf64_Phdr& dynamic, ElfImage& image) {
+bool relocates_text(const Bytes& file, const Elf64_Phdr& dynamic) {
   for (std::uint64_t at = 0; at + sizeof(Elf64_Dyn) <= dynamic.p_filesz; at += sizeof(Elf64_Dyn)) {
     const auto entry = file.at<Elf64_Dyn>(dynamic.p_offset + at);
-    switch (entry.d_tag) {
-    case DT_NULL: return;
-    case DT_TEXTREL: image.relocates_text = true; break;
-    case DT_FLAGS: image.relocates_text |= (entry.d_un.d_val & DF_TEXTREL) != 0; break;
-    case DT_INIT:
-    case DT_FINI: image.entries.push_back(entry.d_un.d_ptr); break;
-    default: break;
-    }
+    if (entry.d_tag == DT_NULL)
+      break;
+    if (entry.d_tag == DT_TEXTREL || (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0))
+      return true;
   }
+  return false;
 }
 
 Sections sections_of(const Bytes& file, const Elf64_Ehdr& header) {
@@ -106,13 +103,12 @@ std::expected<ElfImage, Error> read_elf_functions(std::span<const std::uint8_t> 
       header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
     return bad_input("{} is no x86-64 ELF file", name);
   ElfImage image;
-  image.entries.push_back(header.e_entry);
   for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
     const auto s = file.at<Elf64_Phdr>(header.e_phoff + i * sizeof(Elf64_Phdr));
     if (s.p_type == PT_LOAD)
       image.segments.push_back({s.p_vaddr, s.p_memsz, s.p_offset, s.p_filesz, protection(s)});
     if (s.p_type == PT_DYNAMIC)
-      read_dynamic(file, s, image);
+      image.relocates_text = relocates_text(file, s);
   }
   const Sections sections = sections_of(file, header);
   if (sections.all.empty())

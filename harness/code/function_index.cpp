@@ -28,15 +28,12 @@ struct FunctionIndex::File {
   std::optional<ReachedCode> reached{};
 
   const ReachedCode& reached_code() {
-    if (!reached) {
-      const auto opened = content ? std::nullopt : std::optional(MappedFile::open(path));
-      const bool is_open = opened && opened->has_value();
-      reached.emplace(content   ? content->bytes()
-                      : is_open ? (*opened)->bytes()
-                                : std::span<const std::uint8_t>{},
-                      image);
-    }
-    return *reached;
+    if (reached)
+      return *reached;
+    if (content)
+      return reached.emplace(content->bytes(), image);
+    const auto opened = MappedFile::open(path);
+    return reached.emplace(opened ? opened->bytes() : std::span<const std::uint8_t>{}, image);
   }
 
   bool read(std::uint64_t offset, std::span<std::uint8_t> out) const {

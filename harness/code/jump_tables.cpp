@@ -1,6 +1,6 @@
 #include "harness/code/jump_tables.h"
 
-#include <Zydis/Zydis.h>
+#include "harness/code/zydis_decoder.h"
 
 #include <algorithm>
 #include <ranges>
@@ -40,11 +40,11 @@ struct Decoded {
   }
 };
 
-std::optional<Decoded> decoded(const ZydisDecoder& decoder, const CodeBytes& code) {
+std::optional<Decoded> decoded(const CodeBytes& code) {
   Decoded d;
   d.address = code.address;
-  if (!ZYAN_SUCCESS(
-          ZydisDecoderDecodeFull(&decoder, code.bytes.data(), code.bytes.size(), &d.instruction, d.operands)))
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_decoder(), code.bytes.data(), code.bytes.size(),
+                                           &d.instruction, d.operands)))
     return std::nullopt;
   return d;
 }
@@ -114,11 +114,9 @@ std::optional<std::uint64_t> base_of(std::span<const Decoded> backwards, const D
 } // namespace
 
 std::vector<JumpTable> possible_tables(std::span<const CodeBytes> before) {
-  ZydisDecoder decoder;
-  ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
   std::vector<Decoded> backwards;
   for (const CodeBytes& code : before | std::views::reverse)
-    if (auto d = decoded(decoder, code))
+    if (auto d = decoded(code))
       backwards.push_back(*d);
   const auto near = backwards | std::views::take(kNear);
   const auto reader = std::ranges::find_if(near, [&](const Decoded& d) {

@@ -1,7 +1,6 @@
-// Beside decode.cpp the other user of Zydis' decoder.
 #include "harness/code/operand.h"
 
-#include <Zydis/Zydis.h>
+#include "harness/code/zydis_decoder.h"
 
 namespace proberace {
 
@@ -90,16 +89,11 @@ Operand operand(const ZydisDecodedOperand& raw, const Instruction& instruction) 
 } // namespace
 
 Operands operands_of(const Instruction& instruction) {
-  static const ZydisDecoder decoder = [] {
-    ZydisDecoder d;
-    ZydisDecoderInit(&d, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    return d;
-  }();
   Operands all;
   ZydisDecodedInstruction raw;
   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-  if (!ZYAN_SUCCESS(
-          ZydisDecoderDecodeFull(&decoder, instruction.bytes.data(), instruction.length, &raw, operands)))
+  if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&zydis_decoder(), instruction.bytes.data(), instruction.length,
+                                           &raw, operands)))
     return all;
   for (std::size_t i = 0; i < raw.operand_count_visible && all.count < Operands::kMost; ++i) {
     take_base_back(raw, operands[i]);

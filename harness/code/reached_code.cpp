@@ -3,8 +3,7 @@
 #include "harness/code/decode.h"
 #include "harness/code/elf_tables.h"
 #include "harness/code/jump_tables.h"
-
-#include <Zydis/Zydis.h>
+#include "harness/code/zydis_decoder.h"
 
 #include <algorithm>
 #include <map>
@@ -16,7 +15,6 @@ class Descent {
 public:
   Descent(const Bytes& file, const ElfImage& image, ReachedCode& reached)
       : file_(file), image_(image), reached_(reached) {
-    ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     for (const ElfFunction& f : image.functions)
       if (!f.guessed_end)
         ends_.push_back({f.start, f.start + f.bytes});
@@ -70,7 +68,8 @@ private:
     for (std::size_t i = at - area->start; i < area->begins.size() && !area->begins[i]; i += raw.length) {
       const std::uint64_t here = area->start + i;
       const auto bytes = bytes_at(here, kMaxInstructionBytes);
-      if (!ZYAN_SUCCESS(ZydisDecoderDecodeInstruction(&decoder_, nullptr, bytes.data(), bytes.size(), &raw)))
+      if (!ZYAN_SUCCESS(
+              ZydisDecoderDecodeInstruction(&zydis_decoder(), nullptr, bytes.data(), bytes.size(), &raw)))
         return;
       area->begins[i] = true;
       for (std::size_t b = 1; b < raw.length && i + b < area->inside.size(); ++b)
@@ -190,7 +189,6 @@ private:
   const Bytes& file_;
   const ElfImage& image_;
   ReachedCode& reached_;
-  ZydisDecoder decoder_{};
   std::vector<Range> ends_;                           // of functions whose end is known, by start
   std::vector<std::uint64_t> to_visit_;               // the last first
   std::vector<std::uint64_t> indirect_;               // jumps whose table has not been looked for

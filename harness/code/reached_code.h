@@ -15,7 +15,7 @@ namespace proberace {
 // Addresses are in the file's own numbering. Immutable once made: thread-safe.
 class ReachedCode {
 public:
-  // Reads the file only here. About 0.1 s per megabyte of code.
+  // Reads the file only here. 0.1 to 0.3 s per megabyte of code.
   ReachedCode(std::span<const std::uint8_t> file, const ElfImage& image);
 
   // True if an instruction begins there that is part of no other one. Code that jumps behind a prefix has
