@@ -10,6 +10,7 @@
 #include "harness/probe/refuse.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
+#include "strategies/whole/jump_site.h"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -225,7 +226,6 @@ private:
   // Takes out of `all` the sites whose neighbour is armed, or to be armed, within a jump's bytes: a trap needs only
   // the first of them.
   Share take_crowded(Share& all) const {
-    constexpr std::ptrdiff_t kJumpBytes = 5;
     Share crowded;
     if (members_.size() == 1)
       return crowded;
@@ -237,7 +237,8 @@ private:
     Share roomy;
     for (std::size_t n = 0; n < all.sites.size(); ++n) {
       const auto next = wanted.upper_bound(all.sites[n].address);
-      const bool room = next == wanted.end() || *next - all.sites[n].address >= kJumpBytes;
+      const bool room =
+          next == wanted.end() || *next - all.sites[n].address >= static_cast<std::ptrdiff_t>(kJumpBytes);
       (room ? roomy : crowded).add(all.sites[n], all.places[n]);
     }
     all = std::move(roomy);

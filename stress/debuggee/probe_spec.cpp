@@ -48,8 +48,11 @@ std::expected<std::vector<ProbePlace>, Error> locate(std::span<const ProbeSpec> 
   std::map<Address, std::size_t> known;
   for (const ProbeSpec& spec : specs) {
     const auto with_name = [&](const Error& error) {
-      return std::unexpected(
-          Error{error.kind, error.address, fmt::format("{}: {}", spec.text, error.message)});
+      return std::unexpected(Error{error.kind, error.address,
+                                   fmt::format("{}: {}{}", spec.text, error.message,
+                                               error.kind == ErrorKind::NotABoundary
+                                                   ? "; --linear takes it if it decodes as code"
+                                                   : "")});
     };
     const auto functions = target.functions().places_of(space, spec.library, spec.symbol);
     if (!functions)
