@@ -128,7 +128,7 @@ def rate_between(rows, begin, end):
 def trial(tool, program, folder, threads, probes, library):
     """One program, one tool. Returns its figures, or raises CannotRun."""
     tool.prepare(program, probes)
-    tracer = None
+    tracer = target = None
     output = folder / "ticks.out"
     try:
         with open(output, "w") as out:
@@ -139,7 +139,6 @@ def trial(tool, program, folder, threads, probes, library):
         with open(folder / "tool.out", "w") as out:
             tracer = subprocess.Popen(tool.command(program, target.pid, probes, folder), stdout=out, stderr=out,
                                       stdin=subprocess.DEVNULL, start_new_session=True)
-        # Attached: the program's rate falls, or two seconds have passed.
         time.sleep(2.0)
         deadline = time.monotonic() + PATIENCE
         while tool.name == "gdb" and "Continuing." not in (folder / "tool.out").read_text() and time.monotonic() < deadline:
@@ -162,7 +161,7 @@ def trial(tool, program, folder, threads, probes, library):
         target.kill()
         target.wait()
     finally:
-        for child in (tracer, locals().get("target")):
+        for child in (tracer, target):
             if child is not None and child.poll() is None:
                 child.kill()
                 child.wait()
