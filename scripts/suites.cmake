@@ -8,7 +8,7 @@ endif()
 
 # Suites whose threads race or are timed have the machine to themselves. Those of one thread run beside others,
 # and so do those that only hunt with controlled schedules: their threads run one at a time.
-set(beside_others "/(Isa|Awkward)$|^(Campaigns|Mutants|OutOfTree)$")
+set(beside_others "/(Awkward|Emulated|Isa|Sequences)$|^(Campaigns|Mutants|OutOfTree)$")
 # These take long. `scripts/test --quick` runs all others.
 set(slow "^(Campaigns|CommandLine|Hunting|Mutants|OutOfTree|StressCommand|Strategies/(Awkward|Bystanders\
 |EveryPromise|Footprints|HandlersMayJump|Isa|Parked|ProbesInOwnPath|RandomScenarios|Room|Saturation|Sequences\
