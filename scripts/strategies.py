@@ -29,8 +29,13 @@ def ways(listed):
     return shortest.values()
 
 
+def supervised(listed):
+    """Those whose hits another process handles: a hit costs at least two switches between processes."""
+    return [row["name"] for row in listed["strategies"] if row["facts"]["handled_by"] == "supervisor"]
+
+
 def main(which):
-    print("\n".join({"exact": exact, "ways": ways}[which](json.load(sys.stdin))))
+    print("\n".join({"exact": exact, "supervised": supervised, "ways": ways}[which](json.load(sys.stdin))))
 
 
 if __name__ == "__main__":
