@@ -31,6 +31,9 @@ function(proberace_suite suite folder)
   # Brief: prints only failed and skipped tests.
   add_test(${test} ${program} --gtest_filter=${suite}.* --gtest_brief=1)
   set_tests_properties(${test} PROPERTIES LABELS "${labels}" TIMEOUT ${timeout} RUN_SERIAL ${alone})
+  if(suite MATCHES "/Sequences$") # the longest that runs beside others, so it begins first
+    set_tests_properties(${test} PROPERTIES COST 100)
+  endif()
 endfunction()
 
 if(EXISTS "${program}")
