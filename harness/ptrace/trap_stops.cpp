@@ -218,10 +218,13 @@ bool TrapStops::step_out(Tracee& tracee) {
     const int signal = stop_signal(status);
     if (is_group_stop(status) || (stop_event(status) == 0 && signal == SIGSTOP))
       sent |= signal_bit(SIGSTOP);
-    if (stop_event(status) != 0 || signal == SIGSTOP || signal == SIGTRAP)
-      continue;
     siginfo_t info{};
-    if (trace_request(PTRACE_GETSIGINFO, thread, 0, &info) != 0 || info.si_code <= 0 || !inside) {
+    if (stop_event(status) != 0 || signal == SIGSTOP || trace_request(PTRACE_GETSIGINFO, thread, 0, &info) != 0)
+      continue;
+    const bool of_a_step = signal == SIGTRAP && info.si_code > 0;
+    if (of_a_step)
+      continue;
+    if (info.si_code <= 0 || !inside) {
       sent |= signal_bit(signal);
       continue;
     }
