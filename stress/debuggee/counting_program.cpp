@@ -3,8 +3,10 @@
 #include "harness/base/failure.h"
 
 #include <cerrno>
+#include <cstddef>
 #include <initializer_list>
 #include <sys/stat.h>
+#include <sys/user.h>
 
 namespace proberace {
 
@@ -74,11 +76,13 @@ std::expected<std::vector<bpf_insn>, Error> counting_program(int map, pid_t proc
   if (::stat("/proc/self/ns/pid", &space) != 0)
     return std::unexpected(system_error("/proc/self/ns/pid", errno));
   constexpr int kIds = -8; // struct bpf_pidns_info: the thread, then the process
-  constexpr int kKey = -16, kKeyThread = kKey + 4;
-  constexpr int kOne = -24;
-  constexpr int kLostKey = -32;
+  constexpr int kKey = -24, kKeyThread = kKey + 8;
+  constexpr int kOne = -32;
+  constexpr int kLostKey = -48;
+  constexpr int kInstructionPointer = offsetof(user_regs_struct, rip); // of the kernel's pt_regs, too
   Assembly a;
-  a.add({call(BPF_FUNC_get_attach_cookie), store(BPF_W, kKey, BPF_REG_0), store_value(BPF_DW, kIds, 0)});
+  a.add({instruction(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_2, BPF_REG_1, kInstructionPointer, 0),
+         store(BPF_DW, kKey, BPF_REG_2), store_value(BPF_DW, kIds, 0)});
   a.load_64(BPF_REG_1, 0, space.st_dev);
   a.load_64(BPF_REG_2, 0, space.st_ino);
   a.add({move(BPF_REG_3, BPF_REG_10), add_value(BPF_REG_3, kIds), move_value(BPF_REG_4, 8),
@@ -89,7 +93,7 @@ std::expected<std::vector<bpf_insn>, Error> counting_program(int map, pid_t proc
          instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
          // The thread.
          instruction(BPF_LDX | BPF_MEM | BPF_W, BPF_REG_1, BPF_REG_10, kIds, 0),
-         store(BPF_W, kKeyThread, BPF_REG_1)});
+         store(BPF_DW, kKeyThread, BPF_REG_1)});
   a.look_up(map, kKey);
   a.count_and_end();
   a.add({store_value(BPF_DW, kOne, 1)});
@@ -101,7 +105,8 @@ std::expected<std::vector<bpf_insn>, Error> counting_program(int map, pid_t proc
   // The counter is there by now, or the map has no room.
   a.look_up(map, kKey);
   a.count_and_end();
-  a.add({move_value(BPF_REG_1, -1), store(BPF_DW, kLostKey, BPF_REG_1)});
+  a.add({move_value(BPF_REG_1, -1), store(BPF_DW, kLostKey, BPF_REG_1),
+         store(BPF_DW, kLostKey + 8, BPF_REG_1)});
   a.look_up(map, kLostKey);
   a.count_and_end();
   a.add({move_value(BPF_REG_0, 0), instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)});

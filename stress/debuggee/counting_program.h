@@ -11,16 +11,16 @@
 
 namespace proberace {
 
-// Of a counter in the map: the place that was hit and the thread that hit it.
+// Of a counter in the map: the address that was hit and the thread that hit it.
 struct HitCounterKey {
-  std::uint32_t place = 0;
-  std::uint32_t thread = 0;
+  std::uint64_t address = 0;
+  std::uint64_t thread = 0;
 };
 // The counter of hits for which the map has no room.
-inline constexpr HitCounterKey kLostHits{~0U, ~0U};
+inline constexpr HitCounterKey kLostHits{~0ULL, ~0ULL};
 
 // The instructions, for BPF_PROG_TYPE_KPROBE. At each hit of `process` it adds one to the counter in `map` of (the
-// uprobe's BPF cookie, the thread's number); other processes' hits are passed over. Numbers are those of the pid
+// probed instruction's address, the thread's number); other processes' hits are passed over. Numbers are those of the pid
 // namespace of the caller. `map` is a hash map of HitCounterKey and std::uint64_t that holds kLostHits.
 std::expected<std::vector<bpf_insn>, Error> counting_program(int map, pid_t process);
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <linux/bpf.h>
 #include <map>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
@@ -44,6 +45,18 @@ Error refused(int error_number, const char* what) {
   if (error_number == EPERM || error_number == EACCES)
     return Error{ErrorKind::NoPermission, {}, "kernel uprobes need CAP_BPF and CAP_PERFMON: run as root"};
   return system_error(what, error_number);
+}
+
+// By file: its number, and its places. A file that is mapped twice has one place for two addresses, whose uprobe is
+// wanted once.
+auto in_files(std::span<const UprobeCounters::Place> places) {
+  std::map<std::pair<dev_t, ino_t>, std::map<std::uint64_t, UprobeCounters::Place>> files;
+  for (const UprobeCounters::Place& place : places) {
+    struct stat file {};
+    (void)::stat(place.path.c_str(), &file); // what cannot be opened is refused by its path
+    files[{file.st_dev, file.st_ino}].try_emplace(place.file_offset, place);
+  }
+  return files;
 }
 
 Error uprobe_refused(int error_number, const UprobeCounters::Place& place) {
@@ -83,7 +96,7 @@ bool has_multi_links() {
 } // namespace
 
 UprobeCounters::UprobeCounters(UprobeCounters&& other) noexcept
-    : places_(other.places_), map_(std::exchange(other.map_, -1)),
+    : addresses_(std::move(other.addresses_)), map_(std::exchange(other.map_, -1)),
       program_(std::exchange(other.program_, -1)), links_(std::exchange(other.links_, {})) {}
 
 UprobeCounters::~UprobeCounters() {
@@ -143,22 +156,15 @@ Error UprobeCounters::refusal(int error_number, pid_t process, std::span<const P
 
 // One link for each file. The kernel arms all of its places or none.
 Status UprobeCounters::link_multi(pid_t process, std::span<const Place> places) {
-  struct OfFile {
-    std::vector<std::uint64_t> offsets, cookies;
-  };
-  std::map<std::string, OfFile> files;
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    OfFile& file = files[places[i].path];
-    file.offsets.push_back(places[i].file_offset);
-    file.cookies.push_back(i);
-  }
-  for (const auto& [path, file] : files) {
+  for (const auto& [file, in_file] : in_files(places)) {
+    std::vector<std::uint64_t> offsets;
+    for (const auto& [offset, place] : in_file)
+      offsets.push_back(offset);
     MultiLink link;
     link.program = static_cast<std::uint32_t>(program_);
-    link.path = reinterpret_cast<std::uint64_t>(path.c_str());
-    link.offsets = reinterpret_cast<std::uint64_t>(file.offsets.data());
-    link.cookies = reinterpret_cast<std::uint64_t>(file.cookies.data());
-    link.count = static_cast<std::uint32_t>(file.offsets.size());
+    link.path = reinterpret_cast<std::uint64_t>(in_file.begin()->second.path.c_str());
+    link.offsets = reinterpret_cast<std::uint64_t>(offsets.data());
+    link.count = static_cast<std::uint32_t>(offsets.size());
     link.process = static_cast<std::uint32_t>(process);
     const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
     if (made < 0)
@@ -174,28 +180,34 @@ Status UprobeCounters::link_events(std::span<const Place> places) {
   const auto type = uprobe_perf_type();
   if (!type)
     return std::unexpected(type.error());
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    const int event = open_uprobe_event(*type, places[i].path, places[i].file_offset, -1, 0, false);
-    if (event < 0)
-      return std::unexpected(uprobe_refused(errno, places[i]));
-    links_.push_back(event);
-    bpf_attr link{};
-    link.link_create.prog_fd = static_cast<std::uint32_t>(program_);
-    link.link_create.target_fd = static_cast<std::uint32_t>(event);
-    link.link_create.attach_type = BPF_PERF_EVENT;
-    link.link_create.perf_event.bpf_cookie = i;
-    const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
-    if (made < 0)
-      return std::unexpected(refused(errno, "the kernel links no BPF program to a uprobe's perf event"));
-    links_.push_back(static_cast<int>(made));
-  }
+  for (const auto& [file, in_file] : in_files(places))
+    for (const auto& [offset, place] : in_file)
+      if (const Status linked = link_event(*type, place); !linked)
+        return linked;
+  return {};
+}
+
+Status UprobeCounters::link_event(std::uint32_t type, const Place& place) {
+  const int event = open_uprobe_event(type, place.path, place.file_offset, -1, 0, false);
+  if (event < 0)
+    return std::unexpected(uprobe_refused(errno, place));
+  links_.push_back(event);
+  bpf_attr link{};
+  link.link_create.prog_fd = static_cast<std::uint32_t>(program_);
+  link.link_create.target_fd = static_cast<std::uint32_t>(event);
+  link.link_create.attach_type = BPF_PERF_EVENT;
+  const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
+  if (made < 0)
+    return std::unexpected(refused(errno, "the kernel links no BPF program to a uprobe's perf event"));
+  links_.push_back(static_cast<int>(made));
   return {};
 }
 
 std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places,
                                                             Way way) {
   UprobeCounters counters;
-  counters.places_ = places.size();
+  for (const Place& place : places)
+    counters.addresses_.push_back(place.address);
   if (const Status loaded = counters.load(process, way); !loaded)
     return std::unexpected(loaded.error());
   const Status linked =
@@ -219,8 +231,11 @@ void UprobeCounters::detach() {
 }
 
 UprobeCounters::Counts UprobeCounters::read() const {
+  std::map<std::uint64_t, std::size_t> places; // by address
+  for (std::size_t i = 0; i < addresses_.size(); ++i)
+    places.emplace(static_cast<std::uint64_t>(value(addresses_[i])), i);
   Counts counts;
-  counts.hits.resize(places_);
+  counts.hits.resize(addresses_.size());
   bpf_attr element{};
   HitCounterKey key;
   std::uint64_t count = 0;
@@ -232,9 +247,9 @@ UprobeCounters::Counts UprobeCounters::read() const {
     at.key = reinterpret_cast<std::uint64_t>(&key);
     at.value = reinterpret_cast<std::uint64_t>(&count);
     if (bpf(BPF_MAP_LOOKUP_ELEM, &at, sizeof at) == 0) {
-      if (key.place < counts.hits.size())
-        counts.hits[key.place][static_cast<pid_t>(key.thread)] += count;
-      else
+      if (const auto place = places.find(key.address); place != places.end())
+        counts.hits[place->second][static_cast<pid_t>(key.thread)] += count;
+      else if (key.address == kLostHits.address)
         counts.lost += count;
     }
     element.key = reinterpret_cast<std::uint64_t>(&key);

@@ -1,15 +1,17 @@
 // Kernel uprobes in one process, counted by thread in the kernel: the process is not traced, and no thread of it
 // stops.
 //
-// Idea: one BPF program adds one to a hash map's counter under (place, thread). All places of a file are one link
-// (BPF_TRACE_UPROBE_MULTI, Linux 6.6), whose cookie is the place, so a thousand places are attached in
-// milliseconds. An older kernel (5.15) gets one perf event for each place with the same program. Trade-off: bpf(2)
-// needs CAP_BPF and CAP_PERFMON, and a hit costs a lookup in the map.
+// Idea: one BPF program adds one to a hash map's counter under (address, thread). All places of a file are one link
+// (BPF_TRACE_UPROBE_MULTI, Linux 6.6), so a thousand places are attached in milliseconds. An older kernel (5.15) gets
+// one perf event for each place with the same program. Trade-off: bpf(2) needs CAP_BPF and CAP_PERFMON, and a hit
+// costs a lookup in the map.
 //
-// Children that were forked are other processes and are not counted. A place stays armed after an exec, in whatever
-// of the process maps its file then.
+// The kernel arms a place of a file wherever the process maps the file. Hits at other addresses than those asked for
+// are not counted: those of a second mapping, and those after an exec, unless the new program has the same code at
+// the same address. Children that were forked are other processes and are not counted.
 #pragma once
 
+#include "harness/base/address.h"
 #include "harness/base/error.h"
 
 #include <cstdint>
@@ -24,7 +26,8 @@ namespace proberace {
 class UprobeCounters {
 public:
   struct Place {
-    std::string path; // opens the file
+    Address address{}; // in the process
+    std::string path;  // opens the file
     std::uint64_t file_offset = 0;
   };
   enum class Way { Multi, PerfEvents };
@@ -52,8 +55,9 @@ private:
   Error refusal(int error_number, pid_t process, std::span<const Place> places);
   Status link_multi(pid_t process, std::span<const Place> places);
   Status link_events(std::span<const Place> places);
+  Status link_event(std::uint32_t type, const Place& place);
 
-  std::size_t places_ = 0;
+  std::vector<Address> addresses_; // of the places
   int map_ = -1;
   int program_ = -1;
   std::vector<int> links_; // and the events under them

@@ -3,8 +3,10 @@
 #include "harness/code/target.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -20,17 +22,38 @@ void call_getppid(int times) {
     (void)::getppid();
 }
 
-// Two threads call getppid once they are told to.
-pid_t start_program(int go) {
-  const pid_t process = ::fork();
-  if (process != 0)
-    return process;
-  char byte = 0;
-  (void)!::read(go, &byte, 1);
-  std::thread other(call_getppid, kCounted);
-  call_getppid(kCounted);
-  other.join();
-  ::_exit(0);
+// A child that does `work` once it is told to. The tests' process is another one, and is not counted.
+template <typename Work> class Program {
+public:
+  explicit Program(Work work) {
+    EXPECT_EQ(::pipe(go_), 0);
+    process_ = ::fork();
+    if (process_ != 0)
+      return;
+    char byte = 0;
+    (void)!::read(go_[0], &byte, 1);
+    work();
+    ::_exit(0);
+  }
+  ~Program() {
+    ::close(go_[0]);
+    ::close(go_[1]);
+  }
+  pid_t process() const { return process_; }
+  void work_to_the_end() {
+    (void)!::write(go_[1], "x", 1);
+    ::waitpid(process_, nullptr, 0);
+  }
+
+private:
+  int go_[2]{};
+  pid_t process_ = -1;
+};
+
+UprobeCounters::Place place_of(const void* code) {
+  const AddressSpace space = Target().address_space();
+  const Mapping& m = *space.find(address_of(code));
+  return {address_of(code), m.path, m.file_offset + static_cast<std::uint64_t>(address_of(code) - m.start)};
 }
 
 // Never executed.
@@ -50,40 +73,60 @@ class UprobeCountersBy : public testing::TestWithParam<UprobeCounters::Way> {};
 TEST_P(UprobeCountersBy, CountEachThreadOfOneProcessExactly) {
   if (::geteuid() != 0)
     GTEST_SKIP() << "kernel uprobes need root";
-  const Target self;
-  const auto site = self.site_at(address_of(::dlsym(RTLD_DEFAULT, "getppid")));
-  ASSERT_TRUE(site) << site.error().message;
-  const auto space = self.address_space();
-  const UprobeCounters::Place place{space.find(site->address)->path, site->file_offset};
-  int go[2];
-  ASSERT_EQ(::pipe(go), 0);
-  const pid_t program = start_program(go[0]);
-  auto counters = UprobeCounters::attach(program, {&place, 1}, GetParam());
+  const UprobeCounters::Place place = place_of(::dlsym(RTLD_DEFAULT, "getppid"));
+  Program program([] {
+    std::thread other(call_getppid, kCounted);
+    call_getppid(kCounted);
+    other.join();
+  });
+  auto counters = UprobeCounters::attach(program.process(), {&place, 1}, GetParam());
   ASSERT_TRUE(counters) << counters.error().message;
-  call_getppid(100); // this process is another one
-  (void)!::write(go[1], "x", 1);
-  ::waitpid(program, nullptr, 0);
+  call_getppid(100);
+  program.work_to_the_end();
   counters->detach();
   const UprobeCounters::Counts counts = counters->read();
   EXPECT_EQ(counts.lost, 0U);
   ASSERT_EQ(counts.hits.at(0).size(), 2U);
   for (const auto& [thread, hits] : counts.hits[0])
     EXPECT_EQ(hits, std::uint64_t{kCounted}) << thread;
-  EXPECT_TRUE(counts.hits[0].contains(program));
-  ::close(go[0]);
-  ::close(go[1]);
+  EXPECT_TRUE(counts.hits[0].contains(program.process()));
+}
+
+// As a library has in a second namespace of the dynamic linker. The kernel arms the place in both.
+TEST_P(UprobeCountersBy, CountTwoMappingsOfOnePlaceApart) {
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "kernel uprobes need root";
+  const UprobeCounters::Place first = place_of(::dlsym(RTLD_DEFAULT, "getppid"));
+  const int file = ::open(first.path.c_str(), O_RDONLY | O_CLOEXEC);
+  const std::uint64_t page = first.file_offset & ~std::uint64_t{kPageBytes - 1};
+  void* const again =
+      ::mmap(nullptr, 2 * kPageBytes, PROT_READ | PROT_EXEC, MAP_PRIVATE, file, static_cast<off_t>(page));
+  ASSERT_NE(again, MAP_FAILED);
+  ::close(file);
+  const UprobeCounters::Place second{address_of(again) +
+                                         static_cast<std::ptrdiff_t>(first.file_offset - page),
+                                     first.path, first.file_offset};
+  Program program([&] {
+    const auto other = reinterpret_cast<pid_t (*)()>(value(second.address));
+    for (int i = 0; i < 30; ++i)
+      (void)other();
+    call_getppid(20);
+  });
+  const UprobeCounters::Place places[] = {second, first};
+  auto both = UprobeCounters::attach(program.process(), places, GetParam());
+  ASSERT_TRUE(both) << both.error().message;
+  auto one = UprobeCounters::attach(program.process(), {&first, 1}, GetParam());
+  ASSERT_TRUE(one) << one.error().message;
+  program.work_to_the_end();
+  ::munmap(again, 2 * kPageBytes);
+  EXPECT_EQ(both->read().hits.at(0)[program.process()], 30U);
+  EXPECT_EQ(both->read().hits.at(1)[program.process()], 20U);
+  EXPECT_EQ(one->read().hits.at(0)[program.process()], 20U);
 }
 
 TEST_P(UprobeCountersBy, SayWhichOfManyPlacesIsRefused) {
   if (::geteuid() != 0)
     GTEST_SKIP() << "kernel uprobes need root";
-  const Target self;
-  const AddressSpace space = self.address_space();
-  const auto place_of = [&](const void* code) {
-    const Mapping& m = *space.find(address_of(code));
-    return UprobeCounters::Place{m.path,
-                                 m.file_offset + static_cast<std::uint64_t>(address_of(code) - m.start)};
-  };
   const UprobeCounters::Place places[] = {place_of(::dlsym(RTLD_DEFAULT, "getppid")),
                                           place_of(uprobe_counters_test_halt),
                                           place_of(::dlsym(RTLD_DEFAULT, "getpid"))};

@@ -22,7 +22,8 @@ public:
       if (!mapping.file_backed())
         return failure(ErrorKind::MemoryUnsupported, place.site.address,
                        "{}: a uprobe is a place in a file, and this is anonymous memory", place.names);
-      in_files.push_back({target.functions().openable_path(mapping), place.site.file_offset});
+      in_files.push_back(
+          {place.site.address, target.functions().openable_path(mapping), place.site.file_offset});
     }
     auto counters = UprobeCounters::attach(process, in_files);
     if (!counters)
