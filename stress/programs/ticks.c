@@ -1,6 +1,7 @@
 // A thousand functions that threads call in turn, and a 5 ms timer that notices when the program stands still. With
 // THREADS it prints, ten times a second: the time, the calls so far, and the longest time between two ticks since
-// the last line. scripts/attach reads them. ticks SECONDS [THREADS [LIBRARY]]
+// the last line. scripts/attach reads them. Four threads are busy; further ones call ten times a second and sleep in
+// between, as most threads of a server do. ticks SECONDS [THREADS [LIBRARY]]
 // build: gcc -O1 -pthread $src -o $out -ldl
 // run: 0.3
 // probe: $name:f000
@@ -28,7 +29,7 @@ EACH1000(F100)
 #define NAME100(n) EACH100(NAME10, n)
 static unsigned (*const functions[1000])(unsigned) = {EACH1000(NAME100)};
 
-enum { most = 512 };
+enum { most = 512, busy = 4 };
 static volatile int stop;
 static struct { _Alignas(64) volatile unsigned long calls; } counts[most];
 static volatile double last, longest;
@@ -47,14 +48,17 @@ static void tick(int signal) {
   last = t;
 }
 
-static void* call_all(void* own) {
-  volatile unsigned long* const calls = own;
+static void* call_all(void* number) {
+  const long own = (long)number;
+  const struct timespec pause = {0, 100000000};
   unsigned long wrong = 0;
   while (!stop)
     for (int i = 0; i < 1000 && !stop; ++i) {
       if (functions[i]((unsigned)i) != (unsigned)i + 1)
         ++wrong;
-      *calls = *calls + 1;
+      counts[own].calls = counts[own].calls + 1;
+      if (own >= busy)
+        nanosleep(&pause, 0);
     }
   return (void*)wrong;
 }
@@ -76,8 +80,8 @@ int main(int count, char** arguments) {
   pthread_attr_t small;
   pthread_attr_init(&small);
   pthread_attr_setstacksize(&small, 256 * 1024);
-  for (int i = 0; i < threads; ++i)
-    pthread_create(&all[i], &small, call_all, (void*)&counts[i].calls);
+  for (long i = 0; i < threads; ++i)
+    pthread_create(&all[i], &small, call_all, (void*)i);
   struct sigaction action = {0};
   action.sa_handler = tick;
   action.sa_flags = SA_RESTART;
