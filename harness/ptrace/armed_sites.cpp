@@ -7,6 +7,7 @@ namespace proberace {
 
 namespace {
 
+constexpr std::size_t kPlansInARow = 16;
 constexpr Abilities kAbilities{.atomic_access = false, .on_the_thread = false};
 
 std::uint8_t original_byte(const TracedSite& record) {
@@ -27,11 +28,14 @@ std::expected<TracedSite*, Error> ArmedSites::record_for(const Placement& placem
   return &sites_.add(Displaced{placement.site, placement.instruction, std::move(*plan)});
 }
 
-SiteResults ArmedSites::arm(std::span<const Placement> placements) {
+SiteResults ArmedSites::arm(std::span<const Placement> placements, const std::function<void()>& serve) {
   Batch<ByteWrite, TracedSite*> batch(placements.size());
+  std::size_t planned = 0;
   for (const Placement& placement : placements) {
     const Address at = placement.site.address;
     const auto record = record_for(placement);
+    if (++planned % kPlansInARow == 0 && serve)
+      serve();
     if (!record) {
       batch.refuse(std::unexpected(record.error()));
     } else if ((*record)->live) {

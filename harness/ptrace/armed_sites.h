@@ -10,6 +10,8 @@
 #include "harness/ptrace/traced_sites.h"
 #include "harness/ptrace/tracees.h"
 
+#include <functional>
+
 namespace proberace {
 
 class ArmedSites {
@@ -24,7 +26,9 @@ public:
              Armer* armer, Stepper* stepper)
       : tracees_(tracees), memory_(memory), slots_(slots), sites_(sites), armer_(armer), stepper_(stepper) {}
 
-  SiteResults arm(std::span<const Placement> placements);
+  // `serve` is called now and then while nothing is written yet: threads stop at their signals meanwhile, and wait for
+  // the supervisor. It may be empty.
+  SiteResults arm(std::span<const Placement> placements, const std::function<void()>& serve);
   SiteResults disarm(std::span<const Site> sites);
   // The sites that are armed now.
   std::vector<Site> armed() const;

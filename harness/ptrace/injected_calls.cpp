@@ -16,6 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::array<std::uint8_t, 2> kSyscall{0x0f, 0x05}; // SDM vol. 2B, SYSCALL
+
 // These calls return EINTR after a stop even without a handler (signal(7), "Interruption of system calls and
 // library functions by stop signals").
 constexpr long kNeverRestarted[] = {SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2,    SYS_semop,
@@ -123,7 +125,17 @@ std::expected<Tracee*, Error> InjectedCalls::hold() {
                  "no thread of the program could be stopped for a system call in its name");
 }
 
+// The last one, if the instruction is still there: a process may have hundreds of mappings to search.
 std::expected<Address, Error> InjectedCalls::gate() {
+  std::array<std::uint8_t, 2> code{};
+  if (gate_ != Address{} && memory_.read(gate_, code) && code == kSyscall)
+    return gate_;
+  const auto found = find_gate();
+  gate_ = found.value_or(Address{});
+  return found;
+}
+
+std::expected<Address, Error> InjectedCalls::find_gate() const {
   const AddressSpace space = AddressSpace::read(tracees_.live_thread());
   for (const bool vdso : {true, false})
     for (const Mapping& m : space.mappings()) {
@@ -133,7 +145,7 @@ std::expected<Address, Error> InjectedCalls::gate() {
       if (!memory_.read(m.start, code))
         continue;
       for (std::size_t i = 0; i + 1 < code.size(); ++i)
-        if (code[i] == 0x0f && code[i + 1] == 0x05)
+        if (code[i] == kSyscall[0] && code[i + 1] == kSyscall[1])
           return m.start + static_cast<std::ptrdiff_t>(i);
     }
   return machine_lacks("the program holds no syscall instruction to run one with");

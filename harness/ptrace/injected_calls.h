@@ -29,6 +29,8 @@ public:
   // From now on calls are made by this thread, which stands before the delivery of a signal, in no system call; null:
   // by one that `call` stops. It stays stopped, in another kind of stop.
   void by(Tracee* hit) noexcept { hit_ = hit; }
+  // After an exec: the code is gone that the calls were made with.
+  void forget() noexcept { gate_ = Address{}; }
   // A thread that is known to wait in a call that the kernel restarts; 0 for none.
   void prefer(pid_t thread) noexcept { preferred_ = thread; }
 
@@ -47,6 +49,7 @@ private:
   Tracee* candidate();
   std::expected<Tracee*, Error> hold();
   std::expected<Address, Error> gate();
+  std::expected<Address, Error> find_gate() const;
   std::expected<long, Error> make(Tracee& tracee, long number, const Arguments& arguments);
   bool run_to(pid_t thread, int request, bool (*arrived)(int status), bool& stop_taken);
 
@@ -54,6 +57,7 @@ private:
   const TracedMemory& memory_;
   const std::function<void(Tracee&)> handle_;
   Tracee* hit_ = nullptr;
+  Address gate_{}; // a syscall instruction; null if none was looked for
   pid_t preferred_ = 0;
 };
 

@@ -146,6 +146,7 @@ void Supervisor::on_exec(Tracee& tracee) {
     record.live = false;
   slots_.forget();
   code_.forget();
+  calls_.forget();
   entry_.on_exec(tracee.process);
   tracees_.resume(tracee);
 }
@@ -180,6 +181,11 @@ Status Supervisor::run_to_entry() {
   (void)tracees_.await_stop(entry_.arrived());
   entry_.done();
   return {};
+}
+
+SiteResults Supervisor::arm(std::span<const Placement> placements) {
+  const bool begun = entry_.arrived() == 0;
+  return armed_.arm(placements, begun ? std::function<void()>([this] { serve(); }) : nullptr);
 }
 
 // One pass over the stopped threads, which lets those continue that are inside a hit. True if none was.

@@ -52,7 +52,8 @@ public:
   // ends before.
   Status run_to_entry();
 
-  SiteResults arm(std::span<const Placement> placements) { return armed_.arm(placements); }
+  // Serves meanwhile, unless the program stands at its entry.
+  SiteResults arm(std::span<const Placement> placements);
   SiteResults disarm(std::span<const Site> sites) { return armed_.disarm(sites); }
   // Names a thread that waits in a call that the kernel restarts: the best one to interrupt.
   void prefer(pid_t thread) noexcept { calls_.prefer(thread); }

@@ -29,8 +29,9 @@ Status TracedSlots::write(Address slot, std::span<const std::uint8_t> code) {
 }
 
 Status TracedSlots::release_all() {
-  for (; pages() != 0; drop_last_page()) {
-    const auto unmapped = calls_.call(SYS_munmap, {value(last_page()), kPageBytes, 0, 0, 0, 0});
+  for (std::size_t run = 0; pages() != 0; drop_last_pages(run)) {
+    run = last_run();
+    const auto unmapped = calls_.call(SYS_munmap, {value(last_page()), run * kPageBytes, 0, 0, 0, 0});
     if (!unmapped || *unmapped < 0)
       return failure(ErrorKind::System, last_page(), "the slots stay mapped: {}",
                      unmapped ? std::strerror(static_cast<int>(-*unmapped)) : unmapped.error().message);

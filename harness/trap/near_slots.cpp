@@ -18,8 +18,10 @@ Status NearSlots::write(Address slot, std::span<const std::uint8_t> code) {
 
 void NearSlots::release_all() noexcept {
   pending_.clear();
-  for (; pages() != 0; drop_last_page())
-    ::munmap(bytes_at(last_page()), kPageBytes);
+  for (std::size_t run = 0; pages() != 0; drop_last_pages(run)) {
+    run = last_run();
+    ::munmap(bytes_at(last_page()), run * kPageBytes);
+  }
   forget_pages();
 }
 

@@ -80,6 +80,14 @@ std::expected<Address, Error> PagedSlots::reserve(Address near, std::size_t byte
   return slot;
 }
 
+std::size_t PagedSlots::last_run() const noexcept {
+  std::size_t run = 1;
+  for (auto page = pages_.rbegin(); page + 1 != pages_.rend(); ++page, ++run)
+    if ((page + 1)->start != page->start + static_cast<std::ptrdiff_t>(kPageBytes))
+      break;
+  return run;
+}
+
 bool PagedSlots::contains(Address a) const noexcept {
   return std::any_of(pages_.begin(), pages_.end(), [a](const Page& p) { return p.start == page_of(a); });
 }

@@ -36,7 +36,9 @@ protected:
     slots_ = 0;
   }
   Address last_page() const noexcept { return pages_.back().start; }
-  void drop_last_page() noexcept { pages_.pop_back(); }
+  // How many of the newest pages lie in a row from last_page() on.
+  std::size_t last_run() const noexcept;
+  void drop_last_pages(std::size_t count) noexcept { pages_.resize(pages_.size() - count); }
 
 private:
   struct Page {
