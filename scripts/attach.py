@@ -58,9 +58,10 @@ def wait_until_ready(tool, tracer, printed):
     while tracer.poll() is None and not tool.ready(printed.read_text()) and now() < deadline:
         time.sleep(0.1)
     if tracer.poll() is not None:
-        raise CannotRun(f"{tool.name} ended by itself: {printed.read_text().strip()[-300:]}")
+        raise CannotRun(f"{tool.name} ended by itself: {' '.join(printed.read_text().split())[-200:]}")
     if not tool.ready(printed.read_text()):
         raise CannotRun(f"{tool.name} set no probes within {PATIENCE} s")
+    time.sleep(0.5)  # some print it a moment before
 
 
 def trial(tool, program, folder, threads, probes, library):
@@ -71,7 +72,7 @@ def trial(tool, program, folder, threads, probes, library):
     try:
         with open(ticks, "w") as out:
             target = subprocess.Popen([program, "1000", str(threads)] + ([library] if library else []), stdout=out)
-        time.sleep(UNPROBED + (2.0 if library else 0.0))
+        time.sleep(UNPROBED + (0.5 if library else 0.0))
         attach = now()
         with open(printed, "w") as out:
             tracer = subprocess.Popen(tool.command(program, target.pid, probes, folder), stdout=out, stderr=out,
@@ -108,8 +109,9 @@ def table(record):
     for row in sorted(record["rows"], key=lambda row: (row["probes"], row["threads"])):
         head = f"| {row['tool']} | {row['threads']} | {row['probes']:,} | "
         trials = row["trials"]
-        if not trials:
+        if "skipped" in row:
             lines.append(head + f"skipped: {row['skipped']} |" + " |" * len(COLUMNS))
+        if not trials:
             continue
         figures = []
         for column in COLUMNS:

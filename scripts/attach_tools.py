@@ -63,11 +63,11 @@ class Gdb(Tool):
         for number, f in enumerate(functions(probes), 1):
             lines += [f"break *{f}", f"ignore {number} 2000000000"]
         script = folder / "gdb.script"
-        script.write_text("\n".join(lines + ["continue", "detach", "quit"]) + "\n")
+        script.write_text("\n".join(lines + [r"echo ready\n", "continue", "detach", "quit"]) + "\n")
         return ["gdb", "-q", "-nx", "-batch", "-x", script, target]
 
     def ready(self, printed):
-        return "Continuing." in printed
+        return "ready" in printed
 
 
 class Perf(Tool):
@@ -75,11 +75,13 @@ class Perf(Tool):
 
     def prepare(self, target, probes):
         super().prepare(target, probes)
-        events = [word for f in functions(probes) for word in ("-a", f"p{f}={f}")]
-        done = subprocess.run(["perf", "probe", "-q", "-x", target, *events], capture_output=True, text=True)
-        if done.returncode != 0:
-            self.clean(target)
-            raise CannotRun(f"perf probe: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+        names = functions(probes)
+        for first in range(0, probes, 100):  # it takes 128 at once
+            events = [word for f in names[first : first + 100] for word in ("-a", f"p{f}={f}")]
+            done = subprocess.run(["perf", "probe", "-q", "-x", target, *events], capture_output=True, text=True)
+            if done.returncode != 0:
+                self.clean(target)
+                raise CannotRun(f"perf probe: {(done.stderr.strip().splitlines() or ['failed'])[0]}")
 
     def command(self, target, process, probes, folder):
         return ["perf", "stat", "-e", f"probe_{target.name}:*", "-p", str(process)]
@@ -95,7 +97,7 @@ class Bpftrace(Tool):
     def command(self, target, process, probes, folder):
         names = functions(probes) if probes < 1000 else ["f*"]
         places = ",".join(f"uprobe:{target}:{name}" for name in names)
-        return ["bpftrace", "-p", str(process), "-e", places + " { @[probe] = count(); }"]
+        return ["env", "BPFTRACE_MAX_BPF_PROGS=2000", "bpftrace", "-p", str(process), "-e", places + " { @[probe] = count(); }"]
 
 
 TOOLS = [Proberace("ptrace:poke+xol-boost"), Proberace("ptrace:stop-world+xol-vma"), Proberace("kernel-uprobe"), Gdb(),
