@@ -36,7 +36,7 @@ protected:
     slots_ = 0;
   }
   Address last_page() const noexcept { return pages_.back().start; }
-  // How many of the newest pages lie in a row from last_page() on.
+  // How many of the newest pages lie in a row from last_page() on. Precondition, as of last_page(): there are pages.
   std::size_t last_run() const noexcept;
   void drop_last_pages(std::size_t count) noexcept { pages_.resize(pages_.size() - count); }
 
