@@ -92,12 +92,17 @@ class Perf(Tool):
 
 class Bpftrace(Tool):
     name = program = "bpftrace"
+    LIMITS = ("BPFTRACE_MAX_BPF_PROGS=2000", "BPFTRACE_MAX_PROBES=2000")
+    SCRIPT = ' { @[probe] = count(); } interval:ms:200 /!@ready/ { @ready = 1; printf("ready\\n"); }'
 
-    # The functions of `target` are f000 to f999. A wildcard is resolved much faster than a thousand names.
+    # The functions of `target` are f000 to f999. Wildcards are resolved much faster than a thousand names.
     def command(self, target, process, probes, folder):
-        names = functions(probes) if probes < 1000 else ["f*"]
+        names = functions(probes) if probes < 1000 else [f"f{digit}*" for digit in range(10)]
         places = ",".join(f"uprobe:{target}:{name}" for name in names)
-        return ["env", "BPFTRACE_MAX_BPF_PROGS=2000", "bpftrace", "-p", str(process), "-e", places + " { @[probe] = count(); }"]
+        return ["env", *self.LIMITS, "bpftrace", "-B", "line", "-p", str(process), "-e", places + self.SCRIPT]
+
+    def ready(self, printed):
+        return "ready" in printed
 
 
 TOOLS = [Proberace("ptrace:poke+xol-boost"), Proberace("ptrace:stop-world+xol-vma"), Proberace("kernel-uprobe"), Gdb(),

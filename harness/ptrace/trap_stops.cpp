@@ -219,7 +219,8 @@ bool TrapStops::step_out(Tracee& tracee) {
     if (is_group_stop(status) || (stop_event(status) == 0 && signal == SIGSTOP))
       sent |= signal_bit(SIGSTOP);
     siginfo_t info{};
-    if (stop_event(status) != 0 || signal == SIGSTOP || trace_request(PTRACE_GETSIGINFO, thread, 0, &info) != 0)
+    if (stop_event(status) != 0 || signal == SIGSTOP ||
+        trace_request(PTRACE_GETSIGINFO, thread, 0, &info) != 0)
       continue;
     const bool of_a_step = signal == SIGTRAP && info.si_code > 0;
     if (of_a_step)
