@@ -21,7 +21,7 @@ SOURCE = ROOT / "stress" / "programs" / "ticks.c"
 UNPROBED = 1.5  # seconds before a tool is started
 SETTLING = 2.0  # seconds that a tool has to set its probes, at least
 PROBED = 1.5  # seconds in which hits are counted
-PATIENCE = 120  # seconds for a tool to set its probes, or to leave
+PATIENCE = 300  # seconds for a tool to set its probes, or to leave
 
 COLUMNS = {  # a figure of a trial, and its heading
     "attach_gap_ms": "gap at attach, ms",

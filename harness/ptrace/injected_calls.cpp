@@ -111,15 +111,22 @@ std::expected<Tracee*, Error> InjectedCalls::hold() {
     tracees_.note_all();
     if (Tracee* const t = standing(); t != nullptr)
       return t;
+    if (!tracees_.process_lives())
+      return failure(ErrorKind::ThreadWouldNotStop, "the program has ended");
     Tracee* const t = candidate();
     if (t != nullptr) {
       tracees_.interrupt(*t);
       tracees_.wait_until(deadline);
       tracees_.note_all();
     }
+    bool handled = false;
     if (standing() == nullptr)
-      while (Tracee* const other = tracees_.next())
+      while (Tracee* const other = tracees_.next()) {
         handle_(*other);
+        handled = true;
+      }
+    if (t == nullptr && !handled) // each is about to end, or is in vfork
+      tracees_.wait_until(std::min(deadline, Clock::now() + std::chrono::milliseconds(10)));
   }
   return failure(ErrorKind::ThreadWouldNotStop,
                  "no thread of the program could be stopped for a system call in its name");

@@ -1,0 +1,39 @@
+// A program that ends while it is probed: nothing waits for it.
+#include "harness/code/admission.h"
+#include "harness/code/target.h"
+#include "harness/probe/registry.h"
+#include "harness/ptrace/supervisor.h"
+
+#include <csignal>
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace proberace {
+
+// Fails if a system call in the program's name waits for a thread of it, as it did for five seconds.
+TEST(EndedProgram, IsNotWaitedFor) {
+  const pid_t program = ::fork();
+  if (program == 0)
+    for (;;)
+      ::pause();
+  const Target self;
+  const auto site = self.site_at(address_of(::dlsym(RTLD_DEFAULT, "getppid")));
+  ASSERT_TRUE(site) << site.error().message;
+  const auto instruction = Admission(self).admit(self.address_space(), *site);
+  ASSERT_TRUE(instruction) << instruction.error().message;
+  Supervisor supervisor(make_armer("poke"), make_stepper("xol-vma"));
+  const Status attached = supervisor.attach(program);
+  ASSERT_TRUE(attached) << attached.error().message;
+  ::kill(program, SIGKILL);
+  const Supervisor::Placement placement{*site, *instruction};
+  const SiteResults armed = supervisor.arm({&placement, 1});
+  ASSERT_EQ(armed.size(), 1U);
+  ASSERT_FALSE(armed[0]);
+  EXPECT_EQ(armed[0].error().message, "the program has ended");
+  EXPECT_FALSE(supervisor.process_lives());
+  EXPECT_TRUE(supervisor.detach());
+}
+
+} // namespace proberace
