@@ -61,7 +61,7 @@ def wait_until_ready(tool, tracer, printed):
         raise CannotRun(f"{tool.name} ended by itself: {' '.join(printed.read_text().split())[-200:]}")
     if not tool.ready(printed.read_text()):
         raise CannotRun(f"{tool.name} set no probes within {PATIENCE} s")
-    time.sleep(0.5)  # some print it a moment before
+    time.sleep(0.5)  # some say so shortly before it is true
 
 
 def trial(tool, program, folder, threads, probes, library):
@@ -110,7 +110,7 @@ def table(record):
         head = f"| {row['tool']} | {row['threads']} | {row['probes']:,} | "
         trials = row["trials"]
         if "skipped" in row:
-            lines.append(head + f"skipped: {row['skipped']} |" + " |" * len(COLUMNS))
+            lines.append(head + f"skipped: {row['skipped'].replace('|', '/')} |" + " |" * len(COLUMNS))
         if not trials:
             continue
         figures = []
@@ -160,6 +160,8 @@ class Record:
 
 
 def measure(record, cells, repetitions, library):
+    for cell in cells:
+        record.row(*cell).pop("skipped", None)  # it may be installed by now
     missing = [c for c in cells for _ in range(repetitions - len(record.row(*c)["trials"]))]
     random.shuffle(missing)
     with tempfile.TemporaryDirectory() as name:

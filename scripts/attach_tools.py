@@ -21,13 +21,13 @@ def first_line(*command):
 
 
 class Tool:
-    """`command` gives what is started, `prepare` and `clean` surround it, `ready` reads in what it has printed that
-    its probes are set, where it prints that."""
+    """`command` is started. `prepare` and `clean` run before and after it. `ready`: whether its output says that the
+    probes are set; True if it never says so."""
 
     program = None  # the executable
 
     def version(self):
-        return first_line(self.program, "--version")
+        return first_line(self.program, "--version") if shutil.which(self.program) else ""
 
     def prepare(self, target, probes):
         if not shutil.which(self.program):
@@ -67,7 +67,7 @@ class Gdb(Tool):
         return ["gdb", "-q", "-nx", "-batch", "-x", script, target]
 
     def ready(self, printed):
-        return "ready" in printed
+        return "ready" in printed.split()
 
 
 class Perf(Tool):
@@ -84,7 +84,10 @@ class Perf(Tool):
                 raise CannotRun(f"perf probe: {(done.stderr.strip().splitlines() or ['failed'])[0]}")
 
     def command(self, target, process, probes, folder):
-        return ["perf", "stat", "-e", f"probe_{target.name}:*", "-p", str(process)]
+        return ["perf", "stat", "-I", "500", "-e", f"probe_{target.name}:*", "-p", str(process)]
+
+    def ready(self, printed):
+        return "counts" in printed
 
     def clean(self, target):
         subprocess.run(["perf", "probe", "-q", "-d", f"probe_{target.name}:*"], capture_output=True)
@@ -102,7 +105,7 @@ class Bpftrace(Tool):
         return ["env", *self.LIMITS, "bpftrace", "-B", "line", "-p", str(process), "-e", places + self.SCRIPT]
 
     def ready(self, printed):
-        return "ready" in printed
+        return "ready" in printed.split()
 
 
 TOOLS = [Proberace("ptrace:poke+xol-boost"), Proberace("ptrace:stop-world+xol-vma"), Proberace("kernel-uprobe"), Gdb(),

@@ -9,7 +9,7 @@ namespace proberace {
 inline constexpr std::uint8_t kEncodingOmitted = 0xFF; // DW_EH_PE_omit
 
 // A pointer in one of the encodings of LSB 5.0, 10.5.1; `at` is its offset in the file and is moved past it,
-// `address` where it is loaded. 0 if no tool uses the encoding.
+// `address` where it is loaded. 0 for an encoding that no compiler emits.
 std::uint64_t encoded_pointer(const Bytes& file, std::uint64_t& at, std::uint64_t address,
                               std::uint8_t encoding);
 

@@ -1,7 +1,9 @@
 #include "harness/ptrace/armed_sites.h"
 
-#include "harness/probe/batch.h"
+#include "harness/base/failure.h"
 #include "harness/probe/refuse.h"
+
+#include <algorithm>
 
 namespace proberace {
 
@@ -23,9 +25,24 @@ std::expected<TracedSite*, Error> ArmedSites::record_for(const Placement& placem
       known != nullptr && known->displaced.instruction.bytes == placement.instruction.bytes)
     return known;
   auto plan = stepper_->plan(placement.instruction, slots_, kAbilities);
-  if (!plan)
-    return std::unexpected(plan.error());
-  return &sites_.add(Displaced{placement.site, placement.instruction, std::move(*plan)});
+  if (plan)
+    return &sites_.add(Displaced{placement.site, placement.instruction, std::move(*plan)});
+  tracees_.note_all();
+  if (!tracees_.process_lives())
+    return failure(ErrorKind::ThreadWouldNotStop, placement.site.address, "the program has ended");
+  return std::unexpected(plan.error());
+}
+
+// An exec while sites were planned has ended all records, and the addresses are another program's now.
+bool ArmedSites::refuse_if_gone(Batch<ByteWrite, TracedSite*>& batch) {
+  const auto live = [](const auto& site) { return site.item->live; };
+  if (std::ranges::all_of(batch.accepted(), live))
+    return false;
+  for (const auto& site : batch.accepted()) {
+    site.item->live = false;
+    site.refuse(refuse::gone(site.write.address));
+  }
+  return true;
 }
 
 SiteResults ArmedSites::arm(std::span<const Placement> placements, const std::function<void()>& serve) {
@@ -46,6 +63,8 @@ SiteResults ArmedSites::arm(std::span<const Placement> placements, const std::fu
       batch.accept({at, original_byte(**record), {}}, *record);
     }
   }
+  if (refuse_if_gone(batch))
+    return batch.results();
   if (!batch.empty())
     armer_->arm(AddressSpace::read(tracees_.live_thread()), batch.writes());
   for (const auto& site : batch.accepted()) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "harness/probe/armer.h"
+#include "harness/probe/batch.h"
 #include "harness/probe/prober.h"
 #include "harness/probe/stepper.h"
 #include "harness/ptrace/traced_memory.h"
@@ -22,12 +23,12 @@ public:
   };
 
   // `armer` and `stepper` may be null if no site is ever armed.
-  ArmedSites(const Tracees& tracees, const TracedMemory& memory, SlotSpace& slots, TracedSites& sites,
+  ArmedSites(Tracees& tracees, const TracedMemory& memory, SlotSpace& slots, TracedSites& sites,
              Armer* armer, Stepper* stepper)
       : tracees_(tracees), memory_(memory), slots_(slots), sites_(sites), armer_(armer), stepper_(stepper) {}
 
-  // `serve` is called now and then while nothing is written yet: threads stop at their signals meanwhile, and wait for
-  // the supervisor. It may be empty.
+  // `serve`, which may be empty, is called after every few plans, before anything is written. Threads that stop at a
+  // signal then do not wait for all plans.
   SiteResults arm(std::span<const Placement> placements, const std::function<void()>& serve);
   SiteResults disarm(std::span<const Site> sites);
   // The sites that are armed now.
@@ -35,9 +36,10 @@ public:
 
 private:
   std::expected<TracedSite*, Error> record_for(const Placement& placement);
+  static bool refuse_if_gone(Batch<ByteWrite, TracedSite*>& batch);
   bool still_mapped(const AddressSpace& space, const Site& site) const;
 
-  const Tracees& tracees_;
+  Tracees& tracees_;
   const TracedMemory& memory_;
   SlotSpace& slots_;
   TracedSites& sites_;

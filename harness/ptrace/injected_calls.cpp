@@ -125,14 +125,14 @@ std::expected<Tracee*, Error> InjectedCalls::hold() {
         handle_(*other);
         handled = true;
       }
-    if (t == nullptr && !handled) // each is about to end, or is in vfork
+    if (t == nullptr && !handled) // none can be interrupted: each is about to end, or in vfork
       tracees_.wait_until(std::min(deadline, Clock::now() + std::chrono::milliseconds(10)));
   }
   return failure(ErrorKind::ThreadWouldNotStop,
                  "no thread of the program could be stopped for a system call in its name");
 }
 
-// The last one, if the instruction is still there: a process may have hundreds of mappings to search.
+// The syscall instruction found last time, if it is still there: a process may have hundreds of mappings to search.
 std::expected<Address, Error> InjectedCalls::gate() {
   std::array<std::uint8_t, 2> code{};
   if (gate_ != Address{} && memory_.read(gate_, code) && code == kSyscall)

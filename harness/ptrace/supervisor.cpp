@@ -33,6 +33,7 @@ Status Supervisor::attach(pid_t process) {
 }
 
 void Supervisor::serve() {
+  at_entry_ = false;
   tracees_.note_all();
   while (Tracee* const tracee = tracees_.next())
     if (!waits_for_its_turn(*tracee))
@@ -180,12 +181,12 @@ Status Supervisor::run_to_entry() {
   }
   (void)tracees_.await_stop(entry_.arrived());
   entry_.done();
+  at_entry_ = true;
   return {};
 }
 
 SiteResults Supervisor::arm(std::span<const Placement> placements) {
-  const bool begun = entry_.arrived() == 0;
-  return armed_.arm(placements, begun ? std::function<void()>([this] { serve(); }) : nullptr);
+  return armed_.arm(placements, at_entry_ ? nullptr : std::function<void()>([this] { serve(); }));
 }
 
 // One pass over the stopped threads, which lets those continue that are inside a hit. True if none was.

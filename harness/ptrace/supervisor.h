@@ -96,6 +96,7 @@ private:
   EntryStop entry_;
   TrapStops traps_;
   int execs_ = 0;
+  bool at_entry_ = false; // the new program waits there for serve()
   std::function<void(pid_t)> new_thread_;
 };
 

@@ -32,6 +32,8 @@ Status TracedSlots::release_all() {
   for (std::size_t run = 0; pages() != 0; drop_last_pages(run)) {
     run = last_run();
     const auto unmapped = calls_.call(SYS_munmap, {value(last_page()), run * kPageBytes, 0, 0, 0, 0});
+    if (!unmapped && !tracees_.process_lives())
+      break; // and the slots with it
     if (!unmapped || *unmapped < 0)
       return failure(ErrorKind::System, last_page(), "the slots stay mapped: {}",
                      unmapped ? std::strerror(static_cast<int>(-*unmapped)) : unmapped.error().message);

@@ -27,6 +27,8 @@ TEST(EndedProgram, IsNotWaitedFor) {
   const Status attached = supervisor.attach(program);
   ASSERT_TRUE(attached) << attached.error().message;
   ::kill(program, SIGKILL);
+  siginfo_t ended{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(program), &ended, WEXITED | WNOWAIT), 0);
   const Supervisor::Placement placement{*site, *instruction};
   const SiteResults armed = supervisor.arm({&placement, 1});
   ASSERT_EQ(armed.size(), 1U);

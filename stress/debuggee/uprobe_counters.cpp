@@ -47,8 +47,7 @@ Error refused(int error_number, const char* what) {
   return system_error(what, error_number);
 }
 
-// By file: its number, and its places. A file that is mapped twice has one place for two addresses, whose uprobe is
-// wanted once.
+// Places by file (device and inode). Two addresses may be one place of a file that is mapped twice: it gets one uprobe.
 auto in_files(std::span<const UprobeCounters::Place> places) {
   std::map<std::pair<dev_t, ino_t>, std::map<std::uint64_t, UprobeCounters::Place>> files;
   for (const UprobeCounters::Place& place : places) {

@@ -7,8 +7,9 @@
 // costs a lookup in the map.
 //
 // The kernel arms a place of a file wherever the process maps the file. Hits at other addresses than those asked for
-// are not counted: those of a second mapping, and those after an exec, unless the new program has the same code at
-// the same address. Children that were forked are other processes and are not counted.
+// are not reported, though they take room in the map: those of a second mapping, and those after an exec, unless the
+// new program maps the same file at the same address. Children that were forked are other processes and are not
+// counted.
 #pragma once
 
 #include "harness/base/address.h"
@@ -32,7 +33,7 @@ public:
   };
   enum class Way { Multi, PerfEvents };
 
-  // Arms all of them, or none. MachineLacks, NoPermission; else the error says which place the kernel refused.
+  // Precondition: addresses are distinct. Arms all of them, or none. MachineLacks, NoPermission; else the error says which place the kernel refused.
   static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places, Way way);
   // Multi where the kernel has it.
   static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places);

@@ -1,4 +1,5 @@
 // A thread that is not the first executes the program again. Its probes are gone then, and what it had counted stays.
+// Of kernel-uprobe that holds where address space layouts are random (kernel.randomize_va_space).
 // build: gcc -O1 -pthread $src -o $out
 // probe: $name:work
 // hits: 5

@@ -9,7 +9,7 @@
 // hits: any
 // hits: any
 // hits: any
-// breaks kernel-uprobe: the handler of a fault sees the trap number of the int3 (uprobe-signals.md)
+// breaks kernel-uprobe: the handler of a fault sees the number of an earlier trap (uprobe-signals.md)
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
