@@ -23,8 +23,8 @@ public:
   };
 
   // `armer` and `stepper` may be null if no site is ever armed.
-  ArmedSites(Tracees& tracees, const TracedMemory& memory, SlotSpace& slots, TracedSites& sites,
-             Armer* armer, Stepper* stepper)
+  ArmedSites(Tracees& tracees, const TracedMemory& memory, SlotSpace& slots, TracedSites& sites, Armer* armer,
+             Stepper* stepper)
       : tracees_(tracees), memory_(memory), slots_(slots), sites_(sites), armer_(armer), stepper_(stepper) {}
 
   // `serve`, which may be empty, is called after every few plans, before anything is written. Threads that stop at a
