@@ -33,7 +33,8 @@ public:
   };
   enum class Way { Multi, PerfEvents };
 
-  // Precondition: addresses are distinct. Arms all of them, or none. MachineLacks, NoPermission; else the error says which place the kernel refused.
+  // Precondition: addresses are distinct. Arms all of them, or none. MachineLacks, NoPermission; else the error says
+  // which place the kernel refused.
   static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places, Way way);
   // Multi where the kernel has it.
   static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places);
