@@ -2,6 +2,7 @@
 
 #include "harness/code/target.h"
 
+#include <csignal>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -35,19 +36,27 @@ public:
     work();
     ::_exit(0);
   }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
   ~Program() {
     ::close(go_[0]);
     ::close(go_[1]);
+    if (ended_)
+      return;
+    ::kill(process_, SIGKILL); // it waits for its pipe if an assertion failed
+    ::waitpid(process_, nullptr, 0);
   }
   pid_t process() const { return process_; }
   void work_to_the_end() {
     (void)!::write(go_[1], "x", 1);
     ::waitpid(process_, nullptr, 0);
+    ended_ = true;
   }
 
 private:
   int go_[2]{};
   pid_t process_ = -1;
+  bool ended_ = false;
 };
 
 UprobeCounters::Place place_of(const void* code) {
