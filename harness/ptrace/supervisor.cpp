@@ -56,6 +56,8 @@ bool Supervisor::waits_for_its_turn(Tracee& tracee) {
 
 void Supervisor::handle(Tracee& tracee) {
   tracee.queued = false;
+  if (tracee.waits_for_its_turn)
+    schedule::withdrawn(tracee.thread); // unless its turn was granted
   tracee.waits_for_its_turn = false;
   const int signal = stop_signal(tracee.status);
   switch (stop_event(tracee.status)) {

@@ -14,6 +14,7 @@ bool holds_back(int thread) noexcept;
 // For threads that a supervisor process stops at traps (stopped_tasks.cpp). Called by the supervisor:
 bool stopped(int thread, const char* step) noexcept;
 bool granted(int thread) noexcept;
+void withdrawn(int thread) noexcept;
 void leave() noexcept;
 // Called by the process that it traces:
 void open_relay() noexcept;

@@ -76,6 +76,11 @@ inline constexpr bool kPoints = false;
   else
     return true;
 }
+// The supervisor handles the stop now, without a grant: the thread runs to its next point, beside whose turn it is.
+[[gnu::always_inline]] inline void withdrawn([[maybe_unused]] int thread) noexcept {
+  if constexpr (kPoints)
+    detail::withdrawn(thread);
+}
 
 // A std::lock_guard whose wait a controlled run can see.
 class Lock {

@@ -71,9 +71,8 @@ void wake(State& state, Task& task) noexcept {
   if (task.stopped.load(std::memory_order_relaxed)) {         // set before this thread had the turn
     state.relay.news.fetch_add(1, std::memory_order_release); // pairs with await_grant
     raw_syscall(SYS_futex, &state.relay.news, FUTEX_WAKE, 1);
-    return;
   }
-  raw_syscall(SYS_futex, &task.turn, FUTEX_WAKE_PRIVATE, 1);
+  raw_syscall(SYS_futex, &task.turn, FUTEX_WAKE_PRIVATE, 1); // also one that was stopped just before
 }
 
 void sleep_until_turn(Task& me) noexcept {
@@ -146,6 +145,11 @@ void stand_at(State& state, Task& me, const char* name, Address site, Doing doin
 }
 
 void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
+  if (state_of_all->running.load(std::memory_order_relaxed) !=
+      index_of(me)) { // its stop was handled out of turn
+    const SignalsHeld held;
+    sleep_until_turn(me);
+  }
   stand_at(*state_of_all, me, name, site, doing);
   choose_and_go_on(*state_of_all, me);
 }
@@ -256,6 +260,7 @@ void Scheduler::begin(Chooser& chooser) noexcept {
     task.site = {};
     task.signal_sent.store(false, std::memory_order_relaxed);
   }
+  state_.running = 0; // this thread's
   ++begun;
   recording = true;
   the_chooser = &chooser;

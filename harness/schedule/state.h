@@ -33,7 +33,7 @@ struct State {
   Task tasks[kMaxTasks];
   std::size_t kept;       // tasks 0 to kept - 1 run from schedule to schedule
   std::size_t task_count; // with those that are started and end within a schedule
-  std::size_t running;
+  std::atomic<std::size_t> running;
   std::uint64_t progress; // steps, without looks that found nothing changed
   std::atomic<Outcome> outcome;
   std::atomic<bool> runs; // a schedule does

@@ -59,6 +59,13 @@ bool detail::granted(int thread) noexcept {
   return task == nullptr || task->granted.exchange(false, std::memory_order_acquire); // pairs with the relay
 }
 
+// Its turn may come now as any other's, once it stands at a point.
+void detail::withdrawn(int thread) noexcept {
+  State* const state = the_state();
+  if (Task* const task = state != nullptr ? task_of(*state, thread) : nullptr)
+    task->stopped.store(false, std::memory_order_release); // pairs with wake
+}
+
 void detail::open_relay() noexcept {
   if (State* const state = the_state())
     state->relay.open.store(true, std::memory_order_release);

@@ -54,8 +54,9 @@ std::vector<Scenario> simpler(const Scenario& scenario) {
   plain_acts(scenario, all);
   fewer_rounds(scenario, all);
   plainer_bodies(scenario, all);
-  if (scenario.reopened)
-    all.emplace_back(scenario).reopened = false;
+  for (const ScenarioFlag& flag : kScenarioFlags)
+    if (scenario.*flag.member)
+      all.emplace_back(scenario).*flag.member = false;
   // A body that is to fault cannot be another one.
   std::erase_if(all, [](const Scenario& s) { return !why_not(s).empty(); });
   return all;

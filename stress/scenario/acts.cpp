@@ -34,6 +34,10 @@ void Remove(ScenarioRun& run, std::size_t thread, const Act& act) {
     run.look_whether_still_clear(thread, body);
 }
 
+void Close(ScenarioRun& run, std::size_t thread, const Act&) {
+  run.close_while_running(thread);
+}
+
 void Pause(ScenarioRun& run, std::size_t, const Act& act) {
   if (!run.controlled_)
     run.wait_for_executions(act.count);

@@ -1,5 +1,6 @@
 // The child's side of a free run: each thread of the scenario on a thread of its own, as the kernel schedules it.
 #include "harness/base/json.h"
+#include "harness/base/threads.h"
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
 #include "stress/code/probed_text.h"
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <latch>
 #include <thread>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace proberace {
@@ -17,7 +19,9 @@ namespace {
 class FreeRun {
 public:
   FreeRun(ScenarioRun& run, std::vector<int> cpus)
-      : run_(run), cpus_(std::move(cpus)), all_here_(static_cast<std::ptrdiff_t>(run.threads()) + 1) {}
+      : run_(run), cpus_(std::move(cpus)), all_here_(static_cast<std::ptrdiff_t>(run.threads()) + 1),
+        others_done_(std::ranges::count_if(run.scenario().threads,
+                                           [](const ScenarioThread& t) { return !runs_until_done(t); })) {}
 
   // Nothing if the run held.
   std::expected<std::optional<Verdict>, Error> run() {
@@ -25,37 +29,44 @@ public:
       return std::unexpected(opened.error());
     if (const Status begun = run_.begin(); !begun)
       return std::unexpected(begun.error());
-    std::vector<std::thread> until_done;
-    std::vector<std::thread> others;
+    std::vector<std::thread> threads;
     std::size_t pinned = 0;
     for (std::size_t t = 0; t < run_.threads(); ++t) {
       const ScenarioThread& thread = run_.scenario().threads[t];
       const int cpu = thread.pinned ? cpus_[pinned++] : kAnyCpu;
-      (runs_until_done(thread) ? until_done : others).emplace_back([this, t, cpu] { perform(t, cpu); });
+      threads.emplace_back([this, t, cpu] { perform(t, cpu); });
     }
     all_here_.arrive_and_wait();
-    for (std::thread& t : others)
-      t.join();
+    others_done_.wait();
     run_.end_free_run();
-    for (std::thread& t : until_done)
+    may_end_.count_down();
+    for (std::thread& t : threads)
       t.join();
     return run_.judge();
   }
 
 private:
   static constexpr int kAnyCpu = -1;
+  static constexpr int kNice = 10;
 
   void perform(std::size_t thread, int cpu) {
     if (cpu != kAnyCpu)
       (void)pin_this_thread(cpu);
+    const bool until_done = runs_until_done(run_.scenario().threads[thread]);
+    if (until_done) // it always has something to execute: others need not wait for its CPU
+      ::setpriority(PRIO_PROCESS, static_cast<id_t>(current_thread()), kNice);
     run_.enlist(thread);
     all_here_.arrive_and_wait(); // signals find everyone
     run_.perform(thread);
+    if (!until_done)
+      others_done_.count_down();
+    may_end_.wait();
   }
 
   ScenarioRun& run_;
   const std::vector<int> cpus_;
-  std::latch all_here_;
+  std::latch all_here_, others_done_;
+  std::latch may_end_{1}; // nobody sends signals any more: each thread has taken its own by then
 };
 
 } // namespace

@@ -29,11 +29,12 @@ bool runs_until_done(const ScenarioThread& thread) noexcept {
   return std::ranges::any_of(thread.acts, [](const Act& act) { return act.times == kUntilDone; });
 }
 
+bool some_act_has(const ScenarioThread& thread, std::uint32_t traits) noexcept {
+  return std::ranges::any_of(thread.acts, [traits](const Act& act) { return row_of(act.kind).has(traits); });
+}
 bool some_act_has(const Scenario& scenario, std::uint32_t traits) noexcept {
-  return std::ranges::any_of(scenario.threads, [traits](const ScenarioThread& thread) {
-    return std::ranges::any_of(thread.acts,
-                               [traits](const Act& act) { return row_of(act.kind).has(traits); });
-  });
+  return std::ranges::any_of(scenario.threads,
+                             [traits](const ScenarioThread& thread) { return some_act_has(thread, traits); });
 }
 
 std::string why_not(const Scenario& s) {
@@ -56,6 +57,10 @@ std::string why_not(const Scenario& s) {
       if (std::string why = why_not(s, act); !why.empty())
         return why;
   }
+  if (some_act_has(s, kCloses) && std::ranges::count_if(s.threads, [](const ScenarioThread& t) {
+                                    return some_act_has(t, kOperates | kCloses);
+                                  }) > 1)
+    return "one thread closes the prober, and another closes, inserts or removes";
   if (std::ranges::all_of(s.threads, runs_until_done))
     return "every thread runs until the others are done: some must end by itself";
   return {};
@@ -80,10 +85,12 @@ Json to_json(const Scenario& scenario) {
       one["pinned"] = true;
     one["acts"] = std::move(acts);
   }
-  return Json{
+  Json json{
       {"schema", "proberace/scenario/1"}, {"strategy", scenario.strategy}, {"plan", scenario.plan},
-      {"bodies", std::move(bodies)},      {"armed", std::move(armed)},     {"threads", std::move(threads)},
-      {"reopened", scenario.reopened}};
+      {"bodies", std::move(bodies)},      {"armed", std::move(armed)},     {"threads", std::move(threads)}};
+  for (const ScenarioFlag& flag : kScenarioFlags)
+    json[std::string(flag.word)] = scenario.*flag.member;
+  return json;
 }
 
 std::ostream& operator<<(std::ostream& out, const Scenario& scenario) {

@@ -13,6 +13,7 @@
 #include "harness/base/json_forward.h"
 #include "stress/scenario/act.h"
 
+#include <array>
 #include <iosfwd>
 #include <string>
 
@@ -38,8 +39,19 @@ struct Scenario {
   std::vector<PlacedName> bodies{};  // each has one site
   std::vector<std::size_t> armed{};  // before the threads start
   std::vector<ScenarioThread> threads{};
-  bool reopened = false; // the prober is opened anew for each run
+  bool reopened = false;  // the prober is opened anew for each run
+  bool unhandled = false; // no hit handler is set
   bool operator==(const Scenario&) const = default;
+};
+
+// What a scenario has or lacks as a whole, each by the word that is its line.
+struct ScenarioFlag {
+  std::string_view word;
+  bool Scenario::*member;
+};
+inline constexpr std::array kScenarioFlags{
+    ScenarioFlag{"reopened", &Scenario::reopened},
+    ScenarioFlag{"unhandled", &Scenario::unhandled},
 };
 
 inline constexpr std::size_t kMaxSites = 64;
@@ -51,7 +63,8 @@ inline constexpr std::size_t kMaxWorkers = 64;
 inline constexpr const char* kFaultingBody = "load";
 
 bool runs_until_done(const ScenarioThread& thread) noexcept;
-// True if some act of some thread has one of these traits.
+// True if some act (of some thread) has one of these traits.
+bool some_act_has(const ScenarioThread& thread, std::uint32_t traits) noexcept;
 bool some_act_has(const Scenario& scenario, std::uint32_t traits) noexcept;
 
 // "A" for body 0, "Z" for 25, "AA" for 26.

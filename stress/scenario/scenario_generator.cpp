@@ -11,7 +11,7 @@ namespace {
 
 // Bodies and threads are drawn freely and brought into range once their numbers are known.
 constexpr std::size_t kFarIndex = 119; // divisible by few, so that each index is about as likely
-constexpr std::size_t kMostExecutions = 1000;
+constexpr std::size_t kMostExecutions = 300;
 
 std::size_t fewest_bodies(const ActRow& row) {
   return row.form == ActForm::BodyRuns ? 2 : row.drawn == 0 ? 0 : 1;
@@ -50,6 +50,18 @@ rc::Gen<Act> any_act() {
        {1, act_among([](const ActRow& row) { return !row.has(kOrdinary) && !row.has(kFreeOnly); })}});
 }
 
+// The first that closes; what the others would do is to execute.
+void let_one_thread_operate_if_it_closes(Scenario& s) {
+  const auto closing =
+      std::ranges::find_if(s.threads, [](const ScenarioThread& t) { return some_act_has(t, kCloses); });
+  for (auto thread = s.threads.begin(); closing != s.threads.end() && thread != s.threads.end(); ++thread)
+    for (Act& a : thread->acts)
+      if (thread != closing && row_of(a.kind).has(kOperates | kCloses)) {
+        a.kind = ActKind::Run;
+        a.bodies.resize(1);
+      }
+}
+
 void bring_into_range(Scenario& s) {
   for (std::size_t& body : s.armed)
     body %= s.bodies.size();
@@ -61,6 +73,7 @@ void bring_into_range(Scenario& s) {
       if (a.kind == ActKind::Fault)
         s.bodies[a.bodies[0]].body = kFaultingBody;
     }
+  let_one_thread_operate_if_it_closes(s);
 }
 
 // Half of all scenarios have none but ordinary acts.
@@ -74,6 +87,7 @@ rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ScenarioBounds& bou
 rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
   return rc::gen::map(rc::gen::tuple(some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
                                      some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds),
+                                     rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
                                      rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
                       [bounds](auto parts) {
                         Scenario s;
@@ -84,33 +98,42 @@ rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
                         for (std::vector<Act>& acts : std::get<2>(parts))
                           s.threads.push_back({std::move(acts)});
                         s.reopened = std::get<3>(parts);
+                        s.unhandled = std::get<4>(parts);
                         bring_into_range(s);
                         return s;
                       });
 }
 
 rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
-  const auto controls = act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); });
-  return rc::gen::map(rc::gen::tuple(upto(1, bounds.max_threads),
-                                     some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
-                                     some(1, bounds.max_controllers, some(1, bounds.max_acts, controls)),
-                                     upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
-                                     rc::gen::element<std::size_t>(0, 0, 100, 10'000)),
-                      [bounds](auto parts) {
-                        auto& [workers, bodies, controllers, rounds, churned, jitter] = parts;
-                        Scenario s;
-                        s.strategy = bounds.strategy;
-                        s.plan = bounds.plan;
-                        s.bodies = std::move(bodies);
-                        for (std::size_t i = 0; i < workers; ++i)
-                          s.threads.push_back(worker_thread(i, s.bodies.size(), jitter));
-                        for (std::vector<Act>& acts : controllers)
-                          s.threads.push_back({std::move(acts), rounds});
-                        if (churned != 0)
-                          s.threads.push_back(churning_thread(churned, s.bodies.size()));
-                        bring_into_range(s);
-                        return s;
-                      });
+  constexpr std::size_t kControlsShare = 6; // to one of the others
+  const auto controls = rc::gen::weightedOneOf<Act>(
+      {{kControlsShare,
+        act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); })},
+       {1, act_among([](const ActRow& row) { return !row.has(kOperates) && !row.has(kFreeOnly); })}});
+  return rc::gen::map(
+      rc::gen::tuple(upto(1, bounds.max_threads), some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
+                     some(1, bounds.max_controllers, some(1, bounds.max_acts, controls)),
+                     upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
+                     rc::gen::element<std::size_t>(0, 0, 100, 10'000),
+                     some(0, bounds.max_bodies, upto(0, kFarIndex)),
+                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
+      [bounds](auto parts) {
+        auto& [workers, bodies, controllers, rounds, churned, jitter, armed, unhandled] = parts;
+        Scenario s;
+        s.strategy = bounds.strategy;
+        s.plan = bounds.plan;
+        s.bodies = std::move(bodies);
+        s.armed = std::move(armed);
+        s.unhandled = unhandled;
+        for (std::size_t i = 0; i < workers; ++i)
+          s.threads.push_back(worker_thread(i, s.bodies.size(), jitter));
+        for (std::vector<Act>& acts : controllers)
+          s.threads.push_back({std::move(acts), rounds});
+        if (churned != 0)
+          s.threads.push_back(churning_thread(churned, s.bodies.size()));
+        bring_into_range(s);
+        return s;
+      });
 }
 
 } // namespace

@@ -20,7 +20,7 @@ struct ScenarioBounds {
   std::size_t max_pages = 2;
   // For free runs alone.
   std::size_t max_controllers = 2;
-  std::size_t max_rounds = 8;
+  std::size_t max_rounds = 32;
   std::size_t max_churn = 4;
 };
 

@@ -88,7 +88,7 @@ std::optional<Verdict> ScenarioRun::judge_counts() {
       v.evidence["thread"] = *thread;
     return v;
   };
-  for (std::size_t s = 0; s < sites_.size(); ++s) {
+  for (std::size_t s = 0; s < sites_.size() && !closed_; ++s) { // counts last until then
     Tally all;
     for (std::size_t t = 0; t < threads(); ++t) {
       const Tally tally = of_thread(t, s);
@@ -150,7 +150,7 @@ std::optional<Verdict> ScenarioRun::judge_bytes() {
 
 std::optional<Verdict> ScenarioRun::judge() {
   for (std::size_t s = 0; s < sites_.size(); ++s) {
-    hits_ += prober_->hits(sites_[s]) - base_.back()[s];
+    hits_ += closed_ ? 0 : prober_->hits(sites_[s]) - base_.back()[s];
     for (std::size_t row = 0; row < rows_.count(); ++row)
       all_ += scratch_.tallies[row][s];
   }

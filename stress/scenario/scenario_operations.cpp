@@ -2,6 +2,7 @@
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/scenario_run.h"
 
+#include <algorithm>
 #include <fmt/format.h>
 
 namespace proberace {
@@ -10,7 +11,7 @@ namespace proberace {
 // removed it.
 void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body) {
   const std::uint64_t word = scratch_.states[body].read();
-  if (!SiteState::quiet(word) || SiteState::armed(word))
+  if (closed_ || !SiteState::quiet(word) || SiteState::armed(word))
     return;
   const std::uint64_t hits = prober_->hits(sites_[body]);
   if (scratch_.states[body].read() != word)
@@ -38,7 +39,29 @@ bool ScenarioRun::breaks(ErrorKind refusal) const noexcept {
   }
 }
 
+// A closing that gives up on a thread that does not leave leaves executions to be judged as if it went on.
+void ScenarioRun::close_while_running(std::size_t thread) {
+  if (closed_)
+    return;
+  std::vector<std::size_t> armed;
+  for (std::size_t s = 0; s < sites_.size(); ++s)
+    if (SiteState::armed(scratch_.states[s].read()))
+      armed.push_back(s);
+  for (const std::size_t s : armed)
+    scratch_.states[s].begin();
+  note_paths();
+  const Status closed = prober_->close();
+  closed_ = true;
+  if (!closed && (controlled_ || closed.error().kind != ErrorKind::NotQuiescent))
+    note(thread, property_name(BrokenProperty::Refused), describe(closed.error()));
+  if (closed || controlled_)
+    for (const std::size_t s : armed)
+      scratch_.states[s].end(true);
+}
+
 void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::size_t> bodies) {
+  if (closed_)
+    return;
   Operations& operations = operations_[thread];
   ThreadPoint& point = arena_.points[thread];
   std::vector<Site> batch;
@@ -92,7 +115,8 @@ void ScenarioRun::end_free_run() {
     operate(threads(), false, armed);
   for (std::size_t s = 0; s < sites_.size(); ++s)
     look_whether_still_clear(threads(), s);
-  wait_for_executions(10 * threads()); // after removal: they must not count
+  if (std::ranges::any_of(scenario_.threads, runs_until_done))
+    wait_for_executions(10 * threads()); // after removal: they must not count
   done_.store(true, std::memory_order_relaxed);
 }
 

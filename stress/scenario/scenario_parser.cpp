@@ -6,6 +6,7 @@
 #include <charconv>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <ranges>
 
 namespace proberace {
 
@@ -254,11 +255,13 @@ Status add_line(std::string_view line, Scenario& s) {
     words.take_bodies(s.armed);
     return words.done() ? Status{} : bad(fmt::format("'{}' is not as 'armed A B'", line));
   }
-  if (key == "reopened" && words.done()) {
-    s.reopened = true;
-    return {};
-  }
-  return bad(fmt::format("'{}' begins with none of strategy, plan, bodies, armed, reopened, thread", line));
+  for (const ScenarioFlag& flag : kScenarioFlags)
+    if (key == flag.word && words.done()) {
+      s.*flag.member = true;
+      return {};
+    }
+  return bad(fmt::format("'{}' begins with none of strategy, plan, bodies, armed, {}, thread", line,
+                         fmt::join(kScenarioFlags | std::views::transform(&ScenarioFlag::word), ", ")));
 }
 
 std::expected<Scenario, Error> checked(Scenario scenario) {
@@ -289,7 +292,8 @@ std::expected<Scenario, Error> scenario_from(const Json& json) {
   try {
     s.strategy = json.at("strategy");
     s.plan = json.value("plan", s.plan);
-    s.reopened = json.value("reopened", false);
+    for (const ScenarioFlag& flag : kScenarioFlags)
+      s.*flag.member = json.value(flag.word, false);
     for (const std::string text : json.at("bodies")) {
       auto placed = placed_from(text);
       if (!placed)

@@ -119,14 +119,15 @@ Status ScenarioRun::close_log(Json& data) {
 }
 
 void ScenarioRun::take_handler() {
-  tickets_ = prober_->set_handler(&Signals::on_hit, this).has_value();
+  tickets_ = !scenario_.unhandled && prober_->set_handler(&Signals::on_hit, this).has_value();
 }
 
 Status ScenarioRun::begin() {
-  if (scenario_.reopened) {
+  if (scenario_.reopened || closed_) {
     note_paths();
-    if (const Status closed = prober_->close(); !closed)
+    if (const Status closed = closed_ ? Status{} : prober_->close(); !closed)
       return closed;
+    closed_ = false;
     if (const Status opened = prober_->open(target_); !opened)
       return opened;
     take_handler();
@@ -161,6 +162,8 @@ void ScenarioRun::perform(std::size_t thread) noexcept {
   for (std::size_t round = 0; round < self.rounds; ++round)
     for (const Act& act : self.acts) {
       const ActRow& row = row_of(act.kind);
+      if (row.has(kCloses) && round + 1 != self.rounds)
+        continue;
       if (act.kind != ActKind::Run) // it takes a step for each execution
         conductor_.step(row.step, act.bodies.empty() ? Address{} : sites_[act.bodies[0]].address);
       if (!does(row))
@@ -215,7 +218,7 @@ void ScenarioRun::wait_for_executions(std::size_t executions) const {
   const std::uint64_t until = executions_.load(std::memory_order_relaxed) + executions;
   const auto deadline = std::chrono::steady_clock::now() + kLongestPause;
   while (executions_.load(std::memory_order_relaxed) < until && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::microseconds(10));
 }
 
 std::string ScenarioRun::name_of(std::size_t body) const {
@@ -233,7 +236,7 @@ void ScenarioRun::note(std::size_t thread, std::string property, std::string sum
 
 std::optional<Verdict> ScenarioRun::close() {
   note_paths();
-  if (const Status closed = prober_->close(); !closed)
+  if (const Status closed = closed_ ? Status{} : prober_->close(); !closed)
     return broken(property_name(Fault::NotRestored), describe(closed.error()));
   if (const std::string difference = before_.difference(CodeSnapshot::of(text_)); !difference.empty())
     return broken(property_name(Fault::NotRestored), difference);

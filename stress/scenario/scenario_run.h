@@ -65,7 +65,9 @@ public:
   // The same by the thread itself, in case a signal's handler leaves the execution.
   void execute_own(std::size_t thread, std::size_t body) noexcept;
   void run_bodies(std::size_t thread, const Act& act) noexcept;
+  // Does nothing once the prober is closed.
   void operate(std::size_t thread, bool insert, std::span<const std::size_t> bodies);
+  void close_while_running(std::size_t thread);
   void look_whether_still_clear(std::size_t thread, std::size_t body);
   void wait_for_executions(std::size_t executions) const;
   // Notes something that was seen to be wrong; the first of each thread is kept.
@@ -126,6 +128,7 @@ private:
   std::vector<Site> sites_;
   SiteIndex site_index_;
   bool tickets_ = false, judged_per_thread_ = false;
+  bool closed_ = false; // by an act; nobody else operates then
   std::array<bool, kActKinds> does_{};
   std::atomic<bool> done_{false};
   std::atomic<std::uint64_t> executions_{0};

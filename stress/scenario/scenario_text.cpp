@@ -65,8 +65,9 @@ std::string text_of(const Scenario& s) {
                         s.bodies[i].page == 0 ? "" : fmt::format("@{}", s.bodies[i].page));
   if (!s.armed.empty())
     text += "\narmed " + letters_of(s.armed);
-  if (s.reopened)
-    text += "\nreopened";
+  for (const ScenarioFlag& flag : kScenarioFlags)
+    if (s.*flag.member)
+      text += fmt::format("\n{}", flag.word);
   for (std::size_t t = 0; t < s.threads.size(); ++t)
     text += fmt::format("\nthread {}{}", t, text_of_thread(s.threads[t]));
   return text + "\n";

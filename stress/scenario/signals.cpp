@@ -143,18 +143,21 @@ void Signals::on_hit(Hit& hit, void* raw) {
 }
 
 // sigqueue(3) to one thread: a real-time signal is queued, so that none gets lost.
-void Signals::send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept {
+bool Signals::send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept {
   siginfo_t info{};
   info.si_signo = scenario_signal();
   info.si_code = SI_QUEUE;
   info.si_value.sival_int = static_cast<int>(body << 8) | static_cast<int>(what);
-  raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), thread, info.si_signo, &info);
-  run.conductor_.signal_sent(thread);
+  const bool queued =
+      raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), thread, info.si_signo, &info) == 0;
+  if (queued)
+    run.conductor_.signal_sent(thread);
+  return queued;
 }
 
 void Signals::signal(ScenarioRun& run, const Act& act, Sent what) noexcept {
-  std::atomic_ref(run.scratch_.signals_sent[act.thread]).fetch_add(1, std::memory_order_relaxed);
-  send(run, run.scratch_.threads[act.thread], what, act.bodies[0]);
+  if (send(run, run.scratch_.threads[act.thread], what, act.bodies[0])) // else too many are queued
+    std::atomic_ref(run.scratch_.signals_sent[act.thread]).fetch_add(1, std::memory_order_relaxed);
 }
 
 void Signals::on_signal(int, siginfo_t* info, void* context) {

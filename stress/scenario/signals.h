@@ -19,7 +19,7 @@ struct Signals {
   static void take();
   // The calling thread is this one of the run's from now on.
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
-  static void send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
+  static bool send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
   static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
   // Executes a body in a way that lets a signal's handler leave the execution by siglongjmp. The execution
   // has not finished then, and may have been counted.
