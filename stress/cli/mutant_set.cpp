@@ -7,6 +7,8 @@
 #include <fmt/ranges.h>
 #include <fstream>
 #include <functional>
+#include <map>
+#include <set>
 #include <sstream>
 
 namespace proberace {
@@ -15,25 +17,103 @@ std::string Mutant::program() const {
   return fmt::format("{}/mutants/mutant-{}", PROBERACE_BUILD, name);
 }
 
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string text_of(const fs::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+Mutant mutant_of(const std::string& name, const std::string& patch) {
+  Mutant m{name, {}, {}, {}};
+  m.patch = std::hash<std::string>{}(patch);
+  std::istringstream in(patch);
+  for (std::string line; std::getline(in, line) && !line.starts_with("--- ");)
+    for (const auto& [key, value] : {std::pair{"Hazards: ", &m.hazards}, std::pair{"Strategy: ", &m.strategy},
+                                     std::pair{"Expected: ", &m.expected}})
+      if (line.starts_with(key))
+        *value = line.substr(std::string_view(key).size());
+  return m;
+}
+
+// The files that a patch touches.
+std::set<std::string> files_of(const std::string& patch) {
+  constexpr std::string_view kHead = "+++ b/";
+  std::set<std::string> files;
+  std::istringstream in(patch);
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with(kHead))
+      files.insert(line.substr(kHead.size(), line.find_first_of("\t ", kHead.size()) - kHead.size()));
+  return files;
+}
+
+// Source files that include one of these headers, directly or not, and are compiled into every program.
+std::set<std::string> includers_of(std::set<std::string> headers, const fs::path& root) {
+  std::map<std::string, std::string> texts;
+  for (const char* const folder : {"harness", "strategies"})
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder))
+      if (const std::string file = fs::relative(entry.path(), root).string();
+          (file.ends_with(".h") || file.ends_with(".cpp")) && !file.ends_with("_test.cpp") &&
+          !file.starts_with("strategies/example/"))
+        texts[file] = text_of(entry.path());
+  std::set<std::string> sources;
+  for (bool more = true; more;) {
+    more = false;
+    for (const auto& [file, text] : texts)
+      if (std::ranges::any_of(headers, [&text](const std::string& header) {
+            return text.contains(fmt::format("#include \"{}\"", header));
+          }))
+        more = (file.ends_with(".h") ? headers : sources).insert(file).second || more;
+  }
+  return sources;
+}
+
+Error bad_patch(const std::string& file, std::string_view why) {
+  return Error{ErrorKind::BadInput, {}, fmt::format("{}: {}", file, why)};
+}
+
+} // namespace
+
+std::expected<Mutant, Error> take_patch(const std::string& file, const std::string& strategy) {
+  const fs::path root = fs::path(PROBERACE_MUTANTS).parent_path().parent_path();
+  const std::string patch = text_of(file);
+  const std::set<std::string> files = files_of(patch);
+  if (files.empty())
+    return std::unexpected(bad_patch(file, "is no patch that `git diff` has written"));
+  Mutant m = mutant_of(fs::path(file).stem().string(), patch);
+  if (m.strategy.empty())
+    m.strategy = strategy;
+  if (m.strategy.empty())
+    return std::unexpected(bad_patch(file, "has no line 'Strategy: NAME'; name one with --strategy"));
+  if (fs::exists(fs::path(PROBERACE_MUTANTS) / (m.name + ".patch")))
+    return std::unexpected(bad_patch(file, "a mutant of stress/mutants has its name"));
+  if (const Outcome applies = run_shell(fmt::format("patch -s -f -p1 --dry-run -d '{}' -i '{}' 2>&1",
+                                                    root.string(), fs::absolute(file).string()));
+      applies.status != 0)
+    return std::unexpected(
+        bad_patch(file, "does not apply to the code here; `patch --dry-run -p1` says where"));
+  std::set<std::string> headers = files;
+  std::erase_if(headers, [](const std::string& name) { return !name.ends_with(".h"); });
+  std::string head;
+  for (const std::string& source : headers.empty() ? std::set<std::string>{} : includers_of(headers, root))
+    if (!files.contains(source))
+      head += fmt::format("Builds: {}\n", source);
+  const fs::path folder = fs::path(PROBERACE_BUILD) / "mutants/patches";
+  fs::create_directories(folder);
+  const fs::path copy = folder / (m.name + ".patch");
+  if (text_of(copy) != head + patch) // else nothing is built again
+    std::ofstream(copy) << head << patch;
+  return m;
+}
+
 std::vector<Mutant> all_mutants() {
   std::vector<Mutant> mutants;
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(PROBERACE_MUTANTS, none)) {
-    if (entry.path().extension() != ".patch")
-      continue;
-    Mutant m{entry.path().stem().string(), {}, {}, {}};
-    std::ifstream file(entry.path());
-    const std::string text(std::istreambuf_iterator<char>(file), {});
-    m.patch = std::hash<std::string>{}(text);
-    std::istringstream in(text);
-    for (std::string line; std::getline(in, line) && !line.starts_with("--- ");)
-      for (const auto& [key, value] :
-           {std::pair{"Hazards: ", &m.hazards}, std::pair{"Strategy: ", &m.strategy},
-            std::pair{"Expected: ", &m.expected}})
-        if (line.starts_with(key))
-          *value = line.substr(std::string_view(key).size());
-    mutants.push_back(std::move(m));
-  }
+  for (const auto& entry : fs::directory_iterator(PROBERACE_MUTANTS, none))
+    if (entry.path().extension() == ".patch")
+      mutants.push_back(mutant_of(entry.path().stem().string(), text_of(entry.path())));
   std::ranges::sort(mutants, {}, &Mutant::name);
   return mutants;
 }

@@ -1,6 +1,8 @@
 // The seeded bugs of stress/mutants/, and the programs built of them.
 #pragma once
 
+#include "harness/base/error.h"
+
 #include <string>
 #include <vector>
 
@@ -23,6 +25,11 @@ inline constexpr int kSchedulesPerScenario = 200;
 
 // Sorted by name; none if the program was not built here (it is installed elsewhere).
 std::vector<Mutant> all_mutants();
+
+// A mutant of a patch that is not in the tree; `strategy` if its head names none. The patch is copied to the build
+// folder, with a "Builds:" line for each file of harness/ and strategies/ that includes a header it touches. BadInput
+// if it does not apply, if it names no strategy, or if a mutant of the tree has its name.
+std::expected<Mutant, Error> take_patch(const std::string& file, const std::string& strategy);
 
 // All at once, so that the build tool keeps every processor busy; what fails to build is not there
 // afterwards.

@@ -40,7 +40,7 @@ proberace_bodies_begin:
         SITE
         .byte   0x0f, 0x1f, 0x44, 0x00, 0x00
         leaq    1(%rdi), %rax
-        END nop5, 0
+        END nop5, 128
 
         BODY
         SITE
@@ -69,7 +69,7 @@ proberace_bodies_begin:
         subq    %rcx, %rax
         leaq    1(%rdi,%rax), %rax
 9:
-        END lea-rip, 1
+        END lea-rip, 129
 
         BODY
         SITE
@@ -78,7 +78,7 @@ proberace_bodies_begin:
         ret
         .p2align 3
 9:      .quad   1
-        END mov-rip, 1
+        END mov-rip, 129
 
         BODY
         movq    %rdi, %rax
@@ -100,7 +100,7 @@ proberace_bodies_begin:
         ret
         .p2align 3
 9:      .quad   0x1234
-        END cmp-rip, 9
+        END cmp-rip, 137
 
         BODY
         xorl    %eax, %eax
@@ -180,14 +180,14 @@ proberace_bodies_begin:
         SITE
         rep stosb
         leaq    1(%rdx,%rcx), %rax
-        END rep-stos, 0
+        END rep-stos, 64
 
         BODY
         movq    %rdi, -16(%rsp)
         SITE
         lock incq -16(%rsp)
         movq    -16(%rsp), %rax
-        END lock-inc, 16
+        END lock-inc, 144
 
         BODY
         movq    %rdi, %rax
@@ -254,7 +254,7 @@ proberace_bodies_begin:
         nop
         .byte   0, 0, 0, 0
         leaq    1(%rdi), %rax
-        END no-room, 0
+        END no-room, 64
 
         .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
         .globl  proberace_bodies_end

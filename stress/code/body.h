@@ -20,6 +20,8 @@ enum class BodyTrait : std::uint64_t {
   Flags = 8,
   Locked = 16,
   StackPointer = 32, // the probed instruction uses it
+  Awkward = 64,      // those that take only some instructions may refuse it
+  Roomy = 128,       // the probed instruction has room for a jump: five bytes or more
 };
 
 struct Body {

@@ -1,4 +1,5 @@
 // Inserting and removing: what the prober answers, and what that must mean for the sites.
+#include "stress/code/taking.h"
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/scenario_run.h"
 
@@ -24,18 +25,23 @@ void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body)
   before = {word, hits, true};
 }
 
-// True if a refusal breaks the run: it is no property of the site, so nothing the threads do meanwhile
-// explains it. On a busy machine threads that run free may not stop, or not leave, in time.
-bool ScenarioRun::breaks(ErrorKind refusal) const noexcept {
+// True if a refusal breaks the run, because nothing explains it: neither the site nor the threads. On a busy machine
+// threads that run free may not stop, or not leave, in time.
+bool ScenarioRun::breaks(ErrorKind refusal, bool insert, std::size_t body) const noexcept {
   switch (refusal) {
-  case ErrorKind::StaleSite:
-  case ErrorKind::NotTakingEffect:
-  case ErrorKind::AlreadyOpen:
-  case ErrorKind::NotOpen:
-  case ErrorKind::System: return true;
+  case ErrorKind::AlreadyArmed:
+  case ErrorKind::NotArmed: return false; // judged as a state
   case ErrorKind::ThreadWouldNotStop:
   case ErrorKind::NotQuiescent: return controlled_;
-  default: return false;
+  case ErrorKind::NoPermission:
+  case ErrorKind::MachineLacks:
+  case ErrorKind::MappingLimit: return !insert;
+  case ErrorKind::InstructionUnsupported:
+  case ErrorKind::MemoryUnsupported:
+  case ErrorKind::NoRoom:
+  case ErrorKind::Conflict:
+    return !insert || must_take(*text_.bodies()[body].body, prober_->promises(), prober_->facts());
+  default: return true;
   }
 }
 
@@ -79,11 +85,10 @@ void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::
     SiteState& state = scratch_.states[bodies[k]];
     const bool told_so =
         !result && result.error().kind == (insert ? ErrorKind::AlreadyArmed : ErrorKind::NotArmed);
-    if (!result && !told_so && result.error().kind != ErrorKind::AlreadyArmed &&
-        result.error().kind != ErrorKind::NotArmed) {
+    if (!result && !told_so) {
       if (!operations.refusal)
         operations.refusal = result.error();
-      if (breaks(result.error().kind))
+      if (breaks(result.error().kind, insert, bodies[k]))
         note(thread, property_name(BrokenProperty::Refused), describe(result.error()));
     }
     // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in

@@ -105,7 +105,7 @@ private:
 
   void take_handler();
   void note_paths();
-  bool breaks(ErrorKind refusal) const noexcept;
+  bool breaks(ErrorKind refusal, bool insert, std::size_t body) const noexcept;
   Json deeds() const;
   std::optional<Verdict> judge_counts();
   std::optional<Verdict> judge_faults() const;

@@ -3,7 +3,7 @@
 
 #include "harness/cell/cell.h"
 #include "harness/probe/registry.h"
-#include "stress/code/body.h"
+#include "stress/code/taking.h"
 #include "stress/scenario/scenario.h"
 
 #include <cstdlib>
@@ -100,11 +100,7 @@ inline void expect_paths(const std::string& strategy, const Verdict& v) {
 
 // The body, or one whose probed instruction every strategy can take, where the strategy does not promise to.
 inline PlacedName probeable(const std::string& strategy, PlacedName wanted) {
-  const Promises promised = (*make_prober(strategy))->promises();
-  const Body& body = *body_named(wanted.body);
-  if ((body.has(BodyTrait::RipRelative) && !promised.has(Promise::RipRelative)) ||
-      (body.has(BodyTrait::ControlFlow) && !promised.has(Promise::AllControlFlow)) ||
-      (body.has(BodyTrait::StackPointer) && !promised.has(Promise::StackOperands)))
+  if (!is_promised(*body_named(wanted.body), (*make_prober(strategy))->promises()))
     wanted.body = "mov";
   return wanted;
 }
