@@ -187,7 +187,68 @@ proberace_bodies_begin:
         SITE
         lock incq -16(%rsp)
         movq    -16(%rsp), %rax
-        END lock-inc, 144
+        END lock-inc, 400
+
+        BODY
+        movq    80(%r10), %rcx          # the words that threads share (mailbox.h)
+        movl    $1, %eax
+        SITE
+        lock xaddq %rax, (%rcx)
+        incq    88(%r10)
+        leaq    1(%rdi), %rax
+        END xadd-shared, 144
+
+        BODY
+        movq    80(%r10), %rcx
+        movq    (%rcx), %rax
+        leaq    1(%rax), %rdx
+        SITE
+        lock cmpxchgq %rdx, (%rcx)
+        sete    %al
+        movzbl  %al, %eax
+        addq    %rax, 88(%r10)
+        leaq    1(%rdi), %rax
+        END cmpxchg-shared, 144
+
+        BODY
+        movq    80(%r10), %rcx
+        movq    96(%r10), %rax
+        SITE
+        xchgq   %rax, 64(%rcx)
+        movq    %rax, 96(%r10)
+        leaq    1(%rdi), %rax
+        END xchg-shared, 16
+
+        # A word that is neither all ones nor all zeros is torn.
+        BODY
+        movq    80(%r10), %rcx
+        movl    %edi, %eax
+        andl    $1, %eax
+        negq    %rax
+        SITE
+        movq    %rax, 128(%rcx)
+        movq    128(%rcx), %rax
+        incq    %rax
+        cmpq    $1, %rax
+        ja      8f
+        leaq    1(%rdi), %rax
+8:
+        END store-shared, 128
+
+        BODY
+        movq    80(%r10), %rcx
+        movl    %edi, %eax
+        andl    $1, %eax
+        negq    %rax
+        movq    %rax, 128(%rcx)
+        SITE
+        movq    128(%rcx), %rax
+        incq    %rax
+        cmpq    $1, %rax
+        ja      8f
+        leaq    1(%rdi), %rax
+8:
+        END load-shared, 128
 
         BODY
         movq    %rdi, %rax

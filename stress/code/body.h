@@ -19,9 +19,10 @@ enum class BodyTrait : std::uint64_t {
   RedZone = 4,
   Flags = 8,
   Locked = 16,
-  StackPointer = 32, // the probed instruction uses it
-  Awkward = 64,      // those that take only some instructions may refuse it
-  Roomy = 128,       // the probed instruction has room for a jump: five bytes or more
+  StackPointer = 32,  // the probed instruction uses it
+  Awkward = 64,       // those that take only some instructions may refuse it
+  Roomy = 128,        // the probed instruction has room for a jump: five bytes or more
+  StackAddress = 256, // it addresses memory by the stack pointer
 };
 
 struct Body {

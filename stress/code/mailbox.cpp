@@ -176,6 +176,8 @@ namespace proberace {
 
 static_assert(offsetof(Mailbox, changed) == 40 && offsetof(Mailbox, skipped) == 48 &&
               offsetof(Mailbox, load_from) == 56 && offsetof(Mailbox, wide) == 64 &&
-              offsetof(Mailbox, scratch) == 72);
+              offsetof(Mailbox, scratch) == 72 && offsetof(Mailbox, shared) == 80 &&
+              offsetof(Mailbox, added) == 88 && offsetof(Mailbox, held) == 96 &&
+              offsetof(SharedWords, swapped) == 64 && offsetof(SharedWords, whole) == 128);
 
 } // namespace proberace

@@ -14,6 +14,15 @@ class RecordRing;
 // The body `load` reads this word, unless it is to fault (body.h).
 inline constexpr std::uint64_t kNothingToAdd = 0;
 
+// Words that threads share, each in a cache line of its own. The bodies know where they lie.
+struct SharedWords {
+  alignas(64) volatile std::uint64_t sum = 0; // `xadd-shared` and `cmpxchg-shared` add to it
+  alignas(64) volatile std::uint64_t swapped =
+      0;                                        // `xchg-shared` takes it, and leaves what it has taken before
+  alignas(64) volatile std::uint64_t whole = 0; // all zeros or all ones: `store-shared` and `load-shared`
+};
+inline SharedWords nobodys_words; // of executions that nobody judges
+
 // Written and read on one thread only, by the worker and by the handler that interrupts it. The calling code
 // knows where its members lie.
 struct Mailbox {
@@ -29,6 +38,9 @@ struct Mailbox {
   const void* load_from = &kNothingToAdd; // rsi
   std::uint64_t wide = 0;                 // 1: this CPU has AVX2, and whole ymm registers are looked at
   volatile std::uint64_t scratch = 0;     // of bodies that write somewhere
+  SharedWords* shared = &nobodys_words;
+  volatile std::uint64_t added = 0; // to shared->sum
+  volatile std::uint64_t held = 0;  // what it has of shared->swapped
 };
 
 // The mailbox of the execution that was hit; null if the registers are not those of an execution.

@@ -11,7 +11,8 @@ namespace proberace {
 inline bool is_promised(const Body& body, const Promises& promised) noexcept {
   return (!body.has(BodyTrait::RipRelative) || promised.has(Promise::RipRelative)) &&
          (!body.has(BodyTrait::ControlFlow) || promised.has(Promise::AllControlFlow)) &&
-         (!body.has(BodyTrait::StackPointer) || promised.has(Promise::StackOperands));
+         ((!body.has(BodyTrait::StackPointer) && !body.has(BodyTrait::StackAddress)) ||
+          promised.has(Promise::StackOperands));
 }
 
 inline bool must_take(const Body& body, const Promises& promised, const Facts& facts) noexcept {

@@ -22,6 +22,7 @@ enum class BrokenProperty {
   Progress,             // a schedule has no end
   Refused,              // an operation failed for a reason that lies not in the site
   Removal,              // a probe that is armed could not be removed
+  SharedMemory,         // a sum of words that threads share is wrong
   SignalsSeeOriginalPc, // a signal's handler saw a PC in a slot
   VforkSafe,            // a child that shares the memory died, or had a wrong result
 };
@@ -38,6 +39,7 @@ inline constexpr auto kBrokenProperties = enumeration<Named<BrokenProperty>>({
     {BrokenProperty::Progress, "progress"},
     {BrokenProperty::Refused, "refused"},
     {BrokenProperty::Removal, "removal"},
+    {BrokenProperty::SharedMemory, "shared-memory"},
     {BrokenProperty::SignalsSeeOriginalPc, "signals-see-original-pc"},
     {BrokenProperty::VforkSafe, "vfork-safe"},
 });

@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <latch>
-#include <thread>
 #include <sys/resource.h>
+#include <thread>
 #include <unistd.h>
 
 namespace proberace {

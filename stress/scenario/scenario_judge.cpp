@@ -129,7 +129,9 @@ std::optional<Verdict> ScenarioRun::judge_removal() {
 
 // Nothing is armed: the bytes are the file's, and executions do not count.
 std::optional<Verdict> ScenarioRun::judge_bytes() {
-  Worker unlogged(*shared_, scratch_.tallies[0], scratch_.notes[0], arena_.points[0]);
+  SharedWords apart; // what is added here is nobody's
+  const Worker::Shared shared{text_, scratch_.states, tickets_, executions_, apart};
+  Worker unlogged(shared, scratch_.tallies[0], scratch_.notes[0], arena_.points[0]);
   for (std::size_t s = 0; s < sites_.size(); ++s) {
     if (!SiteState::quiet(scratch_.states[s].read())) // a late hit may still be counted
       continue;
@@ -148,6 +150,29 @@ std::optional<Verdict> ScenarioRun::judge_bytes() {
   return std::nullopt;
 }
 
+// Memory that threads share keeps its sums: nothing that was added or swapped is lost or done twice. An execution that
+// is left may have done one half of its work.
+std::optional<Verdict> ScenarioRun::judge_shared_words() const {
+  const auto cancelled = [](const Deeds& d) {
+    return d.acts[static_cast<std::size_t>(ActKind::Cancel)] != 0;
+  };
+  if (leaves_ || std::ranges::any_of(deeds_, cancelled))
+    return std::nullopt;
+  std::uint64_t added = 0;
+  std::uint64_t tokens = words_.swapped; // exclusive or: the same at all times
+  for (std::size_t row = 0; row < rows_.count(); ++row) {
+    added += workers_[row].added();
+    tokens ^= workers_[row].held() ^ word_of(row);
+  }
+  if (added != words_.sum)
+    return broken(property_name(BrokenProperty::SharedMemory),
+                  fmt::format("threads have added {} to a word that holds {}", added, words_.sum + 0));
+  if (tokens != 0)
+    return broken(property_name(BrokenProperty::SharedMemory),
+                  "threads have swapped words, and one was lost or is there twice");
+  return std::nullopt;
+}
+
 std::optional<Verdict> ScenarioRun::judge() {
   for (std::size_t s = 0; s < sites_.size(); ++s) {
     hits_ += closed_ ? 0 : prober_->hits(sites_[s]) - base_.back()[s];
@@ -157,6 +182,8 @@ std::optional<Verdict> ScenarioRun::judge() {
   if (auto wrong = judge_faults())
     return wrong;
   if (auto wrong = judge_observed())
+    return wrong;
+  if (auto wrong = judge_shared_words())
     return wrong;
   if (auto wrong = judge_counts())
     return wrong;

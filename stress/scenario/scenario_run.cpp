@@ -16,6 +16,8 @@ namespace proberace {
 
 namespace {
 
+constexpr std::size_t kInARow = 16;
+
 // A delay, so that threads interleave differently each time.
 void idle(std::size_t iterations) noexcept {
   for (std::size_t i = 0; i < iterations; ++i)
@@ -35,7 +37,7 @@ ScenarioRun::ScenarioRun(const Scenario& scenario, Arena& arena, ScenarioScratch
 ScenarioRun::~ScenarioRun() = default;
 
 Status ScenarioRun::open() {
-  Signals::take();
+  Signals::take(prober_->promises());
   before_ = CodeSnapshot::of(text_);
   text_.declare(target_);
   std::vector<Address> addresses;
@@ -60,14 +62,16 @@ Status ScenarioRun::open() {
   observed_.resize(threads() + 1);
   deeds_.resize(threads());
   base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
-  shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_});
+  shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_, words_});
   // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the
   // hit handler is not called for (prober.h): only the counts judge it.
   const bool may_nest = !prober_->promises().has(Promise::HandlersMayJump);
-  shared_nested_.emplace(Worker::Shared{text_, scratch_.states, false, executions_});
+  shared_nested_.emplace(Worker::Shared{text_, scratch_.states, false, executions_, words_});
   for (std::size_t row = 0; row < rows_.count(); ++row)
     workers_.emplace_back(rows_.nests(row, may_nest) ? *shared_nested_ : *shared_, scratch_.tallies[row],
                           scratch_.notes[row], arena_.points[row], logs_[row]);
+  for (std::size_t row = 0; row < rows_.count(); ++row)
+    workers_[row].hold(word_of(row));
   return {};
 }
 
@@ -200,8 +204,13 @@ void ScenarioRun::run_bodies(std::size_t thread, const Act& act) noexcept {
   const std::size_t least = act.times == kUntilDone ? kExecutionsAtLeast : act.times * bodies;
   const bool until_done = act.times == kUntilDone;
   std::size_t at = 0;
+  // Nobody looks at single executions then: more of them, so that one that is interrupted is often one inside a probe.
+  const bool in_a_row = !tickets_ && !leaves_ && !log_;
   for (std::size_t n = 0; n < least || (until_done && !done_.load(std::memory_order_relaxed)); ++n) {
-    execute_own(thread, act.bodies[at]);
+    if (in_a_row)
+      workers_[rows_.own(thread)].execute_in_a_row(act.bodies[at], kInARow);
+    else
+      execute_own(thread, act.bodies[at]);
     at = at + 1 == bodies ? 0 : at + 1;
     if (act.jitter != 0)
       idle(random() % act.jitter);

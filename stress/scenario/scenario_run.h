@@ -112,6 +112,7 @@ private:
   std::optional<Verdict> judge_observed();
   std::optional<Verdict> judge_removal();
   std::optional<Verdict> judge_bytes();
+  std::optional<Verdict> judge_shared_words() const;
   Tally of_thread(std::size_t thread, std::size_t body) const;
 
   const Scenario& scenario_;
@@ -132,12 +133,13 @@ private:
   std::array<bool, kActKinds> does_{};
   std::atomic<bool> done_{false};
   std::atomic<std::uint64_t> executions_{0};
-  std::vector<Worker> workers_;                  // by row
-  std::vector<RecordRing*> logs_;                // by row; null where nothing is logged
-  std::vector<Observed> observed_;               // by thread; the last: before and after a run
-  std::vector<Operations> operations_;           // likewise
-  std::vector<Deeds> deeds_;                     // by thread
-  const bool leaves_;                            // some act leaves what it was in by siglongjmp
+  std::vector<Worker> workers_;        // by row
+  std::vector<RecordRing*> logs_;      // by row; null where nothing is logged
+  std::vector<Observed> observed_;     // by thread; the last: before and after a run
+  std::vector<Operations> operations_; // likewise
+  std::vector<Deeds> deeds_;           // by thread
+  const bool leaves_;                  // some act leaves what it was in by siglongjmp
+  SharedWords words_;
   std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
   std::optional<Worker::Shared> shared_, shared_nested_;
   Tally all_;

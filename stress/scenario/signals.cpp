@@ -43,10 +43,10 @@ int scenario_signal() {
   return SIGRTMIN;
 }
 
-void take_one(int signo, void (*handler)(int, siginfo_t*, void*), struct sigaction* old) {
+void take_one(int signo, void (*handler)(int, siginfo_t*, void*), struct sigaction* old, int flags = 0) {
   struct sigaction action {};
   action.sa_sigaction = handler;
-  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | flags;
   ::sigaction(signo, &action, old);
 }
 
@@ -74,10 +74,13 @@ void pass_on(const struct sigaction& old, int signo, siginfo_t* info, void* cont
 
 } // namespace
 
-void Signals::take() {
+// Its own SIGTRAP handler may be interrupted by a signal whose handler executes probed code: SIGTRAP is blocked then,
+// but for those that do not promise to bear it (H71).
+void Signals::take(const Promises& promised) {
   take_one(scenario_signal(), &Signals::on_signal, nullptr);
   take_one(SIGSEGV, &Signals::on_fault, &old_fault_action);
-  take_one(SIGTRAP, &Signals::on_own_trap, &old_trap_action);
+  take_one(SIGTRAP, &Signals::on_own_trap, &old_trap_action,
+           promised.has(Promise::SigtrapMayBeBlocked) ? 0 : SA_NODEFER);
 }
 
 void Signals::enlist(ScenarioRun& run, std::size_t thread) noexcept {

@@ -16,7 +16,7 @@ struct Signals {
   enum class Sent : int { Execute, Leave, End };
 
   // Installs the process' handlers.
-  static void take();
+  static void take(const Promises& promised);
   // The calling thread is this one of the run's from now on.
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
   static bool send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;

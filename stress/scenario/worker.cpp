@@ -35,6 +35,25 @@ void Worker::execute(std::size_t index) noexcept {
   shared_.executions.fetch_add(1, std::memory_order_relaxed); // progress only
 }
 
+void Worker::execute_in_a_row(std::size_t index, std::size_t times) noexcept {
+  const PlacedBody& body = shared_.text.bodies()[index];
+  point_.pass("executing", body.site, mailbox_.ticket + 1);
+  Tally& tally = tallies_[index];
+  tally.started += times;
+  const std::uint64_t before = shared_.states[index].read();
+  for (std::size_t n = 0; n < times; ++n) {
+    const std::uint64_t ticket = mailbox_.ticket + 1;
+    mailbox_.ticket = ticket;
+    const std::uint64_t result = proberace_call_body_lightly(bytes_at(body.entry), ticket, ticket, &mailbox_);
+    if (result != expected_result(ticket))
+      report(Fault::WrongResult, index, result);
+  }
+  const std::uint64_t after = shared_.states[index].read();
+  for (std::size_t n = 0; n < times; ++n)
+    tally.finish(before, after);
+  shared_.executions.fetch_add(times, std::memory_order_relaxed); // progress only
+}
+
 void Worker::report(Fault fault, std::size_t site, std::uint64_t result) noexcept {
   ++note_.count;
   if (note_.fault.load(std::memory_order_relaxed) != Fault::None) // its own note

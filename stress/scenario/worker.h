@@ -20,6 +20,11 @@ struct FaultNote {
   std::uint64_t result = 0;
 };
 
+// What the worker of a row holds of the word that is swapped, at first; different for each, in every byte.
+constexpr std::uint64_t word_of(std::size_t row) noexcept {
+  return (row + 1) * 0x9E37'79B9'7F4A'7C15;
+}
+
 class Worker {
 public:
   struct Shared {
@@ -27,6 +32,7 @@ public:
     SiteState* states;                      // one per body
     bool tickets;                           // the prober calls stamp_ticket on each hit
     std::atomic<std::uint64_t>& executions; // of all workers
+    SharedWords& words;
   };
 
   // `log` is this thread's, if executions are logged.
@@ -34,12 +40,20 @@ public:
       : shared_(shared), tallies_(tallies), note_(note), point_(point) {
     mailbox_.log = log;
     mailbox_.wide = __builtin_cpu_supports("avx2") != 0 ? 1 : 0;
+    mailbox_.shared = &shared.words;
   }
 
   // Executes body `index` once.
   void execute(std::size_t index) noexcept;
+  // Executes it so often in a loop that has hardly anything else in it. Precondition: no tickets, no log.
+  void execute_in_a_row(std::size_t index, std::size_t times) noexcept;
   // The address that the body `load` reads through from now on.
   void load_from(const void* address) noexcept { mailbox_.load_from = address; }
+
+  // What it has added to the shared words' sum, and holds of the word that is swapped.
+  std::uint64_t added() const noexcept { return mailbox_.added; }
+  std::uint64_t held() const noexcept { return mailbox_.held; }
+  void hold(std::uint64_t word) noexcept { mailbox_.held = word; }
 
 private:
   void report(Fault fault, std::size_t site, std::uint64_t result) noexcept;
