@@ -100,6 +100,7 @@ ThreadRecord& ThreadRecords::mine() noexcept {
   // thread does not use afterwards. Counts are sums over records, so nothing is lost. The fence keeps the two
   // stores in this order for the handler that interrupts them.
   words.record = record;
+  schedule::point("record.words");
   std::atomic_signal_fence(std::memory_order_seq_cst);
   words.session = session_;
   return *record;
@@ -110,6 +111,7 @@ ThreadRecord* ThreadRecords::map_new(pid_t thread) noexcept {
   // Relaxed: the exchange below publishes it.
   record->owner.store(thread, std::memory_order_relaxed);
   ThreadRecord* head = first_.load(std::memory_order_relaxed);
+  schedule::point("record.new");
   // The release pairs with for_each.
   do
     record->next = head;
@@ -124,9 +126,11 @@ ThreadRecord* ThreadRecords::take_over(pid_t thread) noexcept {
   for (ThreadRecord* r = first_.load(std::memory_order_acquire); r != nullptr; r = r->next) {
     pid_t owner = r->owner.load(std::memory_order_relaxed);
     constexpr pid_t kBeingTaken = -1;
+    if (owner == kBeingTaken || thread_alive(owner))
+      continue;
+    schedule::point("record.take");
     // The acquire pairs with the store of the owner below.
-    if (owner == kBeingTaken || thread_alive(owner) ||
-        !r->owner.compare_exchange_strong(owner, kBeingTaken, std::memory_order_acquire,
+    if (!r->owner.compare_exchange_strong(owner, kBeingTaken, std::memory_order_acquire,
                                           std::memory_order_relaxed))
       continue;
     // Pairs with settled.
