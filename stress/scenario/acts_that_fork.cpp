@@ -1,4 +1,5 @@
 // Acts whose bodies a child process executes.
+#include "harness/base/raw_syscall.h"
 #include "stress/code/mailbox.h"
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/empty_program.h"
@@ -7,13 +8,18 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 
 namespace proberace {
 
 // In the child nothing of the run is touched but its code.
 struct Children {
+  using Living = ScenarioRun::LivingChild;
+  static constexpr std::size_t kMostChildren = 2; // of a thread, at once
+
   static bool execute(const ScenarioRun& run, const std::vector<std::size_t>& bodies) noexcept {
     Mailbox mailbox;
     for (const std::size_t body : bodies) {
@@ -26,11 +32,42 @@ struct Children {
     return true;
   }
 
+  // Executes after everything that the parent does meanwhile. Ends with the parent, too.
+  [[noreturn]] static void live_on(const ScenarioRun& run, const std::vector<std::size_t>& bodies,
+                                   pid_t parent, std::uint32_t until) noexcept {
+    constexpr timespec kPause{0, 200'000};
+    bool right = execute(run, bodies);
+    while (right &&
+           run.scratch_.children_ended.load(std::memory_order_acquire) == until) { // pairs with end_all
+      if (raw_syscall(SYS_getppid) != parent)
+        ::_exit(0);
+      raw_syscall(SYS_nanosleep, &kPause, nullptr);
+      right = execute(run, bodies);
+    }
+    ::_exit(right && execute(run, bodies) ? 0 : 1);
+  }
+
+  static void fork_one_that_lives_on(ScenarioRun& run, std::size_t thread, const Act& act) {
+    std::vector<Living>& living = run.children_[thread];
+    if (living.size() == kMostChildren)
+      return;
+    const std::uint32_t until = run.scratch_.children_ended.load(std::memory_order_relaxed);
+    const pid_t parent = ::getpid();
+    const pid_t child = ::fork();
+    if (child == 0) {
+      run.conductor_.forked();
+      live_on(run, act.bodies, parent, until);
+    }
+    if (child > 0)
+      living.push_back({child, &act});
+  }
+
   static void judge(ScenarioRun& run, std::size_t thread, const Act& act, pid_t child) {
     int status = 0;
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    if (child > 0 && status != 0) // no child if the machine has no process left
+    const bool promised = act.kind == ActKind::Vfork || run.prober_->promises().has(Promise::ForkSafe);
+    if (child > 0 && status != 0 && promised) // no child if the machine has no process left
       run.note(thread,
                act.kind == ActKind::Vfork ? property_name(BrokenProperty::VforkSafe)
                                           : property_name(BrokenProperty::ForkSafe),
@@ -65,10 +102,21 @@ struct Children {
   }
 };
 
+void ScenarioRun::end_children() {
+  scratch_.children_ended.fetch_add(1, std::memory_order_release); // pairs with live_on
+  for (std::size_t t = 0; t < threads(); ++t)
+    for (const LivingChild& child : std::exchange(children_[t], {}))
+      Children::judge(*this, t, *child.act, child.process);
+}
+
 namespace perform {
 
 void Fork(ScenarioRun& run, std::size_t thread, const Act& act) {
   Children::fork(run, thread, act, false);
+}
+
+void Child(ScenarioRun& run, std::size_t thread, const Act& act) {
+  Children::fork_one_that_lives_on(run, thread, act);
 }
 
 void Exec(ScenarioRun& run, std::size_t thread, const Act& act) {

@@ -174,6 +174,12 @@ std::optional<Verdict> ScenarioRun::judge_shared_words() const {
 }
 
 std::optional<Verdict> ScenarioRun::judge() {
+  auto wrong = judge_while_children_live();
+  end_children();
+  return wrong ? wrong : judge_observed();
+}
+
+std::optional<Verdict> ScenarioRun::judge_while_children_live() {
   for (std::size_t s = 0; s < sites_.size(); ++s) {
     hits_ += closed_ ? 0 : prober_->hits(sites_[s]) - base_.back()[s];
     for (std::size_t row = 0; row < rows_.count(); ++row)

@@ -61,6 +61,7 @@ Status ScenarioRun::open() {
   operations_.resize(threads() + 1);
   observed_.resize(threads() + 1);
   deeds_.resize(threads());
+  children_.resize(threads());
   base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
   shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_, words_});
   // Where signals may land inside the hit path, a hit of their handlers may be nested in another, which the

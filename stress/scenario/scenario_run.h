@@ -103,7 +103,15 @@ private:
     std::optional<std::uint32_t> at{}; // the step at which it was seen
   };
 
+  struct LivingChild {
+    pid_t process;
+    const Act* act; // that forked it
+  };
+
   void take_handler();
+  // Tells the children that live on to end, and notes what became of them.
+  void end_children();
+  std::optional<Verdict> judge_while_children_live();
   void note_paths();
   bool breaks(ErrorKind refusal, bool insert, std::size_t body) const noexcept;
   Json deeds() const;
@@ -133,12 +141,13 @@ private:
   std::array<bool, kActKinds> does_{};
   std::atomic<bool> done_{false};
   std::atomic<std::uint64_t> executions_{0};
-  std::vector<Worker> workers_;        // by row
-  std::vector<RecordRing*> logs_;      // by row; null where nothing is logged
-  std::vector<Observed> observed_;     // by thread; the last: before and after a run
-  std::vector<Operations> operations_; // likewise
-  std::vector<Deeds> deeds_;           // by thread
-  const bool leaves_;                  // some act leaves what it was in by siglongjmp
+  std::vector<Worker> workers_;                    // by row
+  std::vector<RecordRing*> logs_;                  // by row; null where nothing is logged
+  std::vector<Observed> observed_;                 // by thread; the last: before and after a run
+  std::vector<Operations> operations_;             // likewise
+  std::vector<Deeds> deeds_;                       // by thread
+  std::vector<std::vector<LivingChild>> children_; // by thread
+  const bool leaves_;                              // some act leaves what it was in by siglongjmp
   SharedWords words_;
   std::vector<std::vector<std::uint64_t>> base_; // hits before the run, by thread and site; the last: of all
   std::optional<Worker::Shared> shared_, shared_nested_;

@@ -40,6 +40,7 @@ struct ScenarioScratch {
   FaultNote notes[kRows];
   std::uint32_t noted_at[kRows]; // the step of a controlled run at which the fault was seen, plus one
   pid_t threads[kMaxThreads];
+  std::atomic<std::uint32_t> children_ended; // counts: a child that lives on ends when it has changed
   std::uint32_t signals_sent[kMaxThreads], signals_handled[kMaxThreads];
   // For a controlled run.
   schedule::State schedule;
