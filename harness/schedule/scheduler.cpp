@@ -144,12 +144,19 @@ void stand_at(State& state, Task& me, const char* name, Address site, Doing doin
   me.progress_seen = state.progress;
 }
 
+// It is another's if a supervisor has handled this task's stop out of turn. True if it had to be waited for: others
+// have run meanwhile.
+bool await_own_turn(State& state, Task& me) noexcept {
+  if (state.running.load(std::memory_order_relaxed) ==
+      index_of(me)) // else only the one whose turn it is writes it
+    return false;
+  const SignalsHeld held;
+  sleep_until_turn(me);
+  return true;
+}
+
 void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
-  if (state_of_all->running.load(std::memory_order_relaxed) !=
-      index_of(me)) { // its stop was handled out of turn
-    const SignalsHeld held;
-    sleep_until_turn(me);
-  }
+  (void)await_own_turn(*state_of_all, me);
   stand_at(*state_of_all, me, name, site, doing);
   choose_and_go_on(*state_of_all, me);
 }
@@ -202,7 +209,7 @@ void detail::pass(const char* step, Address site) noexcept {
 
 bool detail::wait(const char* step, Address site) noexcept {
   Task* const me = mine();
-  if (me != nullptr)
+  if (me != nullptr && !await_own_turn(*state_of_all, *me)) // else the caller looks again
     reach(*me, step, site, Doing::Waiting);
   return me != nullptr;
 }
@@ -311,6 +318,7 @@ void Scheduler::wait_until_gone(std::size_t task) noexcept {
 
 void Scheduler::go(std::size_t starter) noexcept {
   Task& me = *t_task;
+  (void)await_own_turn(state_, me);
   t_task = nullptr;
   me.doing = Doing::Nothing;
   me.signal_sent.store(false, std::memory_order_relaxed);     // one task runs at a time

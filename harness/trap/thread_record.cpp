@@ -96,14 +96,15 @@ ThreadRecord& ThreadRecords::mine() noexcept {
   ThreadRecord* record = size() > kTakeOverAbove ? take_over(thread) : nullptr;
   if (record == nullptr)
     record = map_new(thread);
-  // A signal between these two stores re-enters with the old session and claims another record, which this
-  // thread does not use afterwards. Counts are sums over records, so nothing is lost. The fence keeps the two
-  // stores in this order for the handler that interrupts them.
+  // A signal between these two stores re-enters with the old session and claims another record. The thread's later
+  // traps find that one, so a step must be opened there, and not in ours, which nobody uses then. Counts are sums over
+  // records, so nothing is lost. The fences keep the accesses in this order for the handler that interrupts them.
   words.record = record;
   schedule::point("record.words");
   std::atomic_signal_fence(std::memory_order_seq_cst);
   words.session = session_;
-  return *record;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  return *words.record;
 }
 
 ThreadRecord* ThreadRecords::map_new(pid_t thread) noexcept {

@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fmt/format.h>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <sstream>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -54,6 +56,30 @@ TEST(Mutants, OneThatIsNotThereIsRefused) {
   const Outcome o = run_proberace("mutants --only nonsense");
   EXPECT_EQ(o.status, 2) << o.out;
   EXPECT_NE(o.out.find("no mutant is called 'nonsense'"), std::string::npos) << o.out;
+}
+
+TEST(Mutants, APatchThatCannotBeHuntedIsRefused) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / fmt::format("proberace-patches-{}", ::getpid());
+  fs::create_directories(folder);
+  const std::string head = "--- a/harness/judge/tally.h\n+++ b/harness/judge/tally.h\n";
+  const std::string stale = "@@ -1,1 +1,1 @@\n-this line was never there\n+nor this one\n";
+  const auto refusal = [&](const std::string& name, const std::string& text, const std::string& more = "") {
+    std::ofstream(folder / name) << text;
+    const Outcome o = run_proberace(fmt::format("mutants --patch {}/{}{}", folder.string(), name, more));
+    EXPECT_EQ(o.status, 2) << o.out;
+    EXPECT_EQ(std::ranges::count(o.out, '\n'), 1) << o.out;
+    return o.out;
+  };
+  EXPECT_NE(refusal("words.patch", "no patch\n").find("is no patch"), std::string::npos);
+  EXPECT_NE(refusal("nowhere.patch", head + stale).find("has no line 'Strategy: NAME'"), std::string::npos);
+  EXPECT_NE(refusal("stale.patch", "Strategy: jump\n" + head + stale).find("does not apply"),
+            std::string::npos);
+  EXPECT_NE(refusal("stale.patch", head + stale, " --strategy jump").find("does not apply"),
+            std::string::npos);
+  EXPECT_NE(refusal("publishes-late.patch", "Strategy: jump\n" + head).find("has its name"),
+            std::string::npos);
+  fs::remove_all(folder);
 }
 
 } // namespace proberace

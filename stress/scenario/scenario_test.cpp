@@ -94,6 +94,16 @@ TEST(Scenario, IsTypedByPeople) {
   EXPECT_EQ(s->threads[2].acts[5].times, 3U);
 }
 
+TEST(Scenario, HasALineForEachFlag) {
+  for (const ScenarioFlag& flag : kScenarioFlags) {
+    const auto s = scenario_from_text("strategy jump\nbodies A=mov\n" + std::string(flag.word) +
+                                      "\nthread 0: child: run A; close\n");
+    ASSERT_TRUE(s) << s.error().message;
+    EXPECT_TRUE((*s).*flag.member) << flag.word;
+    EXPECT_FALSE(Scenario().*flag.member) << flag.word;
+  }
+}
+
 TEST(Scenario, BadTextIsRefusedInOneLineThatNamesTheLine) {
   const std::string head = "strategy jump\nbodies A=mov\n";
   EXPECT_EQ(error_of(head + "thread 0: run A"), "");
@@ -104,6 +114,9 @@ TEST(Scenario, BadTextIsRefusedInOneLineThatNamesTheLine) {
            {"thread 0: nest A", "line 3: 'nest A' is not as 'nest A: run B'"},
            {"thread 0: change A A", "is not as 'change A'"},
            {"thread 0: fault A", "only the body 'load' can fault"},
+           {"thread 0: close; insert A\nthread 1: remove A", "one thread closes the prober, and another"},
+           {"thread 0: close\nthread 1: close", "one thread closes the prober, and another"},
+           {"unhandled A", "begins with none of strategy, plan, bodies, armed, reopened, unhandled, thread"},
            {"thread 0: run", "'run' is not as 'run A B'"},
            {"thread 0: run A times 0", "is not as"},
            {"thread 0: signal x: run A", "is not as 'signal 1: run A'"},
