@@ -125,6 +125,19 @@ TEST_F(Hunting, H06_H15_AProtectionChangedMeanwhileIsNoFault) {
   EXPECT_EQ(report["exhausted"], 1) << o.out;
 }
 
+// Each schedule is a thread's first hits: the prober is opened anew.
+TEST_F(Hunting, H88_ASignalWhileAThreadTakesItsRecordHitsAProbe) {
+  const Outcome o = run_proberace(
+      "hunt --json --scheduler exhaustive --preemptions 2 --per-scenario 5000 --budget 50s --scenario "
+      "'strategy signal/iretq:poke+xol-vma\nbodies A=mov\narmed A\nreopened\n"
+      "thread 0: signal 1: run A\nthread 1: run A\n'",
+      "2>/dev/null");
+  EXPECT_EQ(o.status, 0) << o.out;
+  const Json report = Json::parse(o.out, nullptr, false);
+  ASSERT_TRUE(report.is_object());
+  EXPECT_EQ(report["exhausted"], 1) << o.out;
+}
+
 // Before pct knows how many choices there are it would change all priorities at the first.
 TEST_F(Hunting, PctTakesItsFirstScheduleAtRandom) {
   const auto steps_of = [&](const char* scheduler, int seed) {
