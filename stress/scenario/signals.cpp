@@ -29,6 +29,7 @@ struct Self {
   std::size_t nested = kNoBody;                   // what the next hit's handler executes
   Signals::Change change = Signals::Change::None; // what the next hit's handler changes
   sigjmp_buf* way_out = nullptr;                  // out of the execution, while one may be left
+  std::uint64_t mask = 0;                         // the thread's own, when it began the execution
   std::uintptr_t trap_returns = 0;                // behind the int3 that is executed next
   std::uint32_t traps = 0;                        // that the program's own handler was given, where they were
 };
@@ -38,6 +39,16 @@ struct Self {
 // The process' signal actions that a scenario replaced.
 struct sigaction old_fault_action {
 }, old_trap_action{};
+
+std::uint64_t first_word(const sigset_t& mask) noexcept {
+  return mask.__val[0];
+}
+
+std::uint64_t own_mask() noexcept {
+  std::uint64_t mask = 0;
+  raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, nullptr, &mask, sizeof mask);
+  return mask;
+}
 
 int scenario_signal() {
   return SIGRTMIN;
@@ -101,6 +112,7 @@ void Signals::execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t
   sigjmp_buf out;
   if (sigsetjmp(out, 1) == 0) {
     t_self.way_out = &out;
+    t_self.mask = own_mask();
     run.execute(run.rows_.own(thread), body);
   }
   t_self.way_out = nullptr;
@@ -191,15 +203,31 @@ void Signals::on_fault(int signo, siginfo_t* info, void* context) {
   deeds.faults = deeds.faults + 1;
   auto& registers = static_cast<ucontext_t*>(context)->uc_mcontext.gregs;
   const Address pc = interrupted_pc(context);
-  if (std::ranges::find(run->sites_, pc, &Site::address) == run->sites_.end()) {
-    run->note(
-        t_self.thread, property_name(BrokenProperty::FaultsSeeOriginalPc),
-        fmt::format("thread {}: the handler of a probed load's fault saw the PC {:#x}, where no site is",
-                    t_self.thread, value(pc)));
-    ::siglongjmp(*t_self.way_out, 1);
+  const bool at_site = std::ranges::find(run->sites_, pc, &Site::address) != run->sites_.end();
+  if (run->prober_->promises().has(Promise::FaultsSeeOriginalPc)) {
+    look_at_fault(*run, at_site, pc, first_word(static_cast<ucontext_t*>(context)->uc_sigmask));
+  } else if (!at_site) {
+    // Where the copy is: it is executed again, from an address that does not fault.
+    run->workers_[run->rows_.own(t_self.thread)].load_from(&kNothingToAdd);
+    registers[REG_RSI] = static_cast<greg_t>(reinterpret_cast<std::uintptr_t>(&kNothingToAdd));
+    return;
   }
   registers[REG_RAX] = 0; // what the load would have read, had it not faulted
   registers[REG_RIP] += kFaultingBytes;
+}
+
+void Signals::look_at_fault(ScenarioRun& run, bool at_site, Address pc, std::uint64_t mask) {
+  if (mask != t_self.mask)
+    run.note(
+        t_self.thread, property_name(BrokenProperty::FaultMask),
+        fmt::format("thread {}: the handler of a probed load's fault saw the signal mask {:#x}, not {:#x}",
+                    t_self.thread, mask, t_self.mask));
+  if (at_site)
+    return;
+  run.note(t_self.thread, property_name(BrokenProperty::FaultsSeeOriginalPc),
+           fmt::format("thread {}: the handler of a probed load's fault saw the PC {:#x}, where no site is",
+                       t_self.thread, value(pc)));
+  ::siglongjmp(*t_self.way_out, 1);
 }
 
 // It must lie in code that was there before any probe, if the strategy says so: not in a slot.

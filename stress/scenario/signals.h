@@ -40,6 +40,7 @@ private:
   static void look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc);
   static void on_signal(int, siginfo_t* info, void* context);
   static void on_fault(int signo, siginfo_t* info, void* context);
+  static void look_at_fault(ScenarioRun& run, bool at_site, Address pc, std::uint64_t mask);
   static void on_own_trap(int signo, siginfo_t* info, void* context);
 };
 
