@@ -4,8 +4,8 @@
 #include "stress/cli/options.h"
 #include "stress/cli/overall.h"
 #include "stress/survey/survey.h"
-#include "stress/transparency/isa/forms.h"
 #include "stress/transparency/isa/isa_counterexample.h"
+#include "stress/transparency/isa/operand_cells.h"
 
 #include <fmt/format.h>
 
@@ -39,7 +39,7 @@ public:
       return fail(Error{ErrorKind::BadInput, {}, fmt::format("--case {}: not SEED:NUMBER[:PATH]", case_)});
     if (const Status usable = options_.check(); !usable)
       return fail(usable.error());
-    (void)FormCatalogue::instance(); // once, before the cells' processes are forked
+    (void)operand_cells(); // and the catalogue; once, before the cells' processes are forked
     start_nursery();
     const std::vector<std::string> strategies = options_.strategies_or(surveyed_strategies());
     return one ? run_one(*one, strategies) : run_all(strategies);

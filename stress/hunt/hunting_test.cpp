@@ -227,7 +227,7 @@ TEST_F(Hunting, PromisedActsAreDone) {
 }
 
 TEST_F(Hunting, ActsThatAreNotPromisedAreLeftOut) {
-  const Json data = run_acts("poke+xol-vma", "A=load B=mov", "fault A; run A");
+  const Json data = run_acts("poke+in-place", "A=load B=mov", "vfork: run A; run A");
   EXPECT_EQ(data["acts"], Json::parse(R"({"run": 20})"));
 }
 

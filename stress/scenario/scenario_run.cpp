@@ -205,10 +205,8 @@ void ScenarioRun::run_bodies(std::size_t thread, const Act& act) noexcept {
   const std::size_t least = act.times == kUntilDone ? kExecutionsAtLeast : act.times * bodies;
   const bool until_done = act.times == kUntilDone;
   std::size_t at = 0;
-  // Nobody looks at single executions then: more of them, so that one that is interrupted is often one inside a probe.
-  const bool in_a_row = !tickets_ && !leaves_ && !log_;
   for (std::size_t n = 0; n < least || (until_done && !done_.load(std::memory_order_relaxed)); ++n) {
-    if (in_a_row)
+    if (until_done && in_a_row())
       workers_[rows_.own(thread)].execute_in_a_row(act.bodies[at], kInARow);
     else
       execute_own(thread, act.bodies[at]);
@@ -225,7 +223,11 @@ void ScenarioRun::execute(std::size_t row, std::size_t body) noexcept {
 }
 
 void ScenarioRun::wait_for_executions(std::size_t executions) const {
-  const std::uint64_t until = executions_.load(std::memory_order_relaxed) + executions;
+  // Those that are under way do not count: they have begun before.
+  const auto under_way =
+      static_cast<std::uint64_t>(std::ranges::count_if(scenario_.threads, runs_until_done)) *
+      (in_a_row() ? kInARow : 1);
+  const std::uint64_t until = executions_.load(std::memory_order_relaxed) + under_way + executions;
   const auto deadline = std::chrono::steady_clock::now() + kLongestPause;
   while (executions_.load(std::memory_order_relaxed) < until && std::chrono::steady_clock::now() < deadline)
     std::this_thread::sleep_for(std::chrono::microseconds(10));

@@ -108,6 +108,11 @@ private:
     const Act* act; // that forked it
   };
 
+  // True if nobody looks at single executions: more of them follow one another then, so that one that is interrupted is
+  // often one inside a probe.
+  bool in_a_row() const noexcept {
+    return scenario_.unhandled && !leaves_ && !log_;
+  }
   void take_handler();
   // Tells the children that live on to end, and notes what became of them.
   void end_children();

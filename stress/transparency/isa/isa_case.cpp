@@ -1,6 +1,7 @@
 #include "stress/transparency/isa/isa_case.h"
 
 #include "harness/base/enumeration.h"
+#include "stress/transparency/isa/operand_cells.h"
 
 namespace proberace {
 
@@ -104,7 +105,14 @@ const rc::Gen<IsaCase>& generator() {
 } // namespace
 
 rc::Shrinkable<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number) {
-  return generator()(rc::Random(rc::Random::Key{seed, number, 0, 0}), kSize);
+  auto drawn = generator()(rc::Random(rc::Random::Key{seed, number, 0, 0}), kSize);
+  const OperandCell* const cell = cell_of(number);
+  if (cell == nullptr)
+    return drawn;
+  return rc::shrinkable::map(std::move(drawn), [cell](IsaCase c) {
+    aim(c, *cell);
+    return c;
+  });
 }
 
 std::optional<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number,

@@ -48,7 +48,8 @@ struct IsaCase {
   std::uint32_t pad = 0;    // what lies behind the instruction
 };
 
-// RapidCheck's tree of a case and what it shrinks to.
+// RapidCheck's tree of a case and what it shrinks to. From kAimed on, numbers name cases that are aimed at a mnemonic and a
+// kind of operand (operand_cells.h).
 rc::Shrinkable<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number);
 // The case at the end of a path of shrinks: the first number names one of the case's own shrinks, and so on.
 // None if there is none.

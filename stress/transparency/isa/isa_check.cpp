@@ -5,6 +5,7 @@
 #include "harness/result/counts.h"
 #include "stress/hunt/search.h"
 #include "stress/transparency/isa/isa_case.h"
+#include "stress/transparency/isa/operand_cells.h"
 
 #include <algorithm>
 #include <charconv>
@@ -26,6 +27,7 @@ constexpr std::chrono::minutes kDeadline{3};
 constexpr std::chrono::seconds kOneCase{10};
 constexpr std::chrono::seconds kShrinkFor{20};
 constexpr std::size_t kMostShrunk = 8;
+constexpr std::uint64_t kRandomShare = 10; // one in so many cases, at least, is drawn at random
 
 // The case's tree of smaller ones, each as its path from the case. A path is what a cell takes.
 rc::Shrinkable<Indices> paths_of(std::uint64_t seed, std::uint64_t number) {
@@ -41,6 +43,20 @@ rc::Shrinkable<Indices> paths_of(std::uint64_t seed, std::uint64_t number) {
   });
 }
 
+std::uint64_t number(const Json& counts, const char* key) {
+  return counts.value(key, std::uint64_t{0});
+}
+
+// The cells of which no case was tried.
+std::vector<std::string> uncovered_cells(const Json& counts) {
+  const Json covered = counts.value("cells", Json::object());
+  std::vector<std::string> names;
+  for (const OperandCell& cell : operand_cells())
+    if (!covered.contains(cell.name))
+      names.push_back(cell.name);
+  return names;
+}
+
 class Check {
 public:
   explicit Check(const IsaOptions& options) : options_(options) {
@@ -51,14 +67,26 @@ public:
   IsaReport run() {
     const bool slow = facts_of(options_.strategy).removal == Removal::Slow;
     const std::uint64_t per_cell = slow ? kCasesPerSlowCell : kCasesPerCell;
-    for (std::uint64_t first = 0; first < options_.cases && report_.ended.is(Ending::Held); first += per_cell)
-      run_cases(first, std::min(options_.cases, first + per_cell));
+    // Those that are named are drawn at random alone.
+    const std::uint64_t aimed = options_.mnemonics.empty()
+                                    ? std::min(options_.cases - options_.cases / kRandomShare, most_aimed())
+                                    : 0;
+    run_in_cells(kAimed, kAimed + aimed, per_cell);
+    run_in_cells(0, options_.cases - aimed, per_cell);
     for (std::size_t i = 0; i < std::min(kMostShrunk, report_.failures.size()); ++i)
       shrink(report_.failures[i]);
     return std::move(report_);
   }
 
 private:
+  // Twice, because some cases that are drawn cannot be tried.
+  static std::uint64_t most_aimed() { return 2 * operand_cells().size(); }
+
+  void run_in_cells(std::uint64_t first, std::uint64_t end, std::uint64_t per_cell) {
+    for (; first < end && report_.ended.is(Ending::Held); first += per_cell)
+      run_cases(first, std::min(end, first + per_cell));
+  }
+
   // A case that ends the process costs those before it a second run, so that nothing they counted is lost.
   void run_cases(std::uint64_t first, std::uint64_t end) {
     if (first >= end)
@@ -89,8 +117,8 @@ private:
         report_.failures.push_back({example.at("number"), {}, v, false});
     }
     if (options_.progress)
-      options_.progress(fmt::format("{}: {} of {} cases, {} broken", options_.strategy, end, options_.cases,
-                                    report_.broken));
+      options_.progress(fmt::format("{}: {} of {} cases, {} broken", options_.strategy,
+                                    number(report_.counts, "tried"), options_.cases, report_.broken));
   }
 
   static std::uint64_t number_in(const Verdict& v) {
@@ -136,10 +164,6 @@ private:
   IsaReport report_;
   std::set<std::string> broken_mnemonics_;
 };
-
-std::uint64_t number(const Json& counts, const char* key) {
-  return counts.value(key, std::uint64_t{0});
-}
 
 } // namespace
 
@@ -212,6 +236,12 @@ std::string text_of(const IsaReport& r) {
   text +=
       fmt::format("  of those held, {} faulted, {} of them because the processor does not know the form\n",
                   number(c, "faulted"), number(c, "undefined"));
+  if (const auto uncovered = uncovered_cells(c); c.contains("cells")) {
+    const std::size_t cells = operand_cells().size();
+    text += fmt::format("  of {} pairs of mnemonic and kind of operand, {} were tried ({:.1f} %)\n", cells,
+                        cells - uncovered.size(),
+                        100.0 * static_cast<double>(cells - uncovered.size()) / static_cast<double>(cells));
+  }
   if (c.contains("untried") && !c["untried"].empty())
     text += fmt::format("  not tried: {}\n", most_frequent(c["untried"], 8));
   if (c.contains("refused_because"))
@@ -245,6 +275,8 @@ Json to_json(const IsaReport& r) {
     excluded[e.name] = e.why;
   Json counts = r.counts;
   counts.erase("examples");
+  if (counts.contains("cells"))
+    counts["cells"] = Json{{"all", operand_cells().size()}, {"uncovered", uncovered_cells(r.counts)}};
   counts.erase("cell_seconds");
   return Json{{"strategy", r.strategy},
               {"seed", r.seed},

@@ -7,6 +7,7 @@
 #include "harness/probe/registry.h"
 #include "stress/code/refusal.h"
 #include "stress/transparency/isa/comparison.h"
+#include "stress/transparency/isa/operand_cells.h"
 
 #include <csignal>
 #include <fmt/format.h>
@@ -37,6 +38,7 @@ struct Tally {
   std::map<std::string, Counts> mnemonics;
   std::map<std::string, std::uint64_t> untried;
   std::map<std::string, std::map<std::string, std::uint64_t>> refused; // by reason, by mnemonic
+  std::map<std::string, std::uint64_t> cells;                          // cases aimed at each that were tried
   Json broken = Json::array();
 
   template <class Self, class Field> static void fields(Self& self, Field&& field) {
@@ -49,6 +51,7 @@ struct Tally {
     field("untried", self.untried);
     field("mnemonics", self.mnemonics);
     field("refused_because", self.refused);
+    field("cells", self.cells);
     field("examples", self.broken);
   }
 };
@@ -176,10 +179,16 @@ private:
   }
 
   void refuse(const Armed& a, const Error& error) {
+    note_cell(a);
     Counts& m = tally_.mnemonics[mnemonic_of(a)];
     ++m.tried, ++m.refused;
     ++tally_.all.tried, ++tally_.all.refused;
     ++tally_.refused[refusal_reason(error, a.prepared.instruction)][mnemonic_of(a)];
+  }
+
+  void note_cell(const Armed& a) {
+    if (const OperandCell* const cell = cell_of(a.number))
+      ++tally_.cells[cell->name];
   }
 
   void run_probed(const Armed& a, Prober& prober, const Promises& promises) {
@@ -188,6 +197,7 @@ private:
     auto differing = differences(a.prepared, space_, promises, a.native, probed);
     if (const std::uint64_t hits = prober.hits(a.site); hits != 1)
       differing.push_back(fmt::format("{} hits", hits));
+    note_cell(a);
     Counts& m = tally_.mnemonics[mnemonic_of(a)];
     ++m.tried, ++tally_.all.tried;
     if (differing.empty()) {

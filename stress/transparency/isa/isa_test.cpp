@@ -4,8 +4,10 @@
 #include "stress/code/probed_code.h"
 #include "stress/testing/expect_cell.h"
 #include "stress/transparency/isa/isa_check.h"
+#include "stress/transparency/isa/operand_cells.h"
 
 #include <fmt/format.h>
+#include <set>
 
 namespace proberace {
 
@@ -94,6 +96,29 @@ TEST_P(Isa, H32_H40_H42_H48_H54_RandomInstructionsDoTheSameWithAProbe) {
   EXPECT_GT(report.counts.value("tried", std::uint64_t{0}), kCases / 2);
   EXPECT_GT(report.counts.value("held", std::uint64_t{0}), kCases / 2);
   EXPECT_GT(report.counts.value("faulted", std::uint64_t{0}), kCases / 50);
+}
+
+// By the default number of cases.
+TEST(IsaCells, AllButFewPairsOfMnemonicAndOperandAreTried) {
+  const IsaReport report = check_isa({"poke+xol-boost", 10'000, 1, {}, {}});
+  ASSERT_TRUE(report.ended.is(Ending::Held)) << report.ended.summary;
+  const Json cells = to_json(report)["counts"]["cells"];
+  EXPECT_GT(cells["all"], 4'000) << "with AVX-512 they are 8,428";
+  EXPECT_LE(100 * cells["uncovered"].size(), cells["all"].get<std::size_t>()) << cells["uncovered"].dump();
+  EXPECT_EQ(report.broken, 0U) << text_of(report);
+}
+
+// A call through memory by rip was missed by 20,000 random cases.
+TEST(IsaCells, RareOnesAreThere) {
+  std::set<std::string> names;
+  for (const OperandCell& cell : operand_cells())
+    EXPECT_TRUE(names.insert(cell.name).second) << cell.name;
+  for (const char* const rare : {"call/rip-relative", "xadd/page-edge", "push/rsp-based", "jmp/segment",
+                                 "ret/prefix", "lea/rip-relative", "nop/registers", "cmpxchg16b/memory"})
+    EXPECT_TRUE(names.contains(rare)) << rare;
+  EXPECT_FALSE(names.contains("ret/memory"));
+  EXPECT_EQ(cell_of(kAimed - 1), nullptr);
+  EXPECT_EQ(cell_of(kAimed), operand_cells().data());
 }
 
 // The moves and bitwise operations of xmm registers, which random instructions seldom are. Fails with the

@@ -1,0 +1,121 @@
+#include "stress/transparency/isa/operand_cells.h"
+
+#include <Zydis/Zydis.h>
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace proberace {
+
+namespace {
+
+// How OperandChoice's number of a memory operand is made (forms.cpp, shape_memory): shape + 8 * base.
+constexpr std::uint32_t kMemoryShapes = 8, kWithBase = 1, kByRip = 2, kRsp = 4, kRbx = 3;
+
+void aim_operands(OperandChoice& choice, OperandKind kind) {
+  choice.segment = kind == OperandKind::Segment ? 2 : 0; // gs: fs is where the harness has its own memory
+  choice.redundant = kind == OperandKind::Prefix ? std::max(1U, choice.redundant) : 0;
+  for (std::uint32_t& n : choice.operands) { // which of them is in memory depends on the form
+    const std::uint32_t others = n / (kMemoryShapes * 16) * (kMemoryShapes * 16);
+    const std::uint32_t base = n / kMemoryShapes % 16 == kRsp ? kRbx : n / kMemoryShapes % 16;
+    switch (kind) {
+    case OperandKind::RipRelative: n = others + kMemoryShapes * base + kByRip; break;
+    case OperandKind::StackBased: n = others + kMemoryShapes * kRsp + kWithBase; break;
+    case OperandKind::Memory:
+    case OperandKind::PageEdge:
+    case OperandKind::Segment: n = others + kMemoryShapes * base + kWithBase; break;
+    case OperandKind::Registers:
+    case OperandKind::Prefix: break;
+    }
+  }
+}
+
+class Decoder {
+public:
+  Decoder() { ZydisDecoderInit(&decoder_, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64); }
+
+  bool is(OperandKind kind, const std::vector<std::uint8_t>& code,
+          const std::vector<std::uint8_t>& plain) const {
+    ZydisDecodedInstruction i;
+    ZydisDecodedOperand o[ZYDIS_MAX_OPERAND_COUNT];
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, code.data(), code.size(), &i, o)))
+      return false;
+    const std::span visible(o, i.operand_count_visible);
+    const auto memory = std::ranges::find(visible, ZYDIS_OPERAND_TYPE_MEMORY, &ZydisDecodedOperand::type);
+    if (kind == OperandKind::Prefix)
+      return code.size() > plain.size();
+    if (memory == visible.end())
+      return kind == OperandKind::Registers;
+    const bool by_rip = memory->mem.base == ZYDIS_REGISTER_RIP || memory->mem.base == ZYDIS_REGISTER_EIP;
+    const bool by_rsp = memory->mem.base == ZYDIS_REGISTER_RSP || memory->mem.base == ZYDIS_REGISTER_ESP;
+    const bool segment = (i.attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS)) != 0;
+    switch (kind) {
+    case OperandKind::RipRelative: return by_rip;
+    case OperandKind::StackBased: return by_rsp;
+    case OperandKind::Segment: return segment;
+    case OperandKind::Memory: return !by_rip && !by_rsp;
+    case OperandKind::PageEdge:
+      return !by_rip && !by_rsp && memory->mem.type == ZYDIS_MEMOP_TYPE_MEM && memory->size > 8;
+    default: return false;
+    }
+  }
+
+  unsigned address_bits(const std::vector<std::uint8_t>& code) const {
+    ZydisDecodedInstruction i;
+    ZydisDecodedOperand o[ZYDIS_MAX_OPERAND_COUNT];
+    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder_, code.data(), code.size(), &i, o)) ? i.address_width
+                                                                                            : 0;
+  }
+
+private:
+  ZydisDecoder decoder_;
+};
+
+std::vector<OperandCell> make_cells() {
+  const FormCatalogue& catalogue = FormCatalogue::instance();
+  const Decoder decoder;
+  std::vector<OperandCell> cells;
+  for (const bool integer : {true, false}) {
+    const auto mnemonics = integer ? catalogue.integer() : catalogue.other();
+    for (std::uint32_t m = 0; m < mnemonics.size(); ++m)
+      for (const auto& row : kOperandKinds) {
+        OperandChoice choice;
+        choice.displacement = 0x10;
+        aim_operands(choice, row.value);
+        OperandCell cell{fmt::format("{}/{}", mnemonics[m].name, row.name), row.value, integer, m, {}};
+        std::vector<std::uint32_t> others; // with addresses of 32 bits, which reach half of the places
+        for (std::uint32_t f = 0; f < mnemonics[m].forms.size(); ++f) {
+          const auto plain = encode(*mnemonics[m].forms[f], OperandChoice{});
+          const auto code = encode(*mnemonics[m].forms[f], choice);
+          if (plain && code && decoder.is(row.value, *code, *plain))
+            (decoder.address_bits(*code) == 64 ? cell.forms : others).push_back(f);
+        }
+        if (cell.forms.empty())
+          cell.forms = std::move(others);
+        if (!cell.forms.empty())
+          cells.push_back(std::move(cell));
+      }
+  }
+  return cells;
+}
+
+} // namespace
+
+std::span<const OperandCell> operand_cells() {
+  static const std::vector<OperandCell> cells = make_cells();
+  return cells;
+}
+
+const OperandCell* cell_of(std::uint64_t number) {
+  return number < kAimed ? nullptr : &operand_cells()[(number - kAimed) % operand_cells().size()];
+}
+
+void aim(IsaCase& c, const OperandCell& cell) {
+  c.integer = cell.integer;
+  c.mnemonic = cell.mnemonic;
+  c.form = cell.forms[c.form % cell.forms.size()];
+  aim_operands(c.operands, cell.kind);
+  c.where.fill(cell.kind == OperandKind::PageEdge ? Where::AcrossPages : Where::Aligned);
+}
+
+} // namespace proberace

@@ -1,0 +1,58 @@
+// What `proberace isa` tries before it draws at random: every mnemonic with every kind of operand.
+//
+// Idea: a cell is a mnemonic and a kind of operand, made of the forms that can be encoded like that. Cases numbered
+// from kAimed on take the cells one after the other, so that 10,000 cases miss none of them, where random ones miss
+// those of which there are few (a call through RIP-relative memory is one in some 20,000).
+#pragma once
+
+#include "harness/base/enumeration.h"
+#include "stress/transparency/isa/isa_case.h"
+
+#include <span>
+#include <string>
+#include <vector>
+
+namespace proberace {
+
+enum class OperandKind : std::uint8_t {
+  Registers,   // none in memory
+  Memory,      // by general registers
+  RipRelative, // by rip
+  StackBased,  // by rsp
+  PageEdge,    // across two pages
+  Segment,     // with an fs or gs prefix
+  Prefix,      // with a prefix in front that need not be there
+};
+inline constexpr auto kOperandKinds = enumeration<Named<OperandKind>>({
+    {OperandKind::Registers, "registers"},
+    {OperandKind::Memory, "memory"},
+    {OperandKind::RipRelative, "rip-relative"},
+    {OperandKind::StackBased, "rsp-based"},
+    {OperandKind::PageEdge, "page-edge"},
+    {OperandKind::Segment, "segment"},
+    {OperandKind::Prefix, "prefix"},
+});
+constexpr const auto& rows_of(OperandKind) noexcept {
+  return kOperandKinds;
+}
+
+struct OperandCell {
+  std::string name; // "mov/rip-relative"
+  OperandKind kind;
+  bool integer;                     // of which list of mnemonics
+  std::uint32_t mnemonic;           // its index there
+  std::vector<std::uint32_t> forms; // indices into its forms
+};
+
+// All of them, sorted by list, mnemonic and kind. Made once, in some 0.2 s.
+std::span<const OperandCell> operand_cells();
+
+// The first number of a case that is aimed at a cell: kAimed + n at cell n, and again from kAimed + operand_cells().size().
+inline constexpr std::uint64_t kAimed = std::uint64_t{1} << 40;
+
+// Null for a case that is drawn at random.
+const OperandCell* cell_of(std::uint64_t number);
+// Makes a random case one of the cell's.
+void aim(IsaCase& c, const OperandCell& cell);
+
+} // namespace proberace
