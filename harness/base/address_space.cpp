@@ -19,14 +19,19 @@ int open_maps(pid_t process) {
   return ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
 }
 
-std::string read_maps(pid_t process) {
+std::string read_from(int maps) {
   std::string text;
+  char chunk[16384];
+  for (ssize_t n; (n = ::pread(maps, chunk, sizeof chunk, static_cast<off_t>(text.size()))) > 0;)
+    text.append(chunk, static_cast<std::size_t>(n));
+  return text;
+}
+
+std::string read_maps(pid_t process) {
   const int fd = open_maps(process);
   if (fd < 0)
-    return text;
-  char chunk[16384];
-  for (ssize_t n; (n = ::read(fd, chunk, sizeof chunk)) > 0;)
-    text.append(chunk, static_cast<std::size_t>(n));
+    return {};
+  std::string text = read_from(fd);
   ::close(fd);
   return text;
 }
@@ -112,6 +117,13 @@ std::expected<Mapping, int> query_mapping(pid_t process, Address a) {
 }
 
 } // namespace
+
+AddressSpace AddressSpace::from(int maps) {
+  AddressSpace space;
+  space.whole_ = true;
+  space.mappings_ = parse_all(read_from(maps));
+  return space;
+}
 
 AddressSpace AddressSpace::read(pid_t process) {
   AddressSpace space = on_demand(process);

@@ -34,6 +34,9 @@ class AddressSpace {
 public:
   // The snapshot of a process now; empty if it is gone or may not be looked at. 0 is this process.
   static AddressSpace read(pid_t process = 0);
+  // The same of an open /proc/PID/maps. A process that makes itself undumpable later (prctl(2), PR_SET_DUMPABLE) can be
+  // looked at through it, but the file can no longer be opened.
+  static AddressSpace from(int maps);
   // Looks up each mapping when find() is asked for it, and remembers the answer. Reads all of them, like
   // read(), when mappings() is called or the kernel is older than 6.11 (PROCMAP_QUERY). For one thread.
   static AddressSpace on_demand(pid_t process = 0);

@@ -66,7 +66,7 @@ SiteResults ArmedSites::arm(std::span<const Placement> placements, const std::fu
   if (refuse_if_gone(batch))
     return batch.results();
   if (!batch.empty())
-    armer_->arm(AddressSpace::read(tracees_.live_thread()), batch.writes());
+    armer_->arm(memory_.space(), batch.writes());
   for (const auto& site : batch.accepted()) {
     if (site.write.error)
       site.refuse(*site.write.error);
@@ -88,7 +88,7 @@ bool ArmedSites::still_mapped(const AddressSpace& space, const Site& site) const
 }
 
 SiteResults ArmedSites::disarm(std::span<const Site> sites) {
-  const AddressSpace space = AddressSpace::read(tracees_.live_thread());
+  const AddressSpace space = memory_.space();
   Batch<ByteWrite, TracedSite*> batch(sites.size());
   for (const Site& site : sites) {
     TracedSite* const record = sites_.find(site);

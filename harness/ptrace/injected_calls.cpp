@@ -143,7 +143,7 @@ std::expected<Address, Error> InjectedCalls::gate() {
 }
 
 std::expected<Address, Error> InjectedCalls::find_gate() const {
-  const AddressSpace space = AddressSpace::read(tracees_.live_thread());
+  const AddressSpace space = memory_.space();
   for (const bool vdso : {true, false})
     for (const Mapping& m : space.mappings()) {
       if (!m.executable || !m.readable || (m.path == "[vdso]") != vdso || m.path == "[vsyscall]")

@@ -108,7 +108,7 @@ bool PtraceContext::store(Address to, std::span<const std::uint8_t> from, Hardwa
   // A store that reaches a page that it may not write must change nothing; process_vm_writev would write the
   // part before that page.
   const Address last = to + static_cast<std::ptrdiff_t>(from.size() - 1);
-  if (page_of(last) != page_of(to) && !accessible(AddressSpace::read(tracee_.thread).find(last), true)) {
+  if (page_of(last) != page_of(to) && !accessible(memory_.space().find(last), true)) {
     fault = fault_at(to, from.size(), true);
     return false;
   }
@@ -126,7 +126,7 @@ HardwareFault PtraceContext::fault_at(Address at, std::size_t bytes, bool writin
   HardwareFault fault;
   if (outside_user_half(at, last, fault))
     return fault;
-  const AddressSpace space = AddressSpace::read(tracee_.thread);
+  const AddressSpace space = memory_.space();
   for (const Address edge : {at, page_of(last)})
     if (const Mapping* const mapping = space.find(edge); !accessible(mapping, writing))
       return {SIGSEGV, mapping == nullptr ? SEGV_MAPERR : SEGV_ACCERR, edge};

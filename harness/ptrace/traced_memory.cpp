@@ -12,6 +12,7 @@ Status TracedMemory::open(pid_t process) {
   file_ = ::open(fmt::format("/proc/{}/mem", process).c_str(), O_RDWR | O_CLOEXEC);
   if (file_ < 0)
     return std::unexpected(system_error(fmt::format("cannot open the memory of process {}", process), errno));
+  maps_ = ::open(fmt::format("/proc/{}/maps", process).c_str(), O_RDONLY | O_CLOEXEC);
   pages_ = ::open(fmt::format("/proc/{}/pagemap", process).c_str(), O_RDONLY | O_CLOEXEC);
   return {};
 }
@@ -21,7 +22,9 @@ void TracedMemory::close() noexcept {
     ::close(file_);
   if (pages_ >= 0)
     ::close(pages_);
-  file_ = pages_ = -1;
+  if (maps_ >= 0)
+    ::close(maps_);
+  file_ = pages_ = maps_ = -1;
 }
 
 bool TracedMemory::page_entry(Address page, std::uint64_t& entry) const noexcept {

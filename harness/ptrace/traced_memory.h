@@ -4,7 +4,7 @@
 // after an exec: a probe's byte never lands in an image for which it was not meant.
 #pragma once
 
-#include "harness/base/address.h"
+#include "harness/base/address_space.h"
 #include "harness/base/error.h"
 
 #include <span>
@@ -12,6 +12,7 @@
 
 namespace proberace {
 
+// All files are opened at once: if the process makes itself undumpable, who is not root can open none of them any more.
 class TracedMemory {
 public:
   TracedMemory() = default;
@@ -32,11 +33,14 @@ public:
     return read(at, {&byte, 1}) && byte == wanted;
   }
 
+  // The mappings now; empty if they may not be looked at.
+  AddressSpace space() const { return AddressSpace::from(maps_); }
   // Of /proc/PID/pagemap. False if there is none.
   bool page_entry(Address page, std::uint64_t& entry) const noexcept;
 
 private:
   int pages_ = -1;
+  int maps_ = -1;
   int file_ = -1;
 };
 

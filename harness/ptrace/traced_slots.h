@@ -20,7 +20,7 @@ public:
   void forget() noexcept { forget_pages(); }
 
 private:
-  AddressSpace space() const override { return AddressSpace::read(tracees_.live_thread()); }
+  AddressSpace space() const override { return memory_.space(); }
   std::expected<int, Error> map(Address page) override;
 
   const Tracees& tracees_;

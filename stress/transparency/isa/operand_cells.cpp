@@ -107,7 +107,11 @@ std::span<const OperandCell> operand_cells() {
 }
 
 const OperandCell* cell_of(std::uint64_t number) {
-  return number < kAimed ? nullptr : &operand_cells()[(number - kAimed) % operand_cells().size()];
+  if (number < kAimed)
+    return nullptr;
+  constexpr std::uint64_t kStride = 7919; // a prime: few cases, too, are of all kinds of mnemonics
+  const auto cells = operand_cells();
+  return &cells[(number - kAimed) % cells.size() * kStride % cells.size()];
 }
 
 void aim(IsaCase& c, const OperandCell& cell) {

@@ -47,7 +47,8 @@ struct OperandCell {
 // All of them, sorted by list, mnemonic and kind. Made once, in some 0.2 s.
 std::span<const OperandCell> operand_cells();
 
-// The first number of a case that is aimed at a cell: kAimed + n at cell n, and again from kAimed + operand_cells().size().
+// The first number of a case that is aimed at a cell. The next operand_cells().size() numbers take each cell once, so do
+// those that follow.
 inline constexpr std::uint64_t kAimed = std::uint64_t{1} << 40;
 
 // Null for a case that is drawn at random.
