@@ -81,6 +81,8 @@ SiteResults ArmedSites::arm(std::span<const Placement> placements, const std::fu
 
 // True if the code is still the site's: a byte must not land in a mapping that was made there since (H15).
 bool ArmedSites::still_mapped(const AddressSpace& space, const Site& site) const {
+  if (space.mappings().empty()) // they may not be looked at: its int3 says so
+    return memory_.byte_is(site.address, kInt3);
   const Mapping* const m = space.find(site.address);
   return m != nullptr && m->device == site.device && m->inode == site.inode &&
          (m->inode == 0 ||

@@ -27,7 +27,7 @@ Supervisor::Supervisor(std::unique_ptr<Armer> armer, std::unique_ptr<Stepper> st
 Status Supervisor::attach(pid_t process) {
   if (const Status seized = tracees_.seize_all(process); !seized)
     return seized;
-  if (const Status opened = memory_.open(tracees_.live_thread()); !opened)
+  if (const Status opened = memory_.open(tracees_.process()); !opened)
     return opened;
   return armer_ ? armer_->open(code_) : Status{};
 }

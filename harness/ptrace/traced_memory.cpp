@@ -1,5 +1,7 @@
 #include "harness/ptrace/traced_memory.h"
 
+#include "harness/ptrace/proc_status.h"
+
 #include <cerrno>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,12 +11,20 @@ namespace proberace {
 
 Status TracedMemory::open(pid_t process) {
   close();
-  file_ = ::open(fmt::format("/proc/{}/mem", process).c_str(), O_RDWR | O_CLOEXEC);
+  process_ = process;
+  const pid_t thread = live_thread_of(process);
+  file_ = ::open(fmt::format("/proc/{}/mem", thread).c_str(), O_RDWR | O_CLOEXEC);
   if (file_ < 0)
     return std::unexpected(system_error(fmt::format("cannot open the memory of process {}", process), errno));
+  // It can be read as long as the thread has not been reaped: the first one stays until the process ends.
   maps_ = ::open(fmt::format("/proc/{}/maps", process).c_str(), O_RDONLY | O_CLOEXEC);
-  pages_ = ::open(fmt::format("/proc/{}/pagemap", process).c_str(), O_RDONLY | O_CLOEXEC);
+  pages_ = ::open(fmt::format("/proc/{}/pagemap", thread).c_str(), O_RDONLY | O_CLOEXEC);
   return {};
+}
+
+AddressSpace TracedMemory::space() const {
+  AddressSpace space = AddressSpace::from(maps_);
+  return space.mappings().empty() ? AddressSpace::read(live_thread_of(process_)) : space;
 }
 
 void TracedMemory::close() noexcept {

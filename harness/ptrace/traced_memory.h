@@ -12,7 +12,7 @@
 
 namespace proberace {
 
-// All files are opened at once: if the process makes itself undumpable, who is not root can open none of them any more.
+// All files are opened at once: if the process makes itself undumpable, only root can open them after that.
 class TracedMemory {
 public:
   TracedMemory() = default;
@@ -20,7 +20,7 @@ public:
   TracedMemory& operator=(const TracedMemory&) = delete;
   ~TracedMemory() { close(); }
 
-  // Precondition: this process traces `process`, or may.
+  // Precondition: this process traces `process`, or may. Its first thread may have ended.
   Status open(pid_t process);
   void close() noexcept;
 
@@ -34,13 +34,14 @@ public:
   }
 
   // The mappings now; empty if they may not be looked at.
-  AddressSpace space() const { return AddressSpace::from(maps_); }
+  AddressSpace space() const;
   // Of /proc/PID/pagemap. False if there is none.
   bool page_entry(Address page, std::uint64_t& entry) const noexcept;
 
 private:
   int pages_ = -1;
   int maps_ = -1;
+  pid_t process_ = 0;
   int file_ = -1;
 };
 

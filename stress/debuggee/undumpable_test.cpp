@@ -49,10 +49,10 @@ protected:
   // As nobody, if this is root.
   Outcome run(const std::string& seconds, const std::string& more) const {
     const char* const nobody = ::geteuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups " : "";
-    return run_shell(
-        fmt::format("cd {} && {}bash -c \"./proberace run --probe u:work --strategy '{}' -- ./u {} & {} wait "
-                    "\\$!\" 2>&1",
-                    folder_.string(), nobody, GetParam(), seconds, more));
+    return run_shell(fmt::format(
+        "cd {} && {}bash -c \"./proberace run --probe u:work --strategy '{}' -- ./u {} & p=\\$!; {} wait "
+        "\\$p\" 2>&1",
+        folder_.string(), nobody, GetParam(), seconds, more));
   }
 
   fs::path folder_;
