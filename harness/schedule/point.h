@@ -76,7 +76,7 @@ inline constexpr bool kPoints = false;
   else
     return true;
 }
-// The supervisor handles the stop now, without a grant: the thread runs to its next point, beside whose turn it is.
+// The supervisor handles the stop now, without a grant: the thread runs to its next point while it is another's turn.
 [[gnu::always_inline]] inline void withdrawn([[maybe_unused]] int thread) noexcept {
   if constexpr (kPoints)
     detail::withdrawn(thread);

@@ -78,7 +78,7 @@ void wake(State& state, Task& task) noexcept {
 void sleep_until_turn(Task& me) noexcept {
   while (me.turn.load(std::memory_order_acquire) == 0) // pairs with wake
     raw_syscall(SYS_futex, &me.turn, FUTEX_WAIT_PRIVATE, 0, nullptr);
-  me.turn.store(0, std::memory_order_relaxed); // nobody wakes it before it has given its turn away
+  me.turn.store(0, std::memory_order_relaxed); // nobody chooses it before it has given its turn away
   if (leaving == 0) // also when stop() wakes all of them at once: nothing is written then
     return;
   while (thread_alive(leaving))
@@ -144,11 +144,10 @@ void stand_at(State& state, Task& me, const char* name, Address site, Doing doin
   me.progress_seen = state.progress;
 }
 
-// It is another's if a supervisor has handled this task's stop out of turn. True if it had to be waited for: others
-// have run meanwhile.
-bool await_own_turn(State& state, Task& me) noexcept {
-  if (state.running.load(std::memory_order_relaxed) ==
-      index_of(me)) // else only the one whose turn it is writes it
+// A supervisor may have handled this task's stop while it was another's turn. True if the turn had to be waited for:
+// others have run meanwhile.
+bool await_own_turn(Task& me) noexcept {
+  if (!me.out_of_turn.exchange(false, std::memory_order_acquire)) // pairs with withdrawn
     return false;
   const SignalsHeld held;
   sleep_until_turn(me);
@@ -156,7 +155,7 @@ bool await_own_turn(State& state, Task& me) noexcept {
 }
 
 void reach(Task& me, const char* name, Address site, Doing doing) noexcept {
-  (void)await_own_turn(*state_of_all, me);
+  (void)await_own_turn(me);
   stand_at(*state_of_all, me, name, site, doing);
   choose_and_go_on(*state_of_all, me);
 }
@@ -209,7 +208,7 @@ void detail::pass(const char* step, Address site) noexcept {
 
 bool detail::wait(const char* step, Address site) noexcept {
   Task* const me = mine();
-  if (me != nullptr && !await_own_turn(*state_of_all, *me)) // else the caller looks again
+  if (me != nullptr && !await_own_turn(*me)) // else the caller looks again
     reach(*me, step, site, Doing::Waiting);
   return me != nullptr;
 }
@@ -267,7 +266,6 @@ void Scheduler::begin(Chooser& chooser) noexcept {
     task.site = {};
     task.signal_sent.store(false, std::memory_order_relaxed);
   }
-  state_.running = 0; // this thread's
   ++begun;
   recording = true;
   the_chooser = &chooser;
@@ -318,7 +316,7 @@ void Scheduler::wait_until_gone(std::size_t task) noexcept {
 
 void Scheduler::go(std::size_t starter) noexcept {
   Task& me = *t_task;
-  (void)await_own_turn(state_, me);
+  (void)await_own_turn(me);
   t_task = nullptr;
   me.doing = Doing::Nothing;
   me.signal_sent.store(false, std::memory_order_relaxed);     // one task runs at a time

@@ -29,11 +29,12 @@ struct State {
     // (stopped_tasks.cpp).
     std::atomic<bool> stopped;
     std::atomic<bool> granted;
+    std::atomic<bool> out_of_turn; // its stop was handled while it was another's turn
   };
   Task tasks[kMaxTasks];
   std::size_t kept;       // tasks 0 to kept - 1 run from schedule to schedule
   std::size_t task_count; // with those that are started and end within a schedule
-  std::atomic<std::size_t> running;
+  std::size_t running;
   std::uint64_t progress; // steps, without looks that found nothing changed
   std::atomic<Outcome> outcome;
   std::atomic<bool> runs; // a schedule does

@@ -63,7 +63,9 @@ bool detail::granted(int thread) noexcept {
 void detail::withdrawn(int thread) noexcept {
   State* const state = the_state();
   if (Task* const task = state != nullptr ? task_of(*state, thread) : nullptr)
-    task->stopped.store(false, std::memory_order_release); // pairs with wake
+    if (task->stopped.exchange(false,
+                               std::memory_order_acq_rel))      // pairs with wake; else its turn was granted
+      task->out_of_turn.store(true, std::memory_order_release); // pairs with await_own_turn
 }
 
 void detail::open_relay() noexcept {
