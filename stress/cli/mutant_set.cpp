@@ -1,8 +1,10 @@
 #include "stress/cli/mutant_set.h"
 
 #include "harness/base/shell.h"
+#include "harness/probe/registry.h"
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fmt/ranges.h>
 #include <fstream>
@@ -70,6 +72,11 @@ std::set<std::string> includers_of(std::set<std::string> headers, const fs::path
   return sources;
 }
 
+// Read by stress/mutants/CMakeLists.txt.
+fs::path patches_folder() {
+  return fs::path(PROBERACE_BUILD) / "mutants/patches";
+}
+
 Error bad_patch(const std::string& file, std::string_view why) {
   return Error{ErrorKind::BadInput, {}, fmt::format("{}: {}", file, why)};
 }
@@ -78,15 +85,28 @@ Error bad_patch(const std::string& file, std::string_view why) {
 
 std::expected<Mutant, Error> take_patch(const std::string& file, const std::string& strategy) {
   const fs::path root = fs::path(PROBERACE_MUTANTS).parent_path().parent_path();
+  if (!std::ifstream(file))
+    return std::unexpected(bad_patch(file, "cannot be read"));
   const std::string patch = text_of(file);
   const std::set<std::string> files = files_of(patch);
   if (files.empty())
-    return std::unexpected(bad_patch(file, "is no patch that `git diff` has written"));
+    return std::unexpected(bad_patch(file, "is not a patch as `git diff` writes it"));
+  for (const std::string& name : files)
+    if (!name.starts_with("harness/") && !name.starts_with("strategies/"))
+      return std::unexpected(
+          bad_patch(file, "changes " + name + "; a mutant changes harness/ or strategies/"));
   Mutant m = mutant_of(fs::path(file).stem().string(), patch);
+  // It names a target, and stands in commands.
+  if (!std::ranges::all_of(m.name,
+                           [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; }) ||
+      file.contains('\''))
+    return std::unexpected(bad_patch(file, "has a name that is not made of letters, digits, - and _"));
   if (m.strategy.empty())
     m.strategy = strategy;
   if (m.strategy.empty())
     return std::unexpected(bad_patch(file, "has no line 'Strategy: NAME'; name one with --strategy"));
+  if (const auto known = make_prober(m.strategy); !known)
+    return std::unexpected(bad_patch(file, known.error().message));
   if (fs::exists(fs::path(PROBERACE_MUTANTS) / (m.name + ".patch")))
     return std::unexpected(bad_patch(file, "a mutant of stress/mutants has its name"));
   if (const Outcome applies = run_shell(fmt::format("patch -s -f -p1 --dry-run -d '{}' -i '{}' 2>&1",
@@ -100,12 +120,17 @@ std::expected<Mutant, Error> take_patch(const std::string& file, const std::stri
   for (const std::string& source : headers.empty() ? std::set<std::string>{} : includers_of(headers, root))
     if (!files.contains(source))
       head += fmt::format("Builds: {}\n", source);
-  const fs::path folder = fs::path(PROBERACE_BUILD) / "mutants/patches";
+  const fs::path folder = patches_folder();
   fs::create_directories(folder);
   const fs::path copy = folder / (m.name + ".patch");
   if (text_of(copy) != head + patch) // else nothing is built again
     std::ofstream(copy) << head << patch;
   return m;
+}
+
+void forget_patches() {
+  std::error_code none;
+  fs::remove_all(patches_folder(), none);
 }
 
 std::vector<Mutant> all_mutants() {

@@ -31,6 +31,9 @@ std::vector<Mutant> all_mutants();
 // if it does not apply, if it names no strategy, or if a mutant of the tree has its name.
 std::expected<Mutant, Error> take_patch(const std::string& file, const std::string& strategy);
 
+// Takes all such copies away: the build has no such targets then.
+void forget_patches();
+
 // All at once, so that the build tool keeps every processor busy; what fails to build is not there
 // afterwards.
 void build(const std::vector<Mutant>& mutants);

@@ -48,9 +48,10 @@ public:
     app.add_option("--strategy", strategy_, "With --patch: where a patch has no line 'Strategy: NAME'");
     auto* const scheduler =
         app.add_option("--scheduler", scheduler_, "random, pct, exhaustive")->capture_default_str();
-    app.add_option(
-           "--budget", budget_ms_,
-           "How long to hunt each, builds and shrinking aside: 3/5 under control, the rest in free runs")
+    app.add_option("--budget", budget_ms_,
+                   "How long to hunt each, builds and shrinking aside: 3/5 under control, the rest in free "
+                   "runs (with "
+                   "--long: each way)")
         ->transform(duration_in_milliseconds());
     app.add_option("--jobs", jobs_,
                    "Hunts at once, each on a CPU of its own (with --long: those under control)")
@@ -84,14 +85,18 @@ public:
     if (!only_.empty() || !patches_.empty())
       std::erase_if(mutants,
                     [&](const Mutant& m) { return std::ranges::find(only_, m.name) == only_.end(); });
+    forget_patches(); // of a run that was killed
     for (const std::string& file : patches_) {
       auto mutant = take_patch(file, strategy_);
       if (!mutant)
         return fail(mutant.error());
+      if (std::ranges::find(mutants, mutant->name, &Mutant::name) != mutants.end())
+        return fail(Error{ErrorKind::BadInput, {}, fmt::format("{}: another patch has its name", file)});
       mutants.push_back(std::move(*mutant));
     }
     progress_.show(fmt::format("building {} mutants", mutants.size()));
     build(mutants);
+    forget_patches();
     if (long_)
       return run_trials(mutants, {seeds_, std::chrono::milliseconds(budget_ms_), jobs(), resume_}, json_,
                         progress_);

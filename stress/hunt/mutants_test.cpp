@@ -49,7 +49,7 @@ TEST(Mutants, WhatTheyAreExpectedToBreakHasAName) {
       }
     EXPECT_GT(expected, 0) << file.path();
   }
-  EXPECT_GE(mutants, 36);
+  EXPECT_GE(mutants, 75);
 }
 
 TEST(Mutants, OneThatIsNotThereIsRefused) {
@@ -66,12 +66,12 @@ TEST(Mutants, APatchThatCannotBeHuntedIsRefused) {
   const std::string stale = "@@ -1,1 +1,1 @@\n-this line was never there\n+nor this one\n";
   const auto refusal = [&](const std::string& name, const std::string& text, const std::string& more = "") {
     std::ofstream(folder / name) << text;
-    const Outcome o = run_proberace(fmt::format("mutants --patch {}/{}{}", folder.string(), name, more));
+    const Outcome o = run_proberace(fmt::format("mutants --patch '{}/{}'{}", folder.string(), name, more));
     EXPECT_EQ(o.status, 2) << o.out;
     EXPECT_EQ(std::ranges::count(o.out, '\n'), 1) << o.out;
     return o.out;
   };
-  EXPECT_NE(refusal("words.patch", "no patch\n").find("is no patch"), std::string::npos);
+  EXPECT_NE(refusal("words.patch", "no patch\n").find("is not a patch"), std::string::npos);
   EXPECT_NE(refusal("nowhere.patch", head + stale).find("has no line 'Strategy: NAME'"), std::string::npos);
   EXPECT_NE(refusal("stale.patch", "Strategy: jump\n" + head + stale).find("does not apply"),
             std::string::npos);
@@ -79,6 +79,10 @@ TEST(Mutants, APatchThatCannotBeHuntedIsRefused) {
             std::string::npos);
   EXPECT_NE(refusal("publishes-late.patch", "Strategy: jump\n" + head).find("has its name"),
             std::string::npos);
+  EXPECT_NE(refusal("my bug.patch", "Strategy: jump\n" + head).find("letters, digits"), std::string::npos);
+  EXPECT_NE(refusal("else.patch", "Strategy: jump\n+++ b/README.md\n").find("changes README.md"),
+            std::string::npos);
+  EXPECT_NE(refusal("who.patch", "Strategy: nosuch\n" + head).find("nosuch"), std::string::npos);
   fs::remove_all(folder);
 }
 
