@@ -236,7 +236,7 @@ std::string text_of(const IsaReport& r) {
   text +=
       fmt::format("  of those held, {} faulted, {} of them because the processor does not know the form\n",
                   number(c, "faulted"), number(c, "undefined"));
-  if (const auto uncovered = uncovered_cells(c); c.contains("cells")) {
+  if (const auto uncovered = uncovered_cells(c); !c.value("cells", Json()).empty()) {
     const std::size_t cells = operand_cells().size();
     text += fmt::format("  of {} pairs of mnemonic and kind of operand, {} were tried ({:.1f} %)\n", cells,
                         cells - uncovered.size(),
@@ -275,7 +275,7 @@ Json to_json(const IsaReport& r) {
     excluded[e.name] = e.why;
   Json counts = r.counts;
   counts.erase("examples");
-  if (counts.contains("cells"))
+  if (!counts.value("cells", Json()).empty())
     counts["cells"] = Json{{"all", operand_cells().size()}, {"uncovered", uncovered_cells(r.counts)}};
   counts.erase("cell_seconds");
   return Json{{"strategy", r.strategy},

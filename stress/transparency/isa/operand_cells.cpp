@@ -82,7 +82,14 @@ std::vector<OperandCell> make_cells() {
         OperandChoice choice;
         choice.displacement = 0x10;
         aim_operands(choice, row.value);
-        OperandCell cell{fmt::format("{}/{}", mnemonics[m].name, row.name), row.value, integer, m, {}};
+        // movsd is a string instruction, and one of vectors.
+        const bool two = !integer && std::ranges::count(catalogue.integer(), mnemonics[m].name,
+                                                        &FormCatalogue::Mnemonic::name) != 0;
+        OperandCell cell{fmt::format("{}{}/{}", mnemonics[m].name, two ? "(other)" : "", row.name),
+                         row.value,
+                         integer,
+                         m,
+                         {}};
         std::vector<std::uint32_t> others; // with addresses of 32 bits, which reach half of the places
         for (std::uint32_t f = 0; f < mnemonics[m].forms.size(); ++f) {
           const auto plain = encode(*mnemonics[m].forms[f], OperandChoice{});

@@ -1,7 +1,7 @@
 // What `proberace isa` tries before it draws at random: every mnemonic with every kind of operand.
 //
 // Idea: a cell is a mnemonic and a kind of operand, made of the forms that can be encoded like that. Cases numbered
-// from kAimed on take the cells one after the other, so that 10,000 cases miss none of them, where random ones miss
+// from kAimed on take the cells one after the other, so that 10,000 cases miss few of them, where random ones miss
 // those of which there are few (a call through RIP-relative memory is one in some 20,000).
 #pragma once
 
@@ -20,7 +20,7 @@ enum class OperandKind : std::uint8_t {
   RipRelative, // by rip
   StackBased,  // by rsp
   PageEdge,    // across two pages
-  Segment,     // with an fs or gs prefix
+  Segment,     // with a gs prefix; fs is where the harness has its own memory
   Prefix,      // with a prefix in front that need not be there
 };
 inline constexpr auto kOperandKinds = enumeration<Named<OperandKind>>({
