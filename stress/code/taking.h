@@ -16,13 +16,14 @@ inline bool is_promised(const Body& body, const Promises& promised) noexcept {
 }
 
 inline bool must_take(const Body& body, const Promises& promised, const Facts& facts) noexcept {
-  // A supervisor has no atomic access to its target's memory.
-  const bool too_hard = body.has(BodyTrait::Awkward) ||
-                        (body.has(BodyTrait::Locked) && facts.handled_by == HandledBy::Supervisor);
-  // Whether a jump fits into less depends on the neighbours.
+  // The kernel's uprobes refuse the lock prefix. A supervisor has no atomic access to its target's memory.
+  const bool atomic_is_hard = facts.handled_by == HandledBy::Kernel || facts.selective;
+  if (body.has(BodyTrait::Locked) && facts.handled_by != HandledBy::Thread && atomic_is_hard)
+    return false;
+  // Whether a jump fits into less than five bytes depends on the neighbours.
   const bool jumps = facts.traps == Traps::NoHit;
-  return is_promised(body, promised) &&
-         !(facts.selective && (too_hard || (jumps && !body.has(BodyTrait::Roomy))));
+  const bool awkward = body.has(BodyTrait::Awkward) || (jumps && !body.has(BodyTrait::Roomy));
+  return is_promised(body, promised) && !(facts.selective && awkward);
 }
 
 } // namespace proberace

@@ -15,7 +15,7 @@
 
 namespace proberace {
 
-// In the child nothing of the run is touched but its code.
+// In the child nothing of the run is written, and nothing but its code used.
 struct Children {
   using Living = ScenarioRun::LivingChild;
   static constexpr std::size_t kMostChildren = 2; // of a thread, at once
@@ -38,7 +38,7 @@ struct Children {
     constexpr timespec kPause{0, 200'000};
     bool right = execute(run, bodies);
     while (right &&
-           run.scratch_.children_ended.load(std::memory_order_acquire) == until) { // pairs with end_all
+           run.scratch_.children_ended.load(std::memory_order_acquire) == until) { // pairs with end_children
       if (raw_syscall(SYS_getppid) != parent)
         ::_exit(0);
       raw_syscall(SYS_nanosleep, &kPause, nullptr);
@@ -66,8 +66,7 @@ struct Children {
     int status = 0;
     while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
-    const bool promised = act.kind == ActKind::Vfork || run.prober_->promises().has(Promise::ForkSafe);
-    if (child > 0 && status != 0 && promised) // no child if the machine has no process left
+    if (child > 0 && status != 0) // no child if the machine has no process left
       run.note(thread,
                act.kind == ActKind::Vfork ? property_name(BrokenProperty::VforkSafe)
                                           : property_name(BrokenProperty::ForkSafe),

@@ -61,6 +61,9 @@ std::string why_not(const Scenario& s) {
                                     return some_act_has(t, kOperates | kCloses);
                                   }) > 1)
     return "one thread closes the prober, and another closes, inserts or removes";
+  for (const ScenarioThread& thread : s.threads)
+    if (runs_until_done(thread) && some_act_has(thread, kCloses))
+      return "a thread that runs until the others are done cannot close the prober";
   if (std::ranges::all_of(s.threads, runs_until_done))
     return "every thread runs until the others are done: some must end by itself";
   return {};

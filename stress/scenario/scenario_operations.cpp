@@ -57,8 +57,8 @@ void ScenarioRun::close_while_running(std::size_t thread) {
     scratch_.states[s].begin();
   note_paths();
   const Status closed = prober_->close();
-  closed_ = true;
-  if (!closed && (controlled_ || closed.error().kind != ErrorKind::NotQuiescent))
+  closed_ = closed.has_value(); // else it is tried again at the end
+  if (!closed && breaks(closed.error().kind, false, 0))
     note(thread, property_name(BrokenProperty::Refused), describe(closed.error()));
   if (closed || controlled_)
     for (const std::size_t s : armed)

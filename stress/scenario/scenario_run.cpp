@@ -54,7 +54,9 @@ Status ScenarioRun::open() {
     return std::unexpected(
         Error{ErrorKind::Unsupported,
               {},
-              fmt::format("{} calls no hit handler, so hits cannot be logged", prober_->name())});
+              scenario_.unhandled
+                  ? std::string("the scenario is 'unhandled', so hits cannot be logged")
+                  : fmt::format("{} calls no hit handler, so hits cannot be logged", prober_->name())});
   for (const ActRow& row : kActs)
     does_[static_cast<std::size_t>(row.kind)] =
         (!row.needs || prober_->promises().has(*row.needs)) && (tickets_ || !row.has(kNeedsHandler));
@@ -146,7 +148,7 @@ Status ScenarioRun::begin() {
   Operations& operations = operations_.back();
   if (!scenario_.armed.empty())
     operate(threads(), true, scenario_.armed);
-  if (operations.refusal)
+  if (operations.refusal && !observed_.back().at) // else it is judged
     return std::unexpected(*operations.refusal);
   for (std::size_t s = 0; s < sites_.size(); ++s) {
     base_.back()[s] = prober_->hits(sites_[s]);

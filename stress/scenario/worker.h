@@ -45,7 +45,7 @@ public:
 
   // Executes body `index` once.
   void execute(std::size_t index) noexcept;
-  // Executes it so often in a loop that has hardly anything else in it. Precondition: no tickets, no log.
+  // Executes it `times` times in a tight loop. Precondition: no tickets, no log.
   void execute_in_a_row(std::size_t index, std::size_t times) noexcept;
   // The address that the body `load` reads through from now on.
   void load_from(const void* address) noexcept { mailbox_.load_from = address; }
