@@ -34,8 +34,8 @@ public:
   }
 
   Exit run() override {
-    std::optional<CaseName> one;
-    if (!case_.empty() && !(one = parse_case_name(case_)))
+    const std::optional<CaseName> one = case_.empty() ? std::nullopt : parse_case_name(case_);
+    if (!case_.empty() && !one)
       return fail(Error{ErrorKind::BadInput, {}, fmt::format("--case {}: not SEED:NUMBER[:PATH]", case_)});
     if (const Status usable = options_.check(); !usable)
       return fail(usable.error());

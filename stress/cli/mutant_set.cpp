@@ -63,11 +63,11 @@ std::set<std::string> includers_of(std::set<std::string> headers, const fs::path
   std::set<std::string> sources;
   for (bool more = true; more;) {
     more = false;
-    for (const auto& [file, text] : texts)
-      if (std::ranges::any_of(headers, [&text](const std::string& header) {
-            return text.contains(fmt::format("#include \"{}\"", header));
+    for (const auto& source : texts)
+      if (std::ranges::any_of(headers, [&source](const std::string& header) {
+            return source.second.contains(fmt::format("#include \"{}\"", header));
           }))
-        more = (file.ends_with(".h") ? headers : sources).insert(file).second || more;
+        more = (source.first.ends_with(".h") ? headers : sources).insert(source.first).second || more;
   }
   return sources;
 }

@@ -29,10 +29,10 @@ protected:
 
   // Hunts for what breaks `property`, and replays it `times` times, each in a process of its own.
   Json find_and_replay(const std::string& strategy, const std::string& property, int times) {
-    const Json report = hunt(fmt::format("--strategy {} --scheduler random --property {} --per-scenario 200 "
-                                         "--budget 60s --seed 1",
-                                         strategy, property),
-                             1);
+    Json report = hunt(fmt::format("--strategy {} --scheduler random --property {} --per-scenario 200 "
+                                   "--budget 60s --seed 1",
+                                   strategy, property),
+                       1);
     if (!report.is_object() || !report.value("counterexample", Json()).is_object()) {
       ADD_FAILURE() << "nothing found";
       return {};

@@ -94,7 +94,7 @@ struct Children {
   static void vfork(ScenarioRun& run, std::size_t thread, const Act& act) {
     for (const std::size_t body : act.bodies)
       ++run.scratch_.tallies[run.rows_.nested(thread)][body].started;
-    const pid_t child = ::vfork();
+    const pid_t child = ::vfork(); // NOLINT: what is tried
     if (child == 0)
       ::_exit(execute(run, act.bodies) ? 0 : 1);
     judge(run, thread, act, child);
