@@ -122,9 +122,7 @@ std::expected<Mutant, Error> take_patch(const std::string& file, const std::stri
       head += fmt::format("Builds: {}\n", source);
   const fs::path folder = patches_folder();
   fs::create_directories(folder);
-  const fs::path copy = folder / (m.name + ".patch");
-  if (text_of(copy) != head + patch) // else nothing is built again
-    std::ofstream(copy) << head << patch;
+  std::ofstream(folder / (m.name + ".patch")) << head << patch;
   return m;
 }
 

@@ -112,30 +112,32 @@ TEST_F(Hunting, TheSameSeedRunsTheSameSchedules) {
   EXPECT_EQ(first, hunt(arguments, 0));
 }
 
-// The program makes the page what it was between the armer's making it writable and its store.
-TEST_F(Hunting, H06_H15_AProtectionChangedMeanwhileIsNoFault) {
-  const Outcome o = run_proberace(
-      "hunt --json --scheduler exhaustive --preemptions 2 --per-scenario 5000 --budget 50s --scenario "
-      "'strategy poke/mprotect+xol-vma\nbodies A=mov\narmed A\n"
-      "thread 0: protect A\nthread 1: remove A\n'",
-      "2>/dev/null");
+namespace {
+
+// With two preemptions at most.
+void expect_held_by_every_schedule(const std::string& scenario) {
+  const Outcome o = run_proberace(fmt::format("hunt --json --scheduler exhaustive --preemptions 2 "
+                                              "--per-scenario 5000 --budget 50s --scenario '{}'",
+                                              scenario),
+                                  "2>/dev/null");
   EXPECT_EQ(o.status, 0) << o.out;
   const Json report = Json::parse(o.out, nullptr, false);
   ASSERT_TRUE(report.is_object());
   EXPECT_EQ(report["exhausted"], 1) << o.out;
 }
 
+} // namespace
+
+// The program makes the page what it was between the armer's making it writable and its store.
+TEST_F(Hunting, H06_H15_AProtectionChangedMeanwhileIsNoFault) {
+  expect_held_by_every_schedule("strategy poke/mprotect+xol-vma\nbodies A=mov\narmed A\n"
+                                "thread 0: protect A\nthread 1: remove A\n");
+}
+
 // Each schedule is a thread's first hits: the prober is opened anew.
 TEST_F(Hunting, H88_ASignalWhileAThreadTakesItsRecordHitsAProbe) {
-  const Outcome o = run_proberace(
-      "hunt --json --scheduler exhaustive --preemptions 2 --per-scenario 5000 --budget 50s --scenario "
-      "'strategy signal/iretq:poke+xol-vma\nbodies A=mov\narmed A\nreopened\n"
-      "thread 0: signal 1: run A\nthread 1: run A\n'",
-      "2>/dev/null");
-  EXPECT_EQ(o.status, 0) << o.out;
-  const Json report = Json::parse(o.out, nullptr, false);
-  ASSERT_TRUE(report.is_object());
-  EXPECT_EQ(report["exhausted"], 1) << o.out;
+  expect_held_by_every_schedule("strategy signal/iretq:poke+xol-vma\nbodies A=mov\narmed A\nreopened\n"
+                                "thread 0: signal 1: run A\nthread 1: run A\n");
 }
 
 // Before pct knows how many choices there are it would change all priorities at the first.

@@ -50,7 +50,7 @@ public:
   // The address that the body `load` reads through from now on.
   void load_from(const void* address) noexcept { mailbox_.load_from = address; }
 
-  // What it has added to the shared words' sum, and holds of the word that is swapped.
+  // Its part of the shared words: its additions to the sum, and its share of the swapped word.
   std::uint64_t added() const noexcept { return mailbox_.added; }
   std::uint64_t held() const noexcept { return mailbox_.held; }
   void hold(std::uint64_t word) noexcept { mailbox_.held = word; }
