@@ -5,7 +5,10 @@
 #include "harness/ptrace/trace_request.h"
 #include "harness/schedule/point.h"
 
+#include <algorithm>
+#include <chrono>
 #include <linux/kcmp.h>
+#include <thread>
 
 namespace proberace {
 
@@ -219,12 +222,15 @@ bool Supervisor::all_out() {
 }
 
 Status Supervisor::leave() {
+  using namespace std::chrono_literals;
   const auto deadline = std::chrono::steady_clock::now() + Tracees::kStopTimeout;
-  for (;;) {
+  // An instruction that takes long, such as a rep movs, needs time to leave its slot.
+  for (auto pause = 0us;; pause = std::min<std::chrono::microseconds>(2 * pause + 10us, 10ms)) {
     if (const Status stopped = tracees_.stop_all(); !stopped)
       return stopped;
     if (all_out())
       return {};
+    std::this_thread::sleep_for(pause);
     if (std::chrono::steady_clock::now() > deadline)
       return failure(ErrorKind::NotQuiescent, "a thread has not left a hit within {} s",
                      Tracees::kStopTimeout.count());

@@ -140,7 +140,8 @@ void TrapStops::on_step_done(Tracee& tracee, siginfo_t& info) {
   deliver(tracee, info);
 }
 
-// After an exec the records are there still, but the slots are not.
+// Null, too, for the slot of a plan that does not state it. After an exec the records are there still, but the
+// slots are not.
 TracedSite* TrapStops::in_slot(Address pc) const noexcept {
   return slots_.contains(pc) ? sites_.in_slot(pc) : nullptr;
 }
@@ -149,13 +150,17 @@ void TrapStops::pass_on(Tracee& tracee, int signal) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
     return;
-  TracedSite* const site = in_slot(context.pc());
   siginfo_t info{};
-  if (site == nullptr || trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
+  if (!slots_.contains(context.pc()) || trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0)
     return tracees_.resume(tracee, signal);
-  if (context.pc() != site->displaced.plan->jump_slot()) {
-    if (step_out(tracee))
-      deliver(tracee, info);
+  TracedSite* const site = in_slot(context.pc());
+  if (site == nullptr || context.pc() != site->displaced.plan->jump_slot()) {
+    if (info.si_code <= 0 || (signal_bit(signal) & kSynchronousSignals) == 0)
+      tracee.held_signal = info; // if the rest of the slot faults, it comes after that
+    if (!step_out(tracee))
+      return;
+    tracee.held_signal.reset();
+    deliver(tracee, info);
     return;
   }
   const Address at = site->displaced.site.address;
@@ -173,17 +178,17 @@ void TrapStops::pass_on(Tracee& tracee, int signal) {
 
 bool TrapStops::stands_in_slot(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
-  return context.fetch() && in_slot(context.pc()) != nullptr;
+  return context.fetch() && slots_.contains(context.pc());
 }
 
 bool TrapStops::out_of_slot(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
     return true;
-  const TracedSite* const site = in_slot(context.pc());
-  if (site == nullptr)
+  if (!slots_.contains(context.pc()))
     return true;
-  if (context.pc() == site->displaced.plan->jump_slot()) {
+  const TracedSite* const site = in_slot(context.pc());
+  if (site != nullptr && context.pc() == site->displaced.plan->jump_slot()) {
     context.set_pc(site->displaced.site.address);
     context.commit();
     return true;
@@ -213,8 +218,7 @@ bool TrapStops::step_out(Tracee& tracee) {
     PtraceContext context(tracee, memory_, sites_);
     if (!context.fetch())
       return false;
-    const TracedSite* const site = in_slot(context.pc());
-    inside = site != nullptr;
+    inside = slots_.contains(context.pc());
     const int signal = stop_signal(status);
     if (is_group_stop(status) || (stop_event(status) == 0 && signal == SIGSTOP))
       sent |= signal_bit(SIGSTOP);
@@ -229,11 +233,13 @@ bool TrapStops::step_out(Tracee& tracee) {
       sent |= signal_bit(signal);
       continue;
     }
-    const Address at = site->displaced.site.address;
-    context.set_pc(at);
-    context.commit();
-    if (in_slot(address_of(info.si_addr)) == site)
-      info.si_addr = bytes_at(at); // SIGILL and SIGFPE carry the PC
+    if (const TracedSite* const site = in_slot(context.pc()); site != nullptr) {
+      const Address at = site->displaced.site.address;
+      context.set_pc(at);
+      context.commit();
+      if (in_slot(address_of(info.si_addr)) == site)
+        info.si_addr = bytes_at(at); // SIGILL and SIGFPE carry the PC
+    }
     tracee.queued = false;
     trace_request(PTRACE_SETSIGMASK, thread, sizeof mask, &mask);
     deliver(tracee, info);

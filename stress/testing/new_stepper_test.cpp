@@ -3,9 +3,14 @@
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/exit.h"
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
 
 #include <algorithm>
+#include <atomic>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <thread>
 
 namespace proberace {
 
@@ -45,6 +50,44 @@ public:
   Stepped finish(TrapContext&, const Displaced&, bool) noexcept override { return Stepped::Done; }
 };
 
+// Nearly all of its time passes in the slot.
+PROBERACE_SNIPPET(LongFill, R"(
+        movq    %rsi, %rcx
+        xorl    %eax, %eax
+        SITE
+        rep stosb
+        movq    %rcx, %rax
+        ret
+)");
+using Fill = std::uint64_t(std::uint8_t* to, std::uint64_t bytes);
+
+Verdict closes_while_in_slot(const Json& parameters, Arena&) {
+  std::vector<std::uint8_t> filled(std::size_t{16} << 20);
+  auto code = ProbedCode::armed(parameters, {kLongFill});
+  if (!code)
+    return verdict_of(code.error());
+  std::atomic<bool> done{false};
+  std::uint64_t left = 0;
+  std::jthread thread([&] {
+    while (!done)
+      left += (*code)->function<Fill>()(filled.data(), filled.size());
+  });
+  while ((*code)->hits(0) < 3)
+    std::this_thread::yield();
+  const std::uint64_t hits = (*code)->hits(0);
+  const Status closed = (*code)->prober().close();
+  done = true;
+  thread.join();
+  if (!closed)
+    return verdict_of(closed.error());
+  Verdict v = left == 0 ? held() : broken("wrong-result", fmt::format("{} bytes were not filled", left));
+  v.data = Json{{"hits", hits}};
+  return v;
+}
+
+const bool closes_while_in_slot_registered =
+    register_experiment("test/closes-while-in-slot", &closes_while_in_slot);
+
 const bool spare_slot_registered =
     register_stepper("spare-slot", "a test's", [] { return std::make_unique<SpareSlot>(); });
 
@@ -62,6 +105,15 @@ TEST(ANewStepper, ThatStatesNothingIsTakenForATrapInTheProcess) {
   EXPECT_EQ(facts, Facts{});
   EXPECT_TRUE(facts_of("stop-world+spare-slot").stops_threads); // what its armer states holds
   EXPECT_EQ(facts_of("ptrace:poke+spare-slot").handled_by, HandledBy::Supervisor);
+}
+
+// H81: a thread may stand anywhere in a slot that the plan does not state.
+TEST(ANewStepper, IsClosedWhileAThreadIsInItsSlot) {
+  for (const char* const strategy :
+       {"poke+spare-slot", "ptrace:poke+spare-slot", "poke+xol-boost", "ptrace:poke+xol-boost"}) {
+    PROBERACE_EXPECT_TEST_HELD("closes-while-in-slot", strategy);
+    EXPECT_GT(v.data.value("hits", std::uint64_t{0}), 0U);
+  }
 }
 
 } // namespace proberace
