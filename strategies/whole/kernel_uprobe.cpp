@@ -73,6 +73,7 @@ public:
   // Seen on Linux 6.18, and observed again by `check`:
   Promises promises() const override {
     return Promises::all_but({
+        Promise::RepeatsCountOnce,  // the step ends after each repetition, and the int3 is there for the next
         Promise::ForkSafe,          // per-CPU events count the children too
         Promise::NoAddedMapping,    // the [uprobes] area stays
         Promise::RedZoneIntact,     // the optimised five-byte nop writes a return address below rsp

@@ -180,7 +180,7 @@ proberace_bodies_begin:
         SITE
         rep stosb
         leaq    1(%rdx,%rcx), %rax
-        END rep-stos, 64
+        END rep-stos, 576
 
         BODY
         movq    %rdi, -16(%rsp)

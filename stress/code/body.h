@@ -23,6 +23,7 @@ enum class BodyTrait : std::uint64_t {
   Awkward = 64,       // those that take only some instructions may refuse it
   Roomy = 128,        // the probed instruction has room for a jump: five bytes or more
   StackAddress = 256, // it addresses memory by the stack pointer
+  Repeats = 512,      // it has a rep prefix
 };
 
 struct Body {

@@ -7,10 +7,18 @@
 
 namespace proberace {
 
+// False if the strategy takes its probed instruction and does not promise a right count and result. A hunt that
+// executed it would find nothing else.
+inline bool is_counted_right(const Body& body, const Promises& promised) noexcept {
+  return (!body.has(BodyTrait::Repeats) || promised.has(Promise::RepeatsCountOnce)) &&
+         (!body.has(BodyTrait::RedZone) || promised.has(Promise::RedZoneIntact));
+}
+
 // False if its probed instruction is of a kind that the strategy does not promise to take.
 inline bool is_promised(const Body& body, const Promises& promised) noexcept {
   return (!body.has(BodyTrait::RipRelative) || promised.has(Promise::RipRelative)) &&
          (!body.has(BodyTrait::ControlFlow) || promised.has(Promise::AllControlFlow)) &&
+         is_counted_right(body, promised) &&
          ((!body.has(BodyTrait::StackPointer) && !body.has(BodyTrait::StackAddress)) ||
           promised.has(Promise::StackOperands));
 }

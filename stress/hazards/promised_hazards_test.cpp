@@ -141,6 +141,11 @@ TEST_P(FaultsSeeOriginalPc, H32_AFaultIsReportedAtTheSite) {
   expect_promise_kept(GetParam(), Promise::FaultsSeeOriginalPc);
 }
 
+PROBERACE_PROMISED(RepeatsCountOnce);
+TEST_P(RepeatsCountOnce, H43_ARepeatedStringInstructionIsOneHit) {
+  expect_promise_kept(GetParam(), Promise::RepeatsCountOnce);
+}
+
 PROBERACE_PROMISED(RedZoneIntact);
 TEST_P(RedZoneIntact, H33_NothingIsWrittenBelowTheStackPointer) {
   expect_promise_kept(GetParam(), Promise::RedZoneIntact);

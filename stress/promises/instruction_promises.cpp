@@ -8,8 +8,8 @@ namespace proberace {
 
 namespace {
 
-// ---- rip-relative, all-control-flow, red-zone-intact: every body of the kind, on this thread alone, so that
-// nothing but the instruction is tried.
+// ---- rip-relative, all-control-flow, repeats-count-once, red-zone-intact, stack-operands: every body of the kind, on
+// this thread alone, so that nothing but the instruction is tried.
 
 Verdict instructions(const Json& parameters, BodyTrait trait) {
   constexpr std::uint64_t kTimes = 200; // the kernel optimises a five-byte nop only after its first hit
@@ -20,8 +20,11 @@ Verdict instructions(const Json& parameters, BodyTrait trait) {
   auto probed = ProbedText::open(parameters.at("strategy"), placements);
   if (!probed)
     return verdict_of(probed.error());
-  if (const Status inserted = (*probed)->insert_all(); !inserted)
-    return verdict_of(inserted.error());
+  if (const Status inserted = (*probed)->insert_all(); !inserted) {
+    const bool refuses = inserted.error().kind == ErrorKind::InstructionUnsupported;
+    return refuses && (*probed)->prober().facts().selective ? held("refused: " + describe(inserted.error()))
+                                                            : verdict_of(inserted.error());
+  }
   for (std::size_t i = 0; i < placements.size(); ++i) {
     for (std::uint64_t n = 1; n <= kTimes; ++n)
       if (!(*probed)->execute(i))
@@ -81,6 +84,8 @@ const bool instruction_promises_registered =
                         [](const Json& p, Arena&) { return instructions(p, BodyTrait::RipRelative); }) &&
     register_experiment("promise/all-control-flow",
                         [](const Json& p, Arena&) { return instructions(p, BodyTrait::ControlFlow); }) &&
+    register_experiment("promise/repeats-count-once",
+                        [](const Json& p, Arena&) { return instructions(p, BodyTrait::Repeats); }) &&
     register_experiment("promise/red-zone-intact",
                         [](const Json& p, Arena&) { return instructions(p, BodyTrait::RedZone); }) &&
     register_experiment("promise/stack-operands",

@@ -1,7 +1,7 @@
 // Pieces that the generator of scenarios draws.
 #pragma once
 
-#include "stress/code/body.h"
+#include "stress/code/taking.h"
 #include "stress/scenario/scenario.h"
 
 #include <rapidcheck.h>
@@ -26,10 +26,11 @@ template <typename T> rc::Gen<std::vector<T>> some(std::size_t least, std::size_
       [least, most](const std::vector<T>& v) { return v.size() >= least && v.size() <= most; });
 }
 
-inline rc::Gen<PlacedName> placed_name(std::size_t pages) {
+inline rc::Gen<PlacedName> placed_name(const Promises& promised, std::size_t pages) {
   std::vector<std::string> names;
   for (const Body& body : all_bodies())
-    names.emplace_back(body.name());
+    if (is_counted_right(body, promised))
+      names.emplace_back(body.name());
   return rc::gen::construct<PlacedName>(rc::gen::elementOf(names), upto(0, pages - 1));
 }
 

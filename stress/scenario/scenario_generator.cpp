@@ -1,5 +1,6 @@
 #include "stress/scenario/scenario_generator.h"
 
+#include "harness/probe/registry.h"
 #include "stress/scenario/drawn.h"
 #include "stress/scenario/threads_of_free_runs.h"
 
@@ -28,6 +29,12 @@ rc::Gen<Act> act(const ActRow& row) {
                         act.count = row.form == ActForm::Count ? std::get<2>(drawn) : 0;
                         return act;
                       });
+}
+
+// All of them, where the name is no strategy's.
+Promises promises_of(const std::string& strategy) {
+  const auto prober = make_prober(strategy);
+  return prober ? (*prober)->promises() : Promises::all();
 }
 
 // Each as often as its row says, among those with one of these traits.
@@ -85,23 +92,24 @@ rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ScenarioBounds& bou
 }
 
 rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
-  return rc::gen::map(rc::gen::tuple(some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
-                                     some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds),
-                                     rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
-                                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
-                      [bounds](auto parts) {
-                        Scenario s;
-                        s.strategy = bounds.strategy;
-                        s.plan = bounds.plan;
-                        s.bodies = std::move(std::get<0>(parts));
-                        s.armed = std::move(std::get<1>(parts));
-                        for (std::vector<Act>& acts : std::get<2>(parts))
-                          s.threads.push_back({std::move(acts)});
-                        s.reopened = std::get<3>(parts);
-                        s.unhandled = std::get<4>(parts);
-                        bring_into_range(s);
-                        return s;
-                      });
+  return rc::gen::map(
+      rc::gen::tuple(some(1, bounds.max_bodies, placed_name(promises_of(bounds.strategy), bounds.max_pages)),
+                     some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds),
+                     rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
+                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
+      [bounds](auto parts) {
+        Scenario s;
+        s.strategy = bounds.strategy;
+        s.plan = bounds.plan;
+        s.bodies = std::move(std::get<0>(parts));
+        s.armed = std::move(std::get<1>(parts));
+        for (std::vector<Act>& acts : std::get<2>(parts))
+          s.threads.push_back({std::move(acts)});
+        s.reopened = std::get<3>(parts);
+        s.unhandled = std::get<4>(parts);
+        bring_into_range(s);
+        return s;
+      });
 }
 
 rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
@@ -111,7 +119,8 @@ rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
         act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); })},
        {1, act_among([](const ActRow& row) { return !row.has(kOperates) && !row.has(kFreeOnly); })}});
   return rc::gen::map(
-      rc::gen::tuple(upto(1, bounds.max_threads), some(1, bounds.max_bodies, placed_name(bounds.max_pages)),
+      rc::gen::tuple(upto(1, bounds.max_threads),
+                     some(1, bounds.max_bodies, placed_name(promises_of(bounds.strategy), bounds.max_pages)),
                      some(1, bounds.max_controllers, some(1, bounds.max_acts, controls)),
                      upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
                      rc::gen::element<std::size_t>(0, 0, 100, 10'000),
