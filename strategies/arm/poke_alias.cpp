@@ -59,7 +59,7 @@ public:
 
   void close() override {
     for (const auto& [page, alias] : aliases_)
-      ::munmap(alias, kPageBytes);
+      ::munmap(alias.bytes, kPageBytes);
     aliases_.clear();
   }
 
@@ -71,17 +71,34 @@ public:
   }
 
 private:
+  // Of which file, and where in it.
+  struct Memory {
+    std::uint64_t device, inode, offset;
+    bool operator==(const Memory&) const = default;
+  };
+  struct Alias {
+    std::uint8_t* bytes;
+    Memory memory;
+  };
+
   static std::unexpected<Error> refused(Address page, const char* why) {
     return failure(ErrorKind::MemoryUnsupported, page, "{}", why);
   }
 
   // mremap(2) with an old size of 0 maps the pages of a shared mapping a second time.
   Status map_alias(const AddressSpace& space, Address page) {
-    if (aliases_.contains(page))
-      return {};
     const Mapping* mapping = space.find(page);
     if (mapping == nullptr || !mapping->shared)
       return refused(page, "only shared memory can be mapped a second time, and this is private");
+    const Memory memory{mapping->device, mapping->inode,
+                        mapping->file_offset + static_cast<std::uint64_t>(page - mapping->start)};
+    if (const auto known = aliases_.find(page); known != aliases_.end()) {
+      if (known->second.memory == memory)
+        return {};
+      // The program has mapped other memory there since (H15).
+      ::munmap(known->second.bytes, kPageBytes);
+      aliases_.erase(known);
+    }
     void* const alias = ::mremap(bytes_at(page), 0, kPageBytes, MREMAP_MAYMOVE, nullptr);
     if (alias == MAP_FAILED && errno == ENOMEM)
       return failure(ErrorKind::MappingLimit, page,
@@ -93,13 +110,13 @@ private:
       ::munmap(alias, kPageBytes);
       return refused(page, "the file behind this memory was not opened for writing");
     }
-    aliases_[page] = static_cast<std::uint8_t*>(alias);
+    aliases_[page] = {static_cast<std::uint8_t*>(alias), memory};
     return {};
   }
 
   void store(Address at, std::uint8_t byte) {
     schedule::point("alias.store", at);
-    std::atomic_ref(aliases_.at(page_of(at))[offset_in_page(at)])
+    std::atomic_ref(aliases_.at(page_of(at)).bytes[offset_in_page(at)])
         .store(byte,
                std::memory_order_release); // the site's record was published before; pairs with the trap
   }
@@ -113,7 +130,7 @@ private:
   const std::string_view name_;
   const Serialise serialise_;
   TargetCode* code_ = nullptr;
-  std::map<Address, std::uint8_t*> aliases_; // by page of the site
+  std::map<Address, Alias> aliases_; // by page of the site
 };
 
 bool add(std::string_view name, const char* summary, Serialise serialise) {
