@@ -42,6 +42,9 @@ public:
   Address start() const noexcept { return start_; }
   std::size_t bytes() const noexcept { return bytes_; }
 
+  // What is mapped there is somebody else's now.
+  void forget() noexcept { bytes_ = 0; }
+
   // Makes every body known to the target as a function.
   void declare(Target& target) const;
 

@@ -27,7 +27,7 @@ void ScenarioRun::look_whether_still_clear(std::size_t thread, std::size_t body)
 
 // True if a refusal breaks the run, because nothing explains it: neither the site nor the threads. On a busy machine
 // threads that run free may not stop, or not leave, in time.
-bool ScenarioRun::breaks(ErrorKind refusal, bool insert, std::size_t body) const noexcept {
+bool ScenarioRun::breaks(ErrorKind refusal, bool insert, const Body& body) const noexcept {
   switch (refusal) {
   case ErrorKind::AlreadyArmed:
   case ErrorKind::NotArmed: return false; // judged as a state
@@ -39,8 +39,7 @@ bool ScenarioRun::breaks(ErrorKind refusal, bool insert, std::size_t body) const
   case ErrorKind::InstructionUnsupported:
   case ErrorKind::MemoryUnsupported:
   case ErrorKind::NoRoom:
-  case ErrorKind::Conflict:
-    return !insert || must_take(*text_.bodies()[body].body, prober_->promises(), prober_->facts());
+  case ErrorKind::Conflict: return !insert || must_take(body, prober_->promises(), prober_->facts());
   default: return true;
   }
 }
@@ -58,7 +57,7 @@ void ScenarioRun::close_while_running(std::size_t thread) {
   note_paths();
   const Status closed = prober_->close();
   closed_ = closed.has_value(); // else it is tried again at the end
-  if (!closed && breaks(closed.error().kind, false, 0))
+  if (!closed && breaks(closed.error().kind, false, *text_.bodies()[0].body))
     note(thread, property_name(BrokenProperty::Refused), describe(closed.error()));
   if (closed || controlled_)
     for (const std::size_t s : armed)
@@ -88,7 +87,7 @@ void ScenarioRun::operate(std::size_t thread, bool insert, std::span<const std::
     if (!result && !told_so) {
       if (!operations.refusal)
         operations.refusal = result.error();
-      if (breaks(result.error().kind, insert, bodies[k]))
+      if (breaks(result.error().kind, insert, *text_.bodies()[bodies[k]].body))
         note(thread, property_name(BrokenProperty::Refused), describe(result.error()));
     }
     // The probe is gone, but a thread that does not get on may still count its hit: the operation stays in

@@ -78,8 +78,9 @@ private:
 #define PROBERACE_ACT(kind, ...) friend void perform::kind(ScenarioRun&, std::size_t, const Act&);
 #include "stress/scenario/acts.def"
 #undef PROBERACE_ACT
-  friend struct Signals;  // signals.h
-  friend struct Children; // acts_that_fork.cpp
+  friend struct Signals;   // signals.h
+  friend struct Children;  // acts_that_fork.cpp
+  friend struct Rewriting; // acts_that_rewrite.cpp
 
   struct Operations {
     std::uint64_t inserted = 0, removed = 0;
@@ -118,7 +119,7 @@ private:
   void end_children();
   std::optional<Verdict> judge_while_children_live();
   void note_paths();
-  bool breaks(ErrorKind refusal, bool insert, std::size_t body) const noexcept;
+  bool breaks(ErrorKind refusal, bool insert, const Body& body) const noexcept;
   Json deeds() const;
   std::optional<Verdict> judge_counts();
   std::optional<Verdict> judge_faults() const;

@@ -35,6 +35,18 @@ void Worker::execute(std::size_t index) noexcept {
   shared_.executions.fetch_add(1, std::memory_order_relaxed); // progress only
 }
 
+Fault Worker::execute_at(Address entry) noexcept {
+  const std::uint64_t ticket = mailbox_.ticket + 1;
+  mailbox_.ticket = ticket;
+  mailbox_.hits = 0;
+  mailbox_.strays = 0;
+  point_.pass("executing", entry, ticket);
+  const std::uint64_t result = proberace_call_body(bytes_at(entry), ticket, ticket, &mailbox_);
+  return result != expected_result(ticket) ? Fault::WrongResult
+         : mailbox_.strays != 0            ? Fault::WrongRegisters
+                                           : Fault::None;
+}
+
 void Worker::execute_in_a_row(std::size_t index, std::size_t times) noexcept {
   const PlacedBody& body = shared_.text.bodies()[index];
   point_.pass("executing", body.site, mailbox_.ticket + 1);

@@ -47,6 +47,8 @@ public:
   void execute(std::size_t index) noexcept;
   // Executes it `times` times in a tight loop. Precondition: no tickets, no log.
   void execute_in_a_row(std::size_t index, std::size_t times) noexcept;
+  // Executes a body that lies elsewhere once, and judges what it leaves.
+  Fault execute_at(Address entry) noexcept;
   // The address that the body `load` reads through from now on.
   void load_from(const void* address) noexcept { mailbox_.load_from = address; }
 

@@ -19,7 +19,7 @@ enum class Phase { Idle, Entering, Running };
 volatile Phase phase = Phase::Idle;
 const MachineState* wanted = nullptr;
 MachineState own;
-std::uint64_t own_mask = 0;
+std::uint64_t mask_before = 0;
 greg_t own_segments = 0;
 RunEnd answer;
 SignalAction previous[std::size(kSignals)];
@@ -33,7 +33,7 @@ void take(int signo, siginfo_t* info, ucontext_t& frame) {
   case Phase::Entering:
     own = state_in(frame);
     own.at(Register::Rip) += 2; // ud2
-    own_mask = mask_of(frame);
+    mask_before = mask_of(frame);
     own_segments = frame.uc_mcontext.gregs[REG_CSGSFS];
     put_state(frame, *wanted);
     phase = Phase::Running;
@@ -43,7 +43,7 @@ void take(int signo, siginfo_t* info, ucontext_t& frame) {
     answer.state.at(Register::Rflags) &= ~(kTrapFlag | kResumeFlag);
     answer.fault = HardwareFault{signo, info->si_code, address_of(info->si_addr)};
     put_state(frame, own);
-    mask_of(frame) = own_mask;
+    mask_of(frame) = mask_before;
     frame.uc_mcontext.gregs[REG_CSGSFS] = own_segments; // a far branch may have changed the code segment
     phase = Phase::Idle;
     return;
