@@ -141,8 +141,12 @@ std::string FunctionIndex::openable_path(const Mapping& m) const {
 
 void FunctionIndex::add(Address start, std::size_t bytes, std::string name) {
   const std::lock_guard lock(mutex_);
-  generated_[start] =
-      FunctionRange{start, start + static_cast<std::ptrdiff_t>(bytes), next_generation_++, std::move(name)};
+  const Address end = start + static_cast<std::ptrdiff_t>(bytes);
+  auto first = generated_.lower_bound(start);
+  if (first != generated_.begin() && std::prev(first)->second.end > start)
+    --first;
+  generated_.erase(first, generated_.lower_bound(end));
+  generated_[start] = FunctionRange{start, end, next_generation_++, std::move(name)};
 }
 
 std::shared_ptr<FunctionIndex::File> FunctionIndex::file_of(const Mapping& mapping) const {

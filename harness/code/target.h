@@ -28,7 +28,8 @@ public:
   // The target's own bytes: where a prober has written, what was there before. False if any is not readable.
   bool read(Address from, std::span<std::uint8_t> out) const;
 
-  // Generated code: [start, start+bytes) is one function, called `name`.
+  // Generated code: [start, start+bytes) is one function, called `name`. Those that overlap it are forgotten: their
+  // code is gone.
   void add_function(Address start, std::size_t bytes, std::string name) {
     functions_.add(start, bytes, std::move(name));
   }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 namespace proberace {
 
@@ -36,6 +37,28 @@ TEST(Target, AFunctionAddedAgainIsAnotherGeneration) {
   const Site second = *target.site_at(code);
   EXPECT_NE(first, second);
   EXPECT_EQ(first.address, second.address);
+}
+
+// Code is generated anew over several functions, or within one.
+TEST(Target, H15_AFunctionThatTakesAnothersPlaceIsTheOnlyOneThere) {
+  void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  const auto at = [&](std::ptrdiff_t offset) { return address_of(page) + offset; };
+  Target target;
+  target.add_function(at(0), 64, "first");
+  target.add_function(at(64), 64, "second");
+  target.add_function(at(128), 64, "third");
+  const auto third = target.site_at(at(130));
+  ASSERT_TRUE(third);
+  target.add_function(at(32), 96, "over both");
+  EXPECT_FALSE(target.site_at(at(0)));
+  EXPECT_TRUE(target.site_at(at(100)));
+  EXPECT_EQ(target.site_at(at(130)), *third); // beside it: as it was
+  target.add_function(at(0), 256, "all");
+  EXPECT_TRUE(target.site_at(at(200)));
+  EXPECT_TRUE(target.site_at(at(140)));
+  EXPECT_NE(target.site_at(at(130)), *third);
+  ::munmap(page, kPageBytes);
 }
 
 TEST(Target, AReplacedPageIsStillKnownAsItsFile) {
