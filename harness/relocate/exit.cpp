@@ -178,14 +178,18 @@ Status emit_indirect_call(Assembly& out, const Instruction& i) {
       jump[displacement] = 8;
       ++length;
     } else if (mode == 1) {
-      if (static_cast<std::int8_t>(jump[displacement]) > 127 - 8)
+      if (const auto distance = static_cast<std::int8_t>(jump[displacement]); distance > 127 - 8)
         return unsupported(i, "its operand's distance from rsp leaves no room to mend");
+      else if (-16 < distance && distance < 0) // it reads before it pushes, and the jump after
+        return unsupported(i, "its operand lies where the return address goes");
       jump[displacement] = static_cast<std::uint8_t>(jump[displacement] + 8);
     } else {
       std::int32_t distance = 0;
       std::memcpy(&distance, jump.data() + displacement, sizeof distance);
       if (distance > std::numeric_limits<std::int32_t>::max() - 8)
         return unsupported(i, "its operand's distance from rsp leaves no room to mend");
+      if (-16 < distance && distance < 0)
+        return unsupported(i, "its operand lies where the return address goes");
       distance += 8;
       std::memcpy(jump.data() + displacement, &distance, sizeof distance);
     }

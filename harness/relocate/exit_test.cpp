@@ -139,12 +139,14 @@ RC_GTEST_PROP(RelocateWithExit, H40_RipRelativeOperandsNameTheSameAddress, (std:
 
 TEST(RelocateWithExit, RefusesByNameWhatCannotBeMoved) {
   const Moved cases[] = {
-      {"call", {0xff, 0xd4}, 0, 0, 0},                  // call *%rsp
-      {"call", {0xff, 0x54, 0x24, 0x7f}, 0, 0, 0},      // call *127(%rsp)
-      {"syscall", {0x0f, 0x05}, 0, 0, 0},               //
-      {"pushfq", {0x9c}, 0, 0, 0},                      //
-      {"int3", {0xcc}, 0, 0, 0},                        //
-      {"mov", {0x67, 0x8b, 0x05, 0, 0, 0, 0}, 0, 0, 0}, // mov 0(%eip),%eax
+      {"call", {0xff, 0xd4}, 0, 0, 0},             // call *%rsp
+      {"call", {0xff, 0x54, 0x24, 0x7f}, 0, 0, 0}, // call *127(%rsp)
+      {"call", {0xff, 0x54, 0x24, 0xf8}, 0, 0, 0}, // call *-8(%rsp): the push would overwrite it
+      {"call", {0xff, 0x94, 0x24, 0xf1, 0xff, 0xff, 0xff}, 0, 0, 0}, // call *-15(%rsp), with four bytes
+      {"syscall", {0x0f, 0x05}, 0, 0, 0},                            //
+      {"pushfq", {0x9c}, 0, 0, 0},                                   //
+      {"int3", {0xcc}, 0, 0, 0},                                     //
+      {"mov", {0x67, 0x8b, 0x05, 0, 0, 0, 0}, 0, 0, 0},              // mov 0(%eip),%eax
   };
   for (const Moved& c : cases) {
     const auto moved = relocate_with_exit(*decode(Address{0x7f0000400000}, c.code), Address{0x7f0000500000});
