@@ -3,7 +3,10 @@
 
 #include "harness/cell/experiment.h"
 
+#include <chrono>
 #include <csignal>
+#include <fmt/format.h>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <thread>
 #include <unistd.h>
@@ -40,7 +43,17 @@ Verdict kill_self(const Json&, Arena&) {
   return {};
 }
 
+Verdict leave_a_child_that_hangs(const Json&, Arena&) {
+  const pid_t child = ::fork();
+  while (child == 0)
+    ::pause();
+  Verdict v;
+  v.data = Json{{"child", child}};
+  return v;
+}
+
 const bool registered =
+    register_experiment("test/leave-child", &leave_a_child_that_hangs) &&
     register_experiment("test/hold", &hold) && register_experiment("test/crash", &crash) &&
     register_experiment("test/hang", &hang) && register_experiment("test/leave", &leave) &&
     register_experiment("test/kill-self", &kill_self);
@@ -85,6 +98,20 @@ TEST(Cell, LeavingWithoutAnOutcomeIsNoSuccess) {
   const Verdict v = run_cell(cell("test/kill-self"));
   EXPECT_EQ(v.ending, Ending::Crashed);
   EXPECT_EQ(v.evidence["signal"], "SIGKILL");
+}
+
+TEST(Cell, LeavesNoChildOfItsOwnBehind) {
+  const Verdict v = run_cell(cell("test/leave-child"));
+  ASSERT_EQ(v.ending, Ending::Held) << v.summary;
+  const pid_t child = v.data.at("child");
+  const auto lives = [child] {
+    std::ifstream stat(fmt::format("/proc/{}/stat", child));
+    std::string line;
+    return std::getline(stat, line) && line.find(") Z ") == std::string::npos;
+  };
+  for (int n = 0; n < 2000 && lives(); ++n)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_FALSE(lives()) << "process " << child;
 }
 
 TEST(Cell, GoesOnAfterEveryBadEnd) {

@@ -75,8 +75,10 @@ void run_one(Arena& arena) {
   const pid_t child = ::fork();
   if (child < 0)
     die("proberace: fork of a cell");
-  if (child == 0)
+  if (child == 0) {
+    ::setpgid(0, 0); // its own children, too: see below
     run_child(arena);
+  }
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
   pollfd waiting{pidfd, POLLIN, 0};
   while (::poll(&waiting, 1, static_cast<int>(arena.deadline_milliseconds)) < 0 && errno == EINTR) {
@@ -86,6 +88,8 @@ void run_one(Arena& arena) {
     arena.end.timed_out = true;
     ::kill(child, SIGKILL);
   }
+  // A child of the cell that hangs would hold its pipes. The cell is not waited for yet, so that its number is its own.
+  ::kill(-child, SIGKILL);
   ::close(pidfd);
   while (::waitpid(child, &arena.end.exit_status, 0) < 0 && errno == EINTR) {
   }
