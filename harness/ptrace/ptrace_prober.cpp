@@ -86,6 +86,9 @@ Status PtraceProber::open(const Target& target) {
 }
 
 Status PtraceProber::close() {
+  // In a forked child, where another thread of the parent may have held the lock.
+  if (owner_ != ::getpid())
+    return refuse::not_open();
   const std::lock_guard lock(mutex_);
   if (!is_open())
     return refuse::not_open();

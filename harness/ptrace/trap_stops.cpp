@@ -166,7 +166,8 @@ void TrapStops::pass_on(Tracee& tracee, int signal) {
   const Address at = site->displaced.site.address;
   context.set_pc(at);
   context.commit();
-  const bool fault = info.si_code > 0 && (signal_bit(signal) & kSynchronousSignals) != 0;
+  // A debug trap there is the program's own step over part of a repeated instruction.
+  const bool fault = info.si_code > 0 && signal != SIGTRAP && (signal_bit(signal) & kSynchronousSignals) != 0;
   if (fault && in_slot(address_of(info.si_addr)) == site) {
     info.si_addr = bytes_at(at); // SIGILL and SIGFPE carry the PC
     trace_request(PTRACE_SETSIGINFO, tracee.thread, 0, &info);
