@@ -33,7 +33,9 @@ enum ActTrait : std::uint32_t {
   kLeaves = 16,       // a signal handler may leave the execution by siglongjmp
   kNeedsHandler = 32, // done only where the strategy calls a hit handler
   kFreeOnly = 64,     // under control, where a scheduler decides how long a thread waits, nothing is done
-  kCloses = 128, // the prober: no other thread may operate, and nothing is done in any but the last round
+  kLastRound = 512,   // nothing is done in any but the last round
+  kFaults = 256,      // its body is the one that can fault
+  kCloses = 128,      // the prober: no other thread may operate
 };
 
 enum class ActKind : std::uint8_t {

@@ -84,9 +84,13 @@ void Int3s(ScenarioRun& run, std::size_t thread, const Act&) {
   Signals::take_own_traps(run, thread);
 }
 
+void Steps(ScenarioRun& run, std::size_t thread, const Act& act) {
+  Signals::step_itself(run, thread, act.bodies[0]);
+}
+
 void Fault(ScenarioRun& run, std::size_t thread, const Act& act) {
   Worker& self = run.workers_[run.rows_.own(thread)];
-  self.load_from(kFaults);
+  self.load_from(kFaultsHere);
   run.execute_own(thread, act.bodies[0]);
   self.load_from(&kNothingToAdd);
 }

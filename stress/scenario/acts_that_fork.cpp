@@ -4,11 +4,14 @@
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/empty_program.h"
 #include "stress/scenario/scenario_run.h"
+#include "stress/scenario/signals.h"
 
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -75,19 +78,26 @@ struct Children {
                                                : "had a wrong result"));
   }
 
+  // The prober of a parent that is supervised is not the child's to close: its probes stay, and work.
+  static bool leaves_parents_prober(const ScenarioRun& run) noexcept {
+    return run.prober_->facts().handled_by != HandledBy::Supervisor || !run.prober_->close();
+  }
+
   // The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a
   // controlled run: all of it is one step.
   static void fork(ScenarioRun& run, std::size_t thread, const Act& act, bool exec) {
     const pid_t child = ::fork();
     if (child == 0) {
       run.conductor_.forked();
-      const bool right = execute(run, act.bodies);
+      const bool right = execute(run, act.bodies) && (exec || leaves_parents_prober(run));
       if (right && exec)
         become_empty_program();
       ::_exit(right && !exec ? 0 : 1);
     }
     judge(run, thread, act, child);
   }
+
+  static void die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act);
 
   // On this thread's stack and thread-local storage, in its place (H28): a controlled run takes it for the
   // thread. Nothing says whether its hits are counted, and as whose.
@@ -100,6 +110,36 @@ struct Children {
     judge(run, thread, act, child);
   }
 };
+
+// The kernel forces a fault's signal on a thread that blocks or ignores it, with its default action (force_sig_info).
+void Children::die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    run.conductor_.forked();
+    constexpr rlimit kNoCore{0, 0};
+    ::setrlimit(RLIMIT_CORE, &kNoCore);
+    constexpr std::uint64_t kFault = std::uint64_t{1} << (SIGSEGV - 1);
+    if (thread % 2 == 0)
+      ::signal(SIGSEGV, SIG_IGN);
+    else
+      raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &kFault, nullptr, sizeof kFault);
+    constexpr itimerval kLongest{{}, {0, 300'000}}; // of CPU time: it may fault for ever
+    ::setitimer(ITIMER_PROF, &kLongest, nullptr);
+    Mailbox mailbox;
+    mailbox.load_from = kFaultsHere;
+    proberace_call_body(bytes_at(run.text_.bodies()[act.bodies[0]].entry), 1, 1, &mailbox);
+    ::_exit(0);
+  }
+  int status = 0;
+  while (child > 0 && ::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (child > 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV))
+    run.note(thread, property_name(BrokenProperty::FatalFault),
+             fmt::format("the child of '{}', which {} SIGSEGV, {}", text_of(act),
+                         thread % 2 == 0 ? "ignores" : "blocks",
+                         WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
+                                             : "lived on"));
+}
 
 void ScenarioRun::end_children() {
   scratch_.children_ended.fetch_add(1, std::memory_order_release); // pairs with live_on
@@ -120,6 +160,10 @@ void Child(ScenarioRun& run, std::size_t thread, const Act& act) {
 
 void Exec(ScenarioRun& run, std::size_t thread, const Act& act) {
   Children::fork(run, thread, act, true);
+}
+
+void Fatal(ScenarioRun& run, std::size_t thread, const Act& act) {
+  Children::die_of_fault(run, thread, act);
 }
 
 void Vfork(ScenarioRun& run, std::size_t thread, const Act& act) {

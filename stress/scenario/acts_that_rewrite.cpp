@@ -4,10 +4,12 @@
 #include "stress/code/probed_text.h"
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/scenario_run.h"
+#include "stress/scenario/signals.h"
 
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <sys/mman.h>
 
 namespace proberace {
 
@@ -17,8 +19,12 @@ constexpr std::size_t kPages = 2;
 constexpr std::size_t kTextBytes = kPages * kPageBytes;
 constexpr std::uint64_t kExecutions = 3;
 
-enum class Where { Within, AcrossPages, AtTheEnd };  // the site, or the end of the body
-enum class How { InPlace, MappedAgain, MappedOver }; // over: while the probe is armed
+enum class Where { Within, AcrossPages, AtTheEnd }; // the site, or the end of the body
+// Over: while the probe is armed. Unmapped: likewise, and nobody removes the probe.
+enum class How { InPlace, MappedAgain, MappedOver, Unmapped };
+
+// What its pages are while it is first tried.
+enum class Pages { Ordinary, Locked, ReadOnly, Unreadable, Shared };
 
 // The text's bytes with one body: a jump at the start, which makes all of it one function, then the body.
 std::vector<std::uint8_t> code_with(const Body& body, Where where) {
@@ -50,26 +56,47 @@ struct Rewriting {
   std::size_t thread;
   Where where;
   How how;
+  TextMemory memory{};
+  Address start{};
   std::optional<Text> text{};
   const Body* body = nullptr;
   std::vector<std::uint8_t> code{};
   std::optional<Site> site{};
   bool armed = false;
   bool written = false; // in place
+  bool tried = false;   // on pages that are not what they are else
 
   void note(std::string property, const std::string& what) const {
     run.note(thread, std::move(property), fmt::format("rewritten code ({}): {}", body->name(), what));
   }
 
+  // Places for the text, with a hole behind it.
+  bool reserve() {
+    const std::size_t bytes = kTextBytes + kPageBytes;
+    void* const place = ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (place == MAP_FAILED)
+      return false;
+    start = address_of(place);
+    return ::munmap(bytes_at(start + kTextBytes), kPageBytes) == 0;
+  }
+
   // False if there is no memory for it.
   bool put(const Body& other) {
+    if (!text || how != How::InPlace)
+      return put_anew(other);
     body = &other;
     code = code_with(other, where);
-    written = text && how == How::InPlace;
-    if (written)
-      return write_code(text->start(), code) == 0;
-    const Address at = text ? text->start() : Address{};
-    auto fresh = Text::of_bytes(code, text_memory_for(*run.prober_), at);
+    written = true;
+    return write_code(start, code) == 0;
+  }
+
+  bool put_anew(const Body& other) {
+    body = &other;
+    code = code_with(other, where);
+    written = false;
+    if (!text && !reserve())
+      return false;
+    auto fresh = Text::of_bytes(code, memory, start);
     if (!fresh)
       return false;
     if (text)
@@ -94,7 +121,7 @@ struct Rewriting {
   // A jump may find no room at an edge. Armers that replace pages take none that the program has written.
   bool explains(ErrorKind refusal) const {
     const bool edge = run.prober_->facts().traps == Traps::NoHit && where != Where::Within;
-    return edge || (refusal == ErrorKind::MemoryUnsupported && how == How::InPlace && written);
+    return edge || tried || (refusal == ErrorKind::MemoryUnsupported && how == How::InPlace && written);
   }
 
   void insert() {
@@ -106,6 +133,8 @@ struct Rewriting {
       run.target_.add_function(text->start(), kTextBytes, "rewritten");
     site.reset();
     const auto found = run.target_.site_at(at);
+    if (!found && tried)
+      return;
     if (!found)
       return note(property_name(BrokenProperty::Refused), describe(found.error()));
     site = *found;
@@ -126,6 +155,34 @@ struct Rewriting {
       note(property_name(BrokenProperty::Removal), describe(removed.error()));
   }
 
+  // An insertion there may be refused. It leaves nothing behind if so; else the probe counts, and can be removed.
+  void try_on_other_pages(Pages pages) {
+    std::uint8_t* const begin = bytes_at(text->start());
+    const auto protect = [&](int permissions) { ::mprotect(begin, kTextBytes, permissions); };
+    tried = true;
+    if (pages == Pages::Locked)
+      ::mlock(begin, kTextBytes);
+    if (pages == Pages::ReadOnly || pages == Pages::Unreadable)
+      protect(pages == Pages::ReadOnly ? PROT_READ : PROT_NONE);
+    insert();
+    if (pages == Pages::Locked)
+      ::munlock(begin, kTextBytes);
+    if (pages == Pages::ReadOnly || pages == Pages::Unreadable)
+      protect(PROT_READ | PROT_EXEC);
+    tried = false;
+    execute(kExecutions, armed ? kExecutions : 0);
+    remove(false);
+    look_at_bytes();
+    if (pages != Pages::Locked)
+      return;
+    // Locked while it is armed.
+    insert();
+    ::mlock(begin, kTextBytes);
+    remove(false);
+    ::munlock(begin, kTextBytes);
+    look_at_bytes();
+  }
+
   void look_at_bytes() const {
     std::vector<std::uint8_t> now(code.size());
     if (!read_memory(text->start(), now) || now != code)
@@ -136,21 +193,38 @@ struct Rewriting {
 namespace perform {
 
 void Rewrite(ScenarioRun& run, std::size_t thread, const Act& act) {
+  if (run.closed_)
+    return;
   const Body* const bodies[] = {run.text_.bodies()[act.bodies[0]].body,
                                 run.text_.bodies()[act.bodies[1]].body};
   // Chosen by the bodies, so that a run can be repeated.
-  const auto choice =
-      static_cast<std::size_t>((bodies[0] - all_bodies().data()) + (bodies[1] - all_bodies().data()));
-  Rewriting own{run, thread, Where(choice % 3), How(choice / 3 % 3)};
+  const auto number = [](const Body* body) { return static_cast<std::size_t>(body - all_bodies().data()); };
+  const std::size_t choice = 7 * number(bodies[0]) + 5 * number(bodies[1]);
+  Rewriting own{run, thread, Where(choice % 3), How(choice / 3 % 4), text_memory_for(*run.prober_)};
+  const bool by_kernel = run.prober_->facts().handled_by == HandledBy::Kernel;
   // The kernel takes an instruction from the file.
-  if (own.how == How::InPlace && run.prober_->facts().handled_by == HandledBy::Kernel)
+  if (own.how == How::InPlace && by_kernel)
     own.how = How::MappedAgain;
-  if (own.how == How::MappedOver && !run.prober_->promises().has(Promise::UnmappingSafe))
+  if (own.how > How::MappedAgain && !run.prober_->promises().has(Promise::UnmappingSafe))
     own.how = How::MappedAgain;
+  auto pages = Pages(choice / 12 % 5);
+  if (pages == Pages::Shared && (by_kernel || own.memory == TextMemory::SharedMemory))
+    pages = Pages::Ordinary;
+  const TextMemory memory = own.memory;
+  if (pages == Pages::Shared)
+    own.memory = TextMemory::SharedMemory;
   if (!own.put(*bodies[0]))
+    return;
+  const Signals::OwnCode code(own.text->start(), kTextBytes);
+  if (pages != Pages::Ordinary)
+    own.try_on_other_pages(pages);
+  own.memory = memory;
+  if (pages == Pages::Shared && !own.put_anew(*bodies[0]))
     return;
   own.insert();
   own.execute(kExecutions, own.armed ? kExecutions : 0);
+  if (own.how == How::Unmapped)
+    return;
   if (own.how != How::MappedOver) {
     own.remove(false);
     own.look_at_bytes();

@@ -13,6 +13,7 @@ namespace proberace {
 enum class BrokenProperty {
   ArmedState,           // an operation was told that the site is armed, or clear, and it was not
   Deadlock,             // no thread can run, and not all have ended
+  FatalFault,           // a fault whose signal is ignored or blocked did not end the program
   FaultMask,            // a fault's handler saw another signal mask than the thread's own
   FaultsSeeOriginalPc,  // a fault's handler saw a PC that is no site
   ForkSafe,             // a forked child died, or had a wrong result
@@ -31,6 +32,7 @@ enum class BrokenProperty {
 inline constexpr auto kBrokenProperties = enumeration<Named<BrokenProperty>>({
     {BrokenProperty::ArmedState, "armed-state"},
     {BrokenProperty::Deadlock, "deadlock"},
+    {BrokenProperty::FatalFault, "fatal-fault"},
     {BrokenProperty::FaultMask, "fault-mask"},
     {BrokenProperty::FaultsSeeOriginalPc, "faults-see-original-pc"},
     {BrokenProperty::ForkSafe, "fork-safe"},

@@ -18,7 +18,7 @@ std::string why_not(const Scenario& s, const Act& act) {
       return fmt::format("'{}': there is no body {}", text_of(act), letters_of(body));
   if (row.form == ActForm::ThreadRuns && act.thread >= s.threads.size())
     return fmt::format("'{}': there is no thread {}", text_of(act), act.thread);
-  if (act.kind == ActKind::Fault && s.bodies[act.bodies[0]].body != kFaultingBody)
+  if (row.has(kFaults) && s.bodies[act.bodies[0]].body != kFaultingBody)
     return fmt::format("'{}': only the body '{}' can fault", text_of(act), kFaultingBody);
   return {};
 }

@@ -77,18 +77,31 @@ void bring_into_range(Scenario& s) {
       for (std::size_t& body : a.bodies)
         body %= s.bodies.size();
       a.thread %= s.threads.size();
-      if (a.kind == ActKind::Fault)
+      if (row_of(a.kind).has(kFaults))
         s.bodies[a.bodies[0]].body = kFaultingBody;
     }
   let_one_thread_operate_if_it_closes(s);
 }
 
-// Half of all scenarios have none but ordinary acts.
+// Lists of acts among which one kind is frequent: two acts seldom meet where each kind is one of twenty. `make` makes
+// them of one act's generator.
+template <typename Make> rc::Gen<std::vector<std::vector<Act>>> with_a_favourite(bool free, Make make) {
+  std::vector<const ActRow*> rows;
+  for (const ActRow& row : kActs)
+    if (row.weight != 0 && row.kind != ActKind::Run && (free || !row.has(kFreeOnly)))
+      rows.push_back(&row);
+  return rc::gen::mapcat(rc::gen::elementOf(rows), [make](const ActRow* row) {
+    constexpr std::size_t kFavourite = 2, kOrdinaryOnes = 3;
+    return make(rc::gen::weightedOneOf<Act>({{kOrdinaryOnes, ordinary_act()}, {kFavourite, act(*row)}}));
+  });
+}
+
+// A third of all scenarios have none but ordinary acts, a third have one other kind.
 rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ScenarioBounds& bounds) {
-  const auto threads = [&bounds](rc::Gen<Act> one) {
+  const auto threads = [bounds](rc::Gen<Act> one) {
     return some(1, bounds.max_threads, some(1, bounds.max_acts, std::move(one)));
   };
-  return rc::gen::oneOf(threads(ordinary_act()), threads(any_act()));
+  return rc::gen::oneOf(threads(ordinary_act()), threads(any_act()), with_a_favourite(false, threads));
 }
 
 rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
@@ -112,22 +125,46 @@ rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
       });
 }
 
+// What a controller has removed at the end of its acts is armed again: executions of clear sites are so much faster
+// that few of all would be of armed ones.
+void arm_at_the_end(std::vector<Act>& acts) {
+  std::vector<std::size_t> clear;
+  for (const Act& a : acts)
+    if (a.kind == ActKind::Insert || a.kind == ActKind::Remove)
+      for (const std::size_t body : a.bodies) {
+        std::erase(clear, body);
+        if (a.kind == ActKind::Remove)
+          clear.push_back(body);
+      }
+  if (clear.empty())
+    return;
+  Act insert;
+  insert.kind = ActKind::Insert;
+  insert.bodies = std::move(clear);
+  acts.push_back(std::move(insert));
+}
+
 rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
   constexpr std::size_t kControlsShare = 6; // to one of the others
   const auto controls = rc::gen::weightedOneOf<Act>(
       {{kControlsShare,
         act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); })},
        {1, act_among([](const ActRow& row) { return !row.has(kOperates) && !row.has(kFreeOnly); })}});
+  const auto controllers_of = [bounds](rc::Gen<Act> one) {
+    return some(1, bounds.max_controllers, some(1, bounds.max_acts, std::move(one)));
+  };
   return rc::gen::map(
       rc::gen::tuple(upto(1, bounds.max_threads),
                      some(1, bounds.max_bodies, placed_name(promises_of(bounds.strategy), bounds.max_pages)),
-                     some(1, bounds.max_controllers, some(1, bounds.max_acts, controls)),
+                     rc::gen::oneOf(controllers_of(controls), with_a_favourite(true, controllers_of)),
                      upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
                      rc::gen::element<std::size_t>(0, 0, 100, 10'000),
                      some(0, bounds.max_bodies, upto(0, kFarIndex)),
-                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
+                     rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
+                     rc::gen::weightedElement<bool>({{1, false}, {3, true}})),
       [bounds](auto parts) {
-        auto& [workers, bodies, controllers, rounds, churned, jitter, armed, unhandled] = parts;
+        auto& [workers, bodies, controllers, rounds, churned, jitter, armed, unhandled, armed_at_the_end] =
+            parts;
         Scenario s;
         s.strategy = bounds.strategy;
         s.plan = bounds.plan;
@@ -141,6 +178,9 @@ rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
         if (churned != 0)
           s.threads.push_back(churning_thread(churned, s.bodies.size()));
         bring_into_range(s);
+        for (ScenarioThread& thread : s.threads)
+          if (armed_at_the_end && !some_act_has(thread, kCloses))
+            arm_at_the_end(thread.acts);
         return s;
       });
 }

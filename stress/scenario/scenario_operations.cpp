@@ -36,9 +36,13 @@ bool ScenarioRun::breaks(ErrorKind refusal, bool insert, const Body& body) const
   case ErrorKind::NoPermission:
   case ErrorKind::MachineLacks:
   case ErrorKind::MappingLimit: return !insert;
+  case ErrorKind::NoRoom:
+    // A thread's own memory has room for some sites, and code that is rewritten makes new ones.
+    if (prober_->facts().paths.has(Path::ThreadSlot))
+      return !insert;
+    [[fallthrough]];
   case ErrorKind::InstructionUnsupported:
   case ErrorKind::MemoryUnsupported:
-  case ErrorKind::NoRoom:
   case ErrorKind::Conflict: return !insert || must_take(body, prober_->promises(), prober_->facts());
   default: return true;
   }

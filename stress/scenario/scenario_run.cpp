@@ -135,6 +135,8 @@ Status ScenarioRun::begin() {
     if (const Status closed = closed_ ? Status{} : prober_->close(); !closed)
       return closed;
     closed_ = false;
+    Signals::take_traps_otherwise();
+    before_.trap_action = CodeSnapshot::of(text_).trap_action;
     if (const Status opened = prober_->open(target_); !opened)
       return opened;
     take_handler();
@@ -169,7 +171,7 @@ void ScenarioRun::perform(std::size_t thread) noexcept {
   for (std::size_t round = 0; round < self.rounds; ++round)
     for (const Act& act : self.acts) {
       const ActRow& row = row_of(act.kind);
-      if (row.has(kCloses) && round + 1 != self.rounds)
+      if (row.has(kLastRound) && round + 1 != self.rounds)
         continue;
       if (act.kind != ActKind::Run) // it takes a step for each execution
         conductor_.step(row.step, act.bodies.empty() ? Address{} : sites_[act.bodies[0]].address);
@@ -215,6 +217,8 @@ void ScenarioRun::run_bodies(std::size_t thread, const Act& act) noexcept {
     at = at + 1 == bodies ? 0 : at + 1;
     if (act.jitter != 0)
       idle(random() % act.jitter);
+    if (workers_[rows_.own(thread)].mostly_clear()) // let those who operate get on
+      std::this_thread::yield();
   }
 }
 

@@ -78,9 +78,10 @@ private:
 #define PROBERACE_ACT(kind, ...) friend void perform::kind(ScenarioRun&, std::size_t, const Act&);
 #include "stress/scenario/acts.def"
 #undef PROBERACE_ACT
-  friend struct Signals;   // signals.h
-  friend struct Children;  // acts_that_fork.cpp
-  friend struct Rewriting; // acts_that_rewrite.cpp
+  friend struct Signals;      // signals.h
+  friend struct Children;     // acts_that_fork.cpp
+  friend struct Rewriting;    // acts_that_rewrite.cpp
+  friend struct CrowdOfSites; // acts_that_crowd.cpp
 
   struct Operations {
     std::uint64_t inserted = 0, removed = 0;

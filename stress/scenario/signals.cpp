@@ -4,6 +4,7 @@
 #include "harness/base/threads.h"
 #include "stress/code/probed_code.h"
 #include "stress/scenario/broken_properties.h"
+#include "stress/scenario/fresh_thread.h"
 #include "stress/scenario/scenario_run.h"
 
 #include <algorithm>
@@ -20,7 +21,7 @@ namespace {
 
 constexpr std::size_t kNoBody = SIZE_MAX;
 constexpr std::uint64_t kChange = 0x1234'5678'9abc; // what a hit handler adds to a register
-constexpr std::ptrdiff_t kFaultingBytes = 3;        // of the instruction that loads from kFaults
+constexpr std::ptrdiff_t kFaultingBytes = 3;        // of the instruction that loads from kFaultsHere
 
 // A thread of the scenario, or one that such a thread has started.
 struct Self {
@@ -30,7 +31,9 @@ struct Self {
   Signals::Change change = Signals::Change::None; // what the next hit's handler changes
   sigjmp_buf* way_out = nullptr;                  // out of the execution, while one may be left
   std::uint64_t mask = 0;                         // the thread's own, when it began the execution
+  Address own_start{}, own_end{};                 // code of the thread's own
   std::uintptr_t trap_returns = 0;                // behind the int3 that is executed next
+  bool steps_itself = false;                      // with the trap flag
   std::uint32_t traps = 0;                        // that the program's own handler was given, where they were
 };
 // Initial-exec: reached from signal handlers.
@@ -83,6 +86,19 @@ void pass_on(const struct sigaction& old, int signo, siginfo_t* info, void* cont
   t_self.trap_returns = 0;
 }
 
+const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
+
+// As any handler may that a compiler has vectorised: all of the registers change, to their full width.
+void use_vector_registers() noexcept {
+  if (has_avx2)
+    asm volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
+                 "vpcmpeqd %%ymm\\n, %%ymm\\n, %%ymm\\n\n\t"
+                 ".endr\n\t"
+                 "vzeroupper" ::
+                     : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+                       "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+}
+
 } // namespace
 
 // Its own SIGTRAP handler may be interrupted by a signal whose handler executes probed code: SIGTRAP is blocked then,
@@ -94,8 +110,25 @@ void Signals::take(const Promises& promised) {
            promised.has(Promise::SigtrapMayBeBlocked) ? 0 : SA_NODEFER);
 }
 
+void Signals::take_traps_otherwise() noexcept {
+  struct sigaction action {};
+  ::sigaction(SIGTRAP, nullptr, &action);
+  action.sa_flags ^= SA_NOCLDSTOP; // which says nothing for this signal
+  ::sigaction(SIGTRAP, &action, nullptr);
+}
+
 void Signals::enlist(ScenarioRun& run, std::size_t thread) noexcept {
   t_self = Self{&run, thread};
+}
+
+Signals::OwnCode::OwnCode(Address start, std::size_t bytes) noexcept {
+  t_self.own_start = start;
+  t_self.own_end = start + static_cast<std::ptrdiff_t>(bytes);
+  std::atomic_signal_fence(std::memory_order_release); // before the code is executed
+}
+Signals::OwnCode::~OwnCode() {
+  std::atomic_signal_fence(std::memory_order_acquire); // after it
+  t_self.own_start = t_self.own_end = Address{};
 }
 
 void Signals::nest_next(std::size_t body) noexcept {
@@ -144,6 +177,7 @@ void Signals::on_hit(Hit& hit, void* raw) {
   const std::size_t body = run.site_index_.index_of(hit.site);
   if (RecordRing* const log = stamp_ticket(hit))
     log->append(RecordKind::Hit, body, hit.context.get(Register::R11));
+  use_vector_registers();
   if (const std::size_t nested = std::exchange(t_self.nested, kNoBody); nested != kNoBody) {
     run.conductor_.step("nested", run.sites_[nested].address);
     run.execute(run.rows_.nested(t_self.thread), nested);
@@ -197,7 +231,7 @@ void Signals::on_signal(int, siginfo_t* info, void* context) {
 
 void Signals::on_fault(int signo, siginfo_t* info, void* context) {
   ScenarioRun* const run = t_self.run;
-  if (run == nullptr || info->si_addr != kFaults || t_self.way_out == nullptr)
+  if (run == nullptr || info->si_addr != kFaultsHere || t_self.way_out == nullptr)
     return pass_on(old_fault_action, signo, info, context);
   ScenarioRun::Deeds& deeds = run->deeds_[t_self.thread];
   deeds.faults = deeds.faults + 1;
@@ -232,7 +266,8 @@ void Signals::look_at_fault(ScenarioRun& run, bool at_site, Address pc, std::uin
 
 // It must lie in code that was there before any probe, if the strategy says so: not in a slot.
 void Signals::look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc) {
-  if (!run.prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
+  const bool own = t_self.own_start <= pc && pc < t_self.own_end;
+  if (own || !run.prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
       std::ranges::any_of(run.before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
     return;
   run.note(thread, property_name(BrokenProperty::SignalsSeeOriginalPc),
@@ -241,6 +276,10 @@ void Signals::look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Addre
 }
 
 void Signals::on_own_trap(int signo, siginfo_t* info, void* context) {
+  if (t_self.steps_itself) {
+    ++t_self.traps;
+    return;
+  }
   if (t_self.run == nullptr || t_self.trap_returns == 0)
     return pass_on(old_trap_action, signo, info, context);
   if (value(interrupted_pc(context)) == t_self.trap_returns)
@@ -258,13 +297,53 @@ void Signals::take_own_traps(ScenarioRun& run, std::size_t thread) {
                          t_self.traps));
 }
 
+// The traps that this thread's handler sees while it executes the function.
+std::uint32_t Signals::traps_of_steps(Address entry, Mailbox& mailbox) noexcept {
+  mailbox.ticket = mailbox.ticket + 1;
+  const std::uint64_t ticket = mailbox.ticket;
+  t_self.traps = 0;
+  t_self.steps_itself = true;
+  std::atomic_signal_fence(std::memory_order_seq_cst); // before the first trap
+  asm volatile(
+      "leaq -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
+          : "memory", "cc");
+  proberace_call_body(bytes_at(entry), ticket, ticket, &mailbox);
+  asm volatile(
+      "leaq -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
+          : "memory", "cc");
+  std::atomic_signal_fence(std::memory_order_seq_cst); // after the last
+  t_self.steps_itself = false;
+  return t_self.traps;
+}
+
+// H31: each instruction ends in a trap of the program's own, the probed one, too. Compared with a copy that nobody probes.
+void Signals::step_itself(ScenarioRun& run, std::size_t thread, std::size_t body) {
+  const PlacedBody& placed = run.text_.bodies()[body];
+  // Each repetition traps, too: one that is stepped elsewhere has fewer.
+  if (!run.prober_->promises().has(Promise::AnyFlags) || placed.body->has(BodyTrait::Repeats))
+    return;
+  const auto copy = Text::make({{Placement{placed.body, 0}}}, text_memory_for(*run.prober_));
+  if (!copy)
+    return;
+  const OwnCode own(copy->start(), copy->bytes());
+  Mailbox mailbox;
+  const std::uint32_t bare = traps_of_steps(copy->bodies()[0].entry, mailbox);
+  ++run.scratch_.tallies[run.rows_.nested(thread)][body].started; // it may count
+  const std::uint32_t probed = traps_of_steps(placed.entry, mailbox);
+  // A copy that ends in a jump has one more.
+  if (probed < bare || (probed != bare && run.prober_->promises().has(Promise::SignalsSeeOriginalPc)))
+    run.note(thread, property_name(BrokenProperty::OwnTrapsDelivered),
+             fmt::format("thread {}: stepping itself over site {} it saw {} traps, and {} without a probe",
+                         thread, run.name_of(body), probed, bare));
+}
+
 // Cancelled, the thread ends wherever a signal finds it (H23): by a jump to its end, as glibc's own
 // cancellation does once its unwinder reaches code that it knows nothing of.
 void Signals::spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool cancel) {
   const std::size_t number = run.threads() + thread;
   std::atomic<pid_t> started{0};
   std::atomic<bool> there{false};
-  std::thread spawned([&] {
+  auto body_of_thread = [&] {
     t_self = Self{&run, thread};
     sigjmp_buf out;
     if (sigsetjmp(out, 1) == 0) {
@@ -279,7 +358,9 @@ void Signals::spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool c
     t_self.way_out = nullptr;
     started.store(0, std::memory_order_relaxed); // too late for a signal
     run.conductor_.go(thread);
-  });
+  };
+  // Half of them on a stack that is mapped anew where an ended thread's lay.
+  FreshThread spawned(body_of_thread, thread % 2 == 0);
   // pairs with the thread's store
   while (!there.load(std::memory_order_acquire))
     std::this_thread::yield();

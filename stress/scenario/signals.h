@@ -2,6 +2,7 @@
 #pragma once
 
 #include "harness/probe/prober.h"
+#include "stress/code/mailbox.h"
 #include "stress/scenario/act.h"
 
 #include <csignal>
@@ -17,6 +18,8 @@ struct Signals {
 
   // Installs the process' handlers.
   static void take(const Promises& promised);
+  // Changes the action of SIGTRAP in a way that nobody but sigaction(2) sees. Precondition: no prober is open.
+  static void take_traps_otherwise() noexcept;
   // The calling thread is this one of the run's from now on.
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
   static bool send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
@@ -26,11 +29,21 @@ struct Signals {
   static void execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t body) noexcept;
   static void spawn(ScenarioRun& run, std::size_t thread, const Act& act, bool cancel);
   static void take_own_traps(ScenarioRun& run, std::size_t thread);
+  static void step_itself(ScenarioRun& run, std::size_t thread, std::size_t body);
   // The next hit's handler executes this body, or changes that.
   enum class Change { None, Register, Pc };
   static void nest_next(std::size_t body) noexcept;
   static void nest_nothing() noexcept;
   static void change_next(Change what) noexcept;
+
+  // While it lives, signals may find the thread in this code, too.
+  class OwnCode {
+  public:
+    OwnCode(Address start, std::size_t bytes) noexcept;
+    ~OwnCode();
+    OwnCode(const OwnCode&) = delete;
+    OwnCode& operator=(const OwnCode&) = delete;
+  };
 
   // signal-safe. A HitHandler; the argument is the run.
   static void on_hit(Hit& hit, void* run);
@@ -41,10 +54,11 @@ private:
   static void on_signal(int, siginfo_t* info, void* context);
   static void on_fault(int signo, siginfo_t* info, void* context);
   static void look_at_fault(ScenarioRun& run, bool at_site, Address pc, std::uint64_t mask);
+  static std::uint32_t traps_of_steps(Address entry, Mailbox& mailbox) noexcept;
   static void on_own_trap(int signo, siginfo_t* info, void* context);
 };
 
 // Loads from here fault.
-inline const void* const kFaults = reinterpret_cast<const void*>(0x10);
+inline const void* const kFaultsHere = reinterpret_cast<const void*>(0x10);
 
 } // namespace proberace

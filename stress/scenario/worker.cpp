@@ -2,16 +2,22 @@
 
 #include "harness/log/record_ring.h"
 
+#include <algorithm>
+
 namespace proberace {
 
-void Worker::execute(std::size_t index) noexcept {
-  const PlacedBody& body = shared_.text.bodies()[index];
-  const std::uint64_t ticket = mailbox_.ticket + 1;
-  mailbox_.ticket = ticket;
+std::uint64_t Worker::take_ticket() noexcept {
+  mailbox_.ticket = mailbox_.ticket + 1;
   mailbox_.hits = 0;
   mailbox_.strays = 0;
   mailbox_.changed = 0;
   mailbox_.skipped = 0;
+  return mailbox_.ticket;
+}
+
+void Worker::execute(std::size_t index) noexcept {
+  const PlacedBody& body = shared_.text.bodies()[index];
+  const std::uint64_t ticket = take_ticket();
   point_.pass("executing", body.site, ticket);
 
   Tally& tally = tallies_[index];
@@ -24,6 +30,8 @@ void Worker::execute(std::size_t index) noexcept {
   if (mailbox_.log != nullptr)
     mailbox_.log->append(RecordKind::End, index, ticket, after);
   tally.finish(before, after);
+  const bool clear = SiteState::quiet(before) && !SiteState::armed(before);
+  clear_ahead_ = std::clamp(clear_ahead_ + (clear ? 1 : -1), -kMostAhead, kMostAhead);
 
   if (result != expected_result(ticket))
     report(Fault::WrongResult, index, result);
@@ -36,10 +44,7 @@ void Worker::execute(std::size_t index) noexcept {
 }
 
 Fault Worker::execute_at(Address entry) noexcept {
-  const std::uint64_t ticket = mailbox_.ticket + 1;
-  mailbox_.ticket = ticket;
-  mailbox_.hits = 0;
-  mailbox_.strays = 0;
+  const std::uint64_t ticket = take_ticket();
   point_.pass("executing", entry, ticket);
   const std::uint64_t result = proberace_call_body(bytes_at(entry), ticket, ticket, &mailbox_);
   return result != expected_result(ticket) ? Fault::WrongResult

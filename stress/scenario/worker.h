@@ -45,6 +45,8 @@ public:
 
   // Executes body `index` once.
   void execute(std::size_t index) noexcept;
+  // True if it has executed clear sites much more often than armed ones, which take far longer.
+  bool mostly_clear() const noexcept { return clear_ahead_ == kMostAhead; }
   // Executes it `times` times in a tight loop. Precondition: no tickets, no log.
   void execute_in_a_row(std::size_t index, std::size_t times) noexcept;
   // Executes a body that lies elsewhere once, and judges what it leaves.
@@ -58,10 +60,15 @@ public:
   void hold(std::uint64_t word) noexcept { mailbox_.held = word; }
 
 private:
+  // Of the next execution; forgets what was seen of the last.
+  std::uint64_t take_ticket() noexcept;
   void report(Fault fault, std::size_t site, std::uint64_t result) noexcept;
 
+  static constexpr int kMostAhead = 32;
+
   const Shared& shared_;
-  Tally* tallies_; // one per body
+  int clear_ahead_ = 0; // of executions of armed sites
+  Tally* tallies_;      // one per body
   FaultNote& note_;
   ThreadPoint& point_;
   Mailbox mailbox_;
