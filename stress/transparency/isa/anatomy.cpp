@@ -15,6 +15,10 @@ std::optional<Register> general(ZydisRegister r) {
   return static_cast<Register>(ZydisRegisterGetId(whole)); // numbered as in ModRM, both
 }
 
+bool is_high_byte(ZydisRegister r) {
+  return r >= ZYDIS_REGISTER_AH && r <= ZYDIS_REGISTER_BH;
+}
+
 bool is_vector(ZydisRegister r) {
   const ZydisRegisterClass kind = ZydisRegisterGetClass(r);
   return kind == ZYDIS_REGCLASS_XMM || kind == ZYDIS_REGCLASS_YMM || kind == ZYDIS_REGCLASS_ZMM;
@@ -82,6 +86,13 @@ Anatomy anatomy_of(const Instruction& instruction) {
   case ZYDIS_MNEMONIC_BTC:
     if (o[0].type == ZYDIS_OPERAND_TYPE_MEMORY && o[1].type == ZYDIS_OPERAND_TYPE_REGISTER)
       a.bit_offset = general(o[1].reg.value);
+    break;
+  case ZYDIS_MNEMONIC_DIV:
+  case ZYDIS_MNEMONIC_IDIV:
+    if (o[0].type == ZYDIS_OPERAND_TYPE_REGISTER)
+      if (const auto by = general(o[0].reg.value); by && *by != Register::Rax && *by != Register::Rdx &&
+                                                   *by != Register::Rsp && !is_high_byte(o[0].reg.value))
+        a.divides = Divisor{*by, o[0].size, i.mnemonic == ZYDIS_MNEMONIC_IDIV};
     break;
   case ZYDIS_MNEMONIC_MOVDIR64B:
   case ZYDIS_MNEMONIC_ENQCMD:

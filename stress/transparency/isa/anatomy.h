@@ -22,6 +22,13 @@ struct MemoryReach {
   bool accessed = false; // not only computed (lea, nop)
 };
 
+// Of a division.
+struct Divisor {
+  Register where;
+  unsigned bits;
+  bool is_signed;
+};
+
 struct Anatomy {
   std::vector<MemoryReach> memory{};
   std::size_t displacement_offset = 0; // of an address or displacement in the instruction's own bytes
@@ -30,6 +37,7 @@ struct Anatomy {
   std::optional<Register> bit_offset{};     // a register that reaches beyond its operand (bt)
   std::optional<Register> writes_through{}; // a register that holds an address, and is no memory operand
   std::optional<Register> counter{};        // of a repeated string instruction, a loop
+  std::optional<Divisor> divides{};         // a register that no part of the dividend is in
   bool jumps_through_memory = false;
   bool returns = false;
   bool restores_frame = false; // leave, enter: rbp is a stack pointer

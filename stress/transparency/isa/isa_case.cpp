@@ -32,9 +32,9 @@ rc::Gen<std::uint64_t> number() {
   return rc::gen::weightedOneOf<std::uint64_t>(
       {{4, any<std::uint64_t>()},
        {2, rc::gen::inRange<std::uint64_t>(0, 70)},
-       {1, rc::gen::element<std::uint64_t>(0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF'FFFF, 0x8000'0000,
-                                           0xFFFF'FFFF, 0x7FFF'FFFF'FFFF'FFFF, 0x8000'0000'0000'0000,
-                                           0xFFFF'FFFF'FFFF'FFFF)}});
+       {1, rc::gen::element<std::uint64_t>(
+               0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFF'FFFF, 0x8000'0000, 0xFFFF'FFFF, 0x1'0000'0000,
+               0xFFFF'FFFF'0000'0000, 0x7FFF'FFFF'FFFF'FFFF, 0x8000'0000'0000'0000, 0xFFFF'FFFF'FFFF'FFFF)}});
 }
 
 // Lanes as floating point has them: 1, -0, infinity, not a number, denormal; in either width.

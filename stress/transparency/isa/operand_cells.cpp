@@ -20,15 +20,21 @@ void aim_operands(OperandChoice& choice, OperandKind kind) {
     const std::uint32_t base = n / kMemoryShapes % 16 == kRsp ? kRbx : n / kMemoryShapes % 16;
     switch (kind) {
     case OperandKind::RipRelative: n = others + kMemoryShapes * base + kByRip; break;
+    case OperandKind::StackEdge:
     case OperandKind::StackBased: n = others + kMemoryShapes * kRsp + kWithBase; break;
     case OperandKind::Memory:
     case OperandKind::PageEdge:
     case OperandKind::Segment: n = others + kMemoryShapes * base + kWithBase; break;
+    case OperandKind::Quotient: n = others + kRbx; break;
     case OperandKind::Registers:
     case OperandKind::Prefix: break;
     }
   }
 }
+
+// Divisions are tried more often: there are many widths and limits.
+constexpr std::size_t kQuotients = 24;
+constexpr std::int32_t kDisplacements[] = {-0x80, -0x7C, -0x78, -8, 0, 0x70, 0x74, 0x78, 0x7C, 0x7F};
 
 class Decoder {
 public:
@@ -44,14 +50,23 @@ public:
     const auto memory = std::ranges::find(visible, ZYDIS_OPERAND_TYPE_MEMORY, &ZydisDecodedOperand::type);
     if (kind == OperandKind::Prefix)
       return code.size() > plain.size();
+    const bool divides = i.mnemonic == ZYDIS_MNEMONIC_DIV || i.mnemonic == ZYDIS_MNEMONIC_IDIV;
     if (memory == visible.end())
-      return kind == OperandKind::Registers;
+      return kind == OperandKind::Registers || (divides && kind == OperandKind::Quotient);
     const bool by_rip = memory->mem.base == ZYDIS_REGISTER_RIP || memory->mem.base == ZYDIS_REGISTER_EIP;
     const bool by_rsp = memory->mem.base == ZYDIS_REGISTER_RSP || memory->mem.base == ZYDIS_REGISTER_ESP;
     const bool segment = (i.attributes & (ZYDIS_ATTRIB_HAS_SEGMENT_FS | ZYDIS_ATTRIB_HAS_SEGMENT_GS)) != 0;
     switch (kind) {
     case OperandKind::RipRelative: return by_rip;
     case OperandKind::StackBased: return by_rsp;
+    case OperandKind::StackEdge:
+      return by_rsp && i.meta.branch_type != ZYDIS_BRANCH_TYPE_FAR &&
+             std::ranges::any_of(o, o + i.operand_count, [](const ZydisDecodedOperand& operand) {
+               return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+                      operand.type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                      operand.reg.value == ZYDIS_REGISTER_RSP &&
+                      (operand.actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) != 0;
+             });
     case OperandKind::Segment: return segment;
     case OperandKind::Memory: return !by_rip && !by_rsp;
     case OperandKind::PageEdge:
@@ -97,10 +112,24 @@ std::vector<OperandCell> make_cells() {
           if (plain && code && decoder.is(row.value, *code, *plain))
             (decoder.address_bits(*code) == 64 ? cell.forms : others).push_back(f);
         }
+        // Counts and branches with addresses of 32 bits, too.
+        if (row.value == OperandKind::Registers && !cell.forms.empty() && !others.empty()) {
+          OperandCell narrow = cell;
+          narrow.name += "-67";
+          narrow.forms = others;
+          cells.push_back(std::move(narrow));
+        }
         if (cell.forms.empty())
           cell.forms = std::move(others);
-        if (!cell.forms.empty())
-          cells.push_back(std::move(cell));
+        if (cell.forms.empty())
+          continue;
+        cells.insert(cells.end(),
+                     row.value == OperandKind::Quotient    ? kQuotients
+                     : row.value == OperandKind::StackEdge ? std::size(kDisplacements)
+                                                           : 1,
+                     cell);
+        for (std::size_t n = 0; row.value == OperandKind::StackEdge && n < std::size(kDisplacements); ++n)
+          cells[cells.size() - 1 - n].displacement = kDisplacements[n];
       }
   }
   return cells;
@@ -126,6 +155,10 @@ void aim(IsaCase& c, const OperandCell& cell) {
   c.mnemonic = cell.mnemonic;
   c.form = cell.forms[c.form % cell.forms.size()];
   aim_operands(c.operands, cell.kind);
+  if (cell.displacement)
+    c.operands.displacement = *cell.displacement;
+  if (cell.kind == OperandKind::Quotient)
+    c.status |= std::uint64_t{1} << 48;
   c.where.fill(cell.kind == OperandKind::PageEdge ? Where::AcrossPages : Where::Aligned);
 }
 

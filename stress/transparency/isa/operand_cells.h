@@ -8,6 +8,7 @@
 #include "harness/base/enumeration.h"
 #include "stress/transparency/isa/isa_case.h"
 
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,18 +20,22 @@ enum class OperandKind : std::uint8_t {
   Memory,      // by general registers
   RipRelative, // by rip
   StackBased,  // by rsp
+  StackEdge,   // by rsp, of an instruction that moves it, with a displacement at the ends of one byte
   PageEdge,    // across two pages
   Segment,     // with a gs prefix; fs is where the harness has its own memory
   Prefix,      // with a prefix in front that need not be there
+  Quotient,    // of a division by a register, whose quotient is at its limits
 };
 inline constexpr auto kOperandKinds = enumeration<Named<OperandKind>>({
     {OperandKind::Registers, "registers"},
     {OperandKind::Memory, "memory"},
     {OperandKind::RipRelative, "rip-relative"},
     {OperandKind::StackBased, "rsp-based"},
+    {OperandKind::StackEdge, "rsp-edge"},
     {OperandKind::PageEdge, "page-edge"},
     {OperandKind::Segment, "segment"},
     {OperandKind::Prefix, "prefix"},
+    {OperandKind::Quotient, "quotient"},
 });
 constexpr const auto& rows_of(OperandKind) noexcept {
   return kOperandKinds;
@@ -42,6 +47,7 @@ struct OperandCell {
   bool integer;                     // of which list of mnemonics
   std::uint32_t mnemonic;           // its index there
   std::vector<std::uint32_t> forms; // indices into its forms
+  std::optional<std::int32_t> displacement{};
 };
 
 // All of them, sorted by list, mnemonic and kind. Made once, in some 0.2 s.

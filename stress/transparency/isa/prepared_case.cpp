@@ -13,6 +13,9 @@ namespace proberace {
 
 namespace {
 
+__extension__ using Signed128 = __int128;
+__extension__ using Unsigned128 = unsigned __int128;
+
 constexpr std::uint64_t kAlwaysSet = 0x202;       // bit 1, and interrupts on
 constexpr std::size_t kBefore = 64, kBehind = 96; // of a case's function, around its site
 constexpr std::uint64_t kMostTurns = 24;          // of a repeated string instruction
@@ -115,6 +118,8 @@ private:
       reg(Register::Rax) = kHarmlessCall;
     if (a.counter)
       reg(*a.counter) %= kMostTurns;
+    if (a.divides && (c_.status >> 48 & 1) != 0)
+      choose_dividend(*a.divides, c_.status >> 49);
     if (a.bit_offset)
       reg(*a.bit_offset) =
           static_cast<std::uint64_t>(static_cast<std::int64_t>(reg(*a.bit_offset) << 49) >> 49);
@@ -124,6 +129,41 @@ private:
     for (const MemoryReach& m : a.memory)
       if (m.vector_index)
         choose_indices(m);
+  }
+
+  // So that the quotient is one at its limits, or just behind them: a random one nearly always overflows.
+  void choose_dividend(const Divisor& by, std::uint64_t n) {
+    const auto low_bits = [&](std::uint64_t word) {
+      return by.bits == 64 ? word : word & ((std::uint64_t{1} << by.bits) - 1);
+    };
+    const auto extended = [&](std::uint64_t word) -> Signed128 {
+      const unsigned above = 64 - by.bits;
+      if (!by.is_signed)
+        return static_cast<Signed128>(low_bits(word));
+      return static_cast<std::int64_t>(word << above) >> above;
+    };
+    const Signed128 divisor = extended(reg(by.where));
+    if (divisor == 0)
+      return;
+    const Signed128 limit = Signed128{1}
+                            << (by.is_signed ? by.bits - 1 : by.bits); // the first that is too large
+    const Signed128 least = by.is_signed ? -limit : 0;
+    const Signed128 quotients[] = {
+        least, limit - 1, least + 1, limit, 0, 1, by.is_signed ? least - 1 : limit + 1, limit / 2};
+    const Signed128 quotient = quotients[n % std::size(quotients)];
+    const Signed128 largest = divisor < 0 ? -divisor - 1 : divisor - 1;
+    const Signed128 rest = (n >> 3 & 1) != 0 ? largest : 0;
+    const bool negative = (quotient < 0) != (divisor < 0); // and so is the rest
+    const Unsigned128 dividend = static_cast<Unsigned128>(quotient) * static_cast<Unsigned128>(divisor) +
+                                 static_cast<Unsigned128>(negative ? -rest : rest);
+    const auto low = low_bits(static_cast<std::uint64_t>(dividend));
+    const auto high = low_bits(static_cast<std::uint64_t>(dividend >> by.bits));
+    if (by.bits == 8) {
+      reg(Register::Rax) = (reg(Register::Rax) & ~std::uint64_t{0xFFFF}) | high << 8 | low;
+    } else {
+      reg(Register::Rax) = low;
+      reg(Register::Rdx) = high;
+    }
   }
 
   void choose_vectors() {
