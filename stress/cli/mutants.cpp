@@ -1,13 +1,12 @@
 // proberace mutants: builds each seeded bug (stress/mutants/) and hunts it, as it would hunt in any strategy: under
-// control, each on a CPU of its own, and then those that were missed in free runs, one after the other, on all CPUs.
-#include "harness/base/shell.h"
-#include "harness/cell/endings.h"
+// control, then with single instructions and sequences, each mutant on a CPU of its own; and those that were missed in
+// free runs, one after the other, on all CPUs.
 #include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/cli/progress.h"
 #include "harness/machine/pin_plan.h"
 #include "harness/result/table.h"
-#include "stress/cli/mutant_set.h"
+#include "stress/cli/mutant_hunts.h"
 #include "stress/cli/mutant_trials.h"
 
 #include <algorithm>
@@ -22,20 +21,6 @@ namespace proberace {
 
 namespace {
 
-constexpr int kReplays = 100;
-constexpr int kFreeReplays = 10;         // which show a race now and then
-constexpr double kControlledShare = 0.6; // of the budget
-
-struct Hunted {
-  std::string verdict; // caught, missed, not observable, does not build
-  std::string property{}, summary{}, file{};
-  std::string scheduler{};                    // that caught it, or the last that was tried
-  std::uint64_t schedules = 0, scenarios = 0; // scenarios: of free runs
-  std::size_t steps = 0;
-  int replayed = 0, replays = 0;
-  double seconds = 0;
-};
-
 class Mutants final : public Command {
 public:
   std::string name() const override { return "mutants"; }
@@ -47,19 +32,20 @@ public:
     app.add_option("--patch", patches_, "Hunt this patch, which is not in stress/mutants; may be repeated");
     app.add_option("--strategy", strategy_, "With --patch: where a patch has no line 'Strategy: NAME'");
     auto* const scheduler =
-        app.add_option("--scheduler", scheduler_, "random, pct, exhaustive")->capture_default_str();
-    app.add_option("--budget", budget_ms_,
-                   "How long to hunt each, builds and shrinking aside: 3/5 under control, the rest in free "
-                   "runs (with "
-                   "--long: each way)")
+        app.add_option("--scheduler", hunt_.scheduler, "random, pct, exhaustive")->capture_default_str();
+    app.add_option(
+           "--budget", hunt_.budget_ms,
+           "How long to hunt each, builds and shrinking aside: half of it under control, a quarter with "
+           "single instructions and sequences (isa, sequences), a quarter in free runs (with --long: each "
+           "way)")
         ->transform(duration_in_milliseconds());
     app.add_option("--jobs", jobs_,
                    "Hunts at once, each on a CPU of its own (with --long: those under control)")
         ->check(CLI::Range(1, 1024));
     auto* const seed =
-        app.add_option("--seed", seed_, "Of the hunts")->check(number_from(0))->capture_default_str();
-    auto* const out =
-        app.add_option("--out", out_, "The folder for the counterexamples' files")->capture_default_str();
+        app.add_option("--seed", hunt_.seed, "Of the hunts")->check(number_from(0))->capture_default_str();
+    auto* const out = app.add_option("--out", hunt_.out, "The folder for the counterexamples' files")
+                          ->capture_default_str();
     app.add_flag("--long", long_, "Compare stress, random, pct and exhaustive, each with many seeds")
         ->excludes(scheduler, seed, out);
     app.add_option("--seeds", seeds_, "With --long: hunts of each mutant in each way")
@@ -98,7 +84,7 @@ public:
     build(mutants);
     forget_patches();
     if (long_)
-      return run_trials(mutants, {seeds_, std::chrono::milliseconds(budget_ms_), jobs(), resume_}, json_,
+      return run_trials(mutants, {seeds_, std::chrono::milliseconds(hunt_.budget_ms), jobs(), resume_}, json_,
                         progress_);
     const std::vector<Hunted> hunted = hunt_all(mutants);
     report(mutants, hunted);
@@ -129,7 +115,7 @@ private:
     for (std::size_t i = 0; i < mutants.size(); ++i)
       if (hunted[i].verdict == "missed") {
         progress_.show(fmt::format("{} in free runs", mutants[i].name));
-        hunt(mutants[i], "", kFree, hunted[i]);
+        hunt_mutant(mutants[i], MutantWay::Free, hunt_, "", hunted[i]);
       }
     for (std::size_t i = 0; i < mutants.size(); ++i)
       if (hunted[i].verdict == "missed" && !mutants[i].observable())
@@ -144,72 +130,39 @@ private:
       return {"does not build",
               {},
               fmt::format("cmake --build {} --target mutant-{} says why", PROBERACE_BUILD, mutant.name)};
-    Hunted hunted;
-    hunt(mutant, on, scheduler_, hunted);
+    Hunted hunted{"missed"};
+    for (const MutantWay way : kAlone)
+      if (hunted.verdict == "missed")
+        hunt_mutant(mutant, way, hunt_, on, hunted);
     return hunted;
   }
 
-  // Adds to what is known of it.
-  void hunt(const Mutant& mutant, const std::string& on, const std::string& scheduler, Hunted& h) const {
-    const auto began = std::chrono::steady_clock::now();
-    const std::string program = mutant.program();
-    const bool free = scheduler == kFree;
-    const double share = free ? 1 - kControlledShare : kControlledShare;
-    const Outcome o = run_shell(fmt::format("{}{} hunt --strategy '{}' --scheduler {} --seed {} --budget "
-                                            "{:.0f}ms --per-scenario {} --json --out {} "
-                                            "2>/dev/null",
-                                            on, program, mutant.strategy, scheduler, seed_,
-                                            static_cast<double>(budget_ms_) * share, kSchedulesPerScenario,
-                                            folder_of(mutant)));
-    const Json hunt = Json::parse(o.out, nullptr, false);
-    h.verdict = hunt.is_object() ? "missed" : "not hunted";
-    h.scheduler = scheduler;
-    if (hunt.is_object()) {
-      h.schedules += hunt.value("schedules", std::uint64_t{0});
-      h.scenarios += free ? hunt.value("scenarios", std::uint64_t{0}) : 0;
-      if (const Json found = hunt.value("counterexample", Json()); found.is_object()) {
-        const Json& verdict = found.at("verdict");
-        h.verdict = "caught";
-        h.property = what_broke(verdict);
-        h.summary = verdict.value("summary", std::string());
-        h.file = found.at("file");
-        h.steps = found.value("steps", std::size_t{0});
-        h.replays = free ? kFreeReplays : kReplays;
-        const Outcome again = run_shell(
-            fmt::format("{}{} replay '{}' --times {} --json 2>/dev/null", on, program, h.file, h.replays));
-        if (const Json replay = Json::parse(again.out, nullptr, false); replay.is_object())
-          h.replayed = replay.value("reproduced", 0);
-      }
-    }
-    h.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  }
-
-  std::string folder_of(const Mutant& mutant) const { return fmt::format("{}/{}", out_, mutant.name); }
-
   void report(const std::vector<Mutant>& mutants, const std::vector<Hunted>& hunted) const {
     Json rows = Json::array();
-    Table table({"mutant", "hazards", "strategy", "verdict", "by", "scheduler", "schedules", "free runs",
+    Table table({"mutant", "hazards", "strategy", "verdict", "by", "way", "schedules", "cases", "free runs",
                  "steps", "replayed", "seconds"},
-                {false, false, false, false, false, false, true, true, true, true, true});
+                {false, false, false, false, false, false, true, true, true, true, true, true});
     for (std::size_t i = 0; i < mutants.size(); ++i) {
       const Mutant& m = mutants[i];
       const Hunted& h = hunted[i];
       const bool caught = h.verdict == "caught";
       table.add(
-          {m.name, m.hazards, m.strategy, h.verdict, h.property, h.scheduler, std::to_string(h.schedules),
-           h.scenarios != 0 ? std::to_string(h.scenarios) : "", h.steps != 0 ? std::to_string(h.steps) : "",
+          {m.name, m.hazards, m.strategy, h.verdict, h.property, h.way, std::to_string(h.schedules),
+           h.cases != 0 ? std::to_string(h.cases) : "", h.scenarios != 0 ? std::to_string(h.scenarios) : "",
+           h.steps != 0 ? std::to_string(h.steps) : "",
            caught ? fmt::format("{}/{}", h.replayed, h.replays) : "", fmt::format("{:.1f}", h.seconds)});
       rows.push_back(Json{{"mutant", m.name},
                           {"hazards", m.hazards},
                           {"strategy", m.strategy},
-                          {"scheduler", h.scheduler},
-                          {"seed", seed_},
+                          {"way", h.way},
+                          {"seed", hunt_.seed},
                           {"verdict", h.verdict},
                           {"expected", m.expected},
                           {"property", h.property},
                           {"summary", h.summary},
                           {"schedules", h.schedules},
                           {"scenarios", h.scenarios},
+                          {"cases", h.cases},
                           {"steps", h.steps},
                           {"replayed", h.replayed},
                           {"replays", h.replays},
@@ -217,22 +170,18 @@ private:
                           {"file", h.file}});
     }
     if (json_)
-      fmt::print("{}\n", Json{{"schema", "proberace/mutants/1"}, {"rows", std::move(rows)}}.dump(2));
+      fmt::print("{}\n", Json{{"schema", "proberace/mutants/2"}, {"rows", std::move(rows)}}.dump(2));
     else
       fmt::print("{}", table.text());
   }
 
-  static constexpr const char* kFree = "free";
   std::vector<std::string> only_, patches_;
   std::string strategy_;
-  std::string scheduler_ = "random";
-  std::string out_ = std::string(PROBERACE_BUILD) + "/mutants/races";
-  long budget_ms_ = 20'000;
+  MutantHunt hunt_{.out = std::string(PROBERACE_BUILD) + "/mutants/races"};
   unsigned jobs_ = 0;
   bool long_ = false;
   std::size_t seeds_ = 10;
   std::string resume_ = std::string(PROBERACE_BUILD) + "/mutants/trials";
-  std::uint64_t seed_ = 1;
   bool json_ = false;
   Progress progress_;
 };
