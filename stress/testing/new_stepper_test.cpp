@@ -107,8 +107,8 @@ TEST(ANewStepper, ThatStatesNothingIsTakenForATrapInTheProcess) {
   EXPECT_EQ(facts_of("ptrace:poke+spare-slot").handled_by, HandledBy::Supervisor);
 }
 
-// H81: a thread may stand anywhere in a slot that the plan does not state.
-TEST(ANewStepper, IsClosedWhileAThreadIsInItsSlot) {
+// A thread may stand anywhere in a slot that the plan does not state.
+TEST(ANewStepper, H81_IsClosedWhileAThreadIsInItsSlot) {
   for (const char* const strategy :
        {"poke+spare-slot", "ptrace:poke+spare-slot", "poke+xol-boost", "ptrace:poke+xol-boost"}) {
     PROBERACE_EXPECT_TEST_HELD("closes-while-in-slot", strategy);
