@@ -44,7 +44,8 @@ std::string command_of(const Mutant& mutant, MutantWay way, const MutantHunt& hu
   const std::string common = fmt::format("--strategy '{}' --seed {} --json --out {}/{} 2>/dev/null",
                                          mutant.strategy, hunt.seed, hunt.out, mutant.name);
   switch (way) {
-  case MutantWay::Isa: return fmt::format("timeout {} {} isa --cases {} {}", kLongest, mutant.program(), cases, common);
+  case MutantWay::Isa:
+    return fmt::format("timeout {} {} isa --cases {} {}", kLongest, mutant.program(), cases, common);
   case MutantWay::Sequences:
     return fmt::format("timeout {} {} sequences --cases {} {}", kLongest, mutant.program(), cases, common);
   default:
