@@ -173,6 +173,9 @@ Status emit_indirect_call(Assembly& out, const Instruction& i) {
     return unsupported(i, "calls through rsp, which its own push moves");
   if (mode != 3 && names_rsp && (jump[modrm + 1] & 7) == 4) { // base rsp, in the SIB byte
     const std::size_t displacement = modrm + 2;
+    const bool rex_x = opcode > 0 && is_rex(jump[opcode - 1]) && (jump[opcode - 1] & 2) != 0;
+    if ((jump[modrm + 1] & 0x38) != 0x20 || rex_x) // where it lies is not known
+      return unsupported(i, "an index of its operand may reach where the return address goes");
     if (mode == 0) {
       jump[modrm] = static_cast<std::uint8_t>(jump[modrm] | 0x40);
       jump[displacement] = 8;
@@ -180,7 +183,7 @@ Status emit_indirect_call(Assembly& out, const Instruction& i) {
     } else if (mode == 1) {
       if (const auto distance = static_cast<std::int8_t>(jump[displacement]); distance > 127 - 8)
         return unsupported(i, "its operand's distance from rsp leaves no room to mend");
-      else if (-16 < distance && distance < 0) // it reads before it pushes, and the jump after
+      else if (-16 < distance && distance < 0) // a call reads it before it pushes, the copy afterwards
         return unsupported(i, "its operand lies where the return address goes");
       jump[displacement] = static_cast<std::uint8_t>(jump[displacement] + 8);
     } else {

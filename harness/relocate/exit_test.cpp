@@ -142,6 +142,7 @@ TEST(RelocateWithExit, RefusesByNameWhatCannotBeMoved) {
       {"call", {0xff, 0xd4}, 0, 0, 0},             // call *%rsp
       {"call", {0xff, 0x54, 0x24, 0x7f}, 0, 0, 0}, // call *127(%rsp)
       {"call", {0xff, 0x54, 0x24, 0xf8}, 0, 0, 0}, // call *-8(%rsp): the push would overwrite it
+      {"call", {0xff, 0x14, 0xc4}, 0, 0, 0},       // call *(%rsp,%rax,8)
       {"call", {0xff, 0x94, 0x24, 0xf1, 0xff, 0xff, 0xff}, 0, 0, 0}, // call *-15(%rsp), with four bytes
       {"syscall", {0x0f, 0x05}, 0, 0, 0},                            //
       {"pushfq", {0x9c}, 0, 0, 0},                                   //
