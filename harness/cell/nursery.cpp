@@ -76,7 +76,7 @@ void run_one(Arena& arena) {
   if (child < 0)
     die("proberace: fork of a cell");
   if (child == 0) {
-    ::setpgid(0, 0); // its own children, too: see below
+    ::setpgid(0, 0); // so that its children can be ended with it
     run_child(arena);
   }
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
@@ -88,7 +88,8 @@ void run_one(Arena& arena) {
     arena.end.timed_out = true;
     ::kill(child, SIGKILL);
   }
-  // A child of the cell that hangs would hold its pipes. The cell is not waited for yet, so that its number is its own.
+  // A child of the cell that hangs would keep the pipe of our starter open. The cell is not waited for yet, so nobody
+  // else has its number.
   ::kill(-child, SIGKILL);
   ::close(pidfd);
   while (::waitpid(child, &arena.end.exit_status, 0) < 0 && errno == EINTR) {

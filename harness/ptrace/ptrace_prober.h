@@ -22,6 +22,7 @@
 #include "harness/ptrace/command_channel.h"
 #include "harness/ptrace/turn_relay.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -62,7 +63,7 @@ private:
   mutable std::mutex mutex_;
   mutable CommandChannel channel_;
   std::unique_ptr<TurnRelay> relay_;
-  pid_t owner_ = 0; // a forked child has a copy of this object, but no supervisor
+  std::atomic<pid_t> owner_{0}; // a forked child has a copy of this object, but no supervisor
   const Target* target_ = nullptr;
   std::unique_ptr<Admission> admission_;
   std::map<Address, Site> armed_;
