@@ -92,13 +92,9 @@ private:
       return refused(page, "only shared memory can be mapped a second time, and this is private");
     const Memory memory{mapping->device, mapping->inode,
                         mapping->file_offset + static_cast<std::uint64_t>(page - mapping->start)};
-    if (const auto known = aliases_.find(page); known != aliases_.end()) {
-      if (known->second.memory == memory)
-        return {};
-      // The program has mapped other memory there since (H15).
-      ::munmap(known->second.bytes, kPageBytes);
-      aliases_.erase(known);
-    }
+    const auto known = aliases_.find(page);
+    if (known != aliases_.end() && known->second.memory == memory)
+      return {};
     void* const alias = ::mremap(bytes_at(page), 0, kPageBytes, MREMAP_MAYMOVE, nullptr);
     if (alias == MAP_FAILED && errno == ENOMEM)
       return failure(ErrorKind::MappingLimit, page,
@@ -110,6 +106,9 @@ private:
       ::munmap(alias, kPageBytes);
       return refused(page, "the file behind this memory was not opened for writing");
     }
+    // The program has mapped other memory there since (H15).
+    if (known != aliases_.end())
+      ::munmap(known->second.bytes, kPageBytes);
     aliases_[page] = {static_cast<std::uint8_t*>(alias), memory};
     return {};
   }
