@@ -63,7 +63,7 @@ private:
       if (std::ranges::find(c_.anatomy.unpredictable, r) != c_.anatomy.unpredictable.end() ||
           (r == Register::Rflags && c_.anatomy.unpredictable_flags))
         continue;
-      if (r == Register::Rsp && (pushed_before_fault() || pc_may_differ()))
+      if (r == Register::Rsp && pushed_before_fault())
         continue;
       if (n.at(r) != p.at(r))
         note("{} {:#x}, probed {:#x}", register_name, n.at(r), p.at(r));

@@ -114,22 +114,21 @@ std::vector<OperandCell> make_cells() {
         }
         // Counts and branches with addresses of 32 bits, too.
         if (row.value == OperandKind::Registers && !cell.forms.empty() && !others.empty()) {
-          OperandCell narrow = cell;
-          narrow.name += "-67";
-          narrow.forms = others;
-          cells.push_back(std::move(narrow));
+          cells.push_back(cell.variant("-67"));
+          cells.back().forms = others;
         }
         if (cell.forms.empty())
           cell.forms = std::move(others);
         if (cell.forms.empty())
           continue;
-        cells.insert(cells.end(),
-                     row.value == OperandKind::Quotient    ? kQuotients
-                     : row.value == OperandKind::StackEdge ? std::size(kDisplacements)
-                                                           : 1,
-                     cell);
-        for (std::size_t n = 0; row.value == OperandKind::StackEdge && n < std::size(kDisplacements); ++n)
-          cells[cells.size() - 1 - n].displacement = kDisplacements[n];
+        if (row.value == OperandKind::Quotient)
+          for (std::size_t n = 1; n <= kQuotients; ++n)
+            cells.push_back(cell.variant(fmt::format("-{}", n)));
+        else if (row.value == OperandKind::StackEdge)
+          for (const std::int32_t displacement : kDisplacements)
+            cells.push_back(cell.variant(fmt::format("{:+}", displacement), displacement));
+        else
+          cells.push_back(std::move(cell));
       }
   }
   return cells;

@@ -20,11 +20,11 @@ enum class OperandKind : std::uint8_t {
   Memory,      // by general registers
   RipRelative, // by rip
   StackBased,  // by rsp
-  StackEdge,   // by rsp, of an instruction that moves it, with a displacement at the ends of one byte
-  PageEdge,    // across two pages
-  Segment,     // with a gs prefix; fs is where the harness has its own memory
-  Prefix,      // with a prefix in front that need not be there
-  Quotient,    // of a division by a register, whose quotient is at its limits
+  StackEdge, // by rsp, of an instruction that moves it, with displacements near zero and at the ends of one byte
+  PageEdge, // across two pages
+  Segment,  // with a gs prefix; fs is where the harness has its own memory
+  Prefix,   // with a prefix in front that need not be there
+  Quotient, // of a division by a register, whose quotient is at its limits
 };
 inline constexpr auto kOperandKinds = enumeration<Named<OperandKind>>({
     {OperandKind::Registers, "registers"},
@@ -48,6 +48,13 @@ struct OperandCell {
   std::uint32_t mnemonic;           // its index there
   std::vector<std::uint32_t> forms; // indices into its forms
   std::optional<std::int32_t> displacement{};
+
+  OperandCell variant(const std::string& suffix, std::optional<std::int32_t> with = {}) const {
+    OperandCell other = *this;
+    other.name += suffix;
+    other.displacement = with;
+    return other;
+  }
 };
 
 // All of them, sorted by list, mnemonic and kind. Made once, in some 0.2 s.

@@ -131,7 +131,7 @@ private:
         choose_indices(m);
   }
 
-  // So that the quotient is one at its limits, or just behind them: a random one nearly always overflows.
+  // Chooses a dividend whose quotient is at, or just beyond, what fits. A random one nearly always overflows.
   void choose_dividend(const Divisor& by, std::uint64_t n) {
     const auto low_bits = [&](std::uint64_t word) {
       return by.bits == 64 ? word : word & ((std::uint64_t{1} << by.bits) - 1);
