@@ -20,12 +20,16 @@ Verdict instructions(const Json& parameters, BodyTrait trait) {
   auto probed = ProbedText::open(parameters.at("strategy"), placements);
   if (!probed)
     return verdict_of(probed.error());
-  if (const Status inserted = (*probed)->insert_all(); !inserted) {
-    const bool refuses = inserted.error().kind == ErrorKind::InstructionUnsupported;
-    return refuses && (*probed)->prober().facts().selective ? held("refused: " + describe(inserted.error()))
-                                                            : verdict_of(inserted.error());
-  }
+  // Those that take only some instructions are tried on what they take.
+  const bool selective = (*probed)->prober().facts().selective;
+  const SiteResults inserted = (*probed)->prober().insert((*probed)->sites());
+  std::size_t armed = 0;
   for (std::size_t i = 0; i < placements.size(); ++i) {
+    if (!inserted[i] && selective && inserted[i].error().kind == ErrorKind::InstructionUnsupported)
+      continue;
+    if (!inserted[i])
+      return verdict_of(inserted[i].error());
+    ++armed;
     for (std::uint64_t n = 1; n <= kTimes; ++n)
       if (!(*probed)->execute(i))
         return broken("wrong-result", fmt::format("{}: wrong result, or a register it must keep, at hit {}",
@@ -34,7 +38,7 @@ Verdict instructions(const Json& parameters, BodyTrait trait) {
       return broken("wrong-count",
                     fmt::format("{}: {} executions, {} hits", placements[i].body->name(), kTimes, hits));
   }
-  return held(fmt::format("{} bodies", placements.size()));
+  return held(fmt::format("{} of {} bodies", armed, placements.size()));
 }
 
 // ---- changes-take-effect (H39): registers and PC that a hit handler writes.
