@@ -26,16 +26,16 @@ enum class ActForm : std::uint8_t {
 };
 
 enum ActTrait : std::uint32_t {
-  kOrdinary = 1, // half of all scenarios have no others, so that their threads meet often
+  kOrdinary = 1, // a third of all scenarios have no others, so that their threads meet often
   kOperates = 2, // inserts or removes
   kStartsThread = 4,
   kCostly = 8,        // one of them takes as long as some twenty others
   kLeaves = 16,       // a signal handler may leave the execution by siglongjmp
   kNeedsHandler = 32, // done only where the strategy calls a hit handler
   kFreeOnly = 64,     // under control, where a scheduler decides how long a thread waits, nothing is done
-  kLastRound = 512,   // nothing is done in any but the last round
-  kFaults = 256,      // its body is the one that can fault
   kCloses = 128,      // the prober: no other thread may operate
+  kFaults = 256,      // its body is the one that can fault
+  kLastRound = 512,   // nothing is done in any but the last round
 };
 
 enum class ActKind : std::uint8_t {

@@ -22,7 +22,7 @@ constexpr std::size_t kNoSiteEvery = 50;
 struct CrowdOfSites {
   ScenarioRun& run;
   std::size_t thread;
-  const Text text;
+  Text text;
   std::vector<Site> batch{};
   std::vector<bool> armed{};
 
@@ -72,13 +72,20 @@ struct CrowdOfSites {
                          while_armed ? "while probed" : "and one after removal"));
   }
 
-  void remove() {
+  // False if a thread did not stop in time: some are armed still.
+  bool remove() {
     const SiteResults results = run.prober_->remove(batch);
+    const auto late = [](const Status& r) { return !r && r.error().kind == ErrorKind::ThreadWouldNotStop; };
+    if (std::ranges::any_of(results, late)) {
+      text.forget(); // stays mapped
+      return false;
+    }
     for (std::size_t i = 0; i < kCrowd; ++i)
       if (results[i].has_value() != armed[i] &&
           (results[i] || run.breaks(results[i].error().kind, false, body())))
         note(property_name(BrokenProperty::Removal), i,
              results[i] ? "removed, and never armed" : describe(results[i].error()));
+    return true;
   }
 };
 
@@ -103,7 +110,8 @@ void Crowd(ScenarioRun& run, std::size_t thread, const Act& act) {
   crowd.make_batch();
   crowd.insert();
   crowd.execute(true);
-  crowd.remove();
+  if (!crowd.remove())
+    return;
   crowd.execute(false);
   std::vector<std::uint8_t> after(before.size());
   read_memory(crowd.text.start(), after);

@@ -22,6 +22,7 @@ namespace proberace {
 struct Children {
   using Living = ScenarioRun::LivingChild;
   static constexpr std::size_t kMostChildren = 2; // of a thread, at once
+  static constexpr int kClosedParents = 2;        // an exit status
 
   static bool execute(const ScenarioRun& run, const std::vector<std::size_t>& bodies) noexcept {
     Mailbox mailbox;
@@ -75,7 +76,8 @@ struct Children {
                                           : property_name(BrokenProperty::ForkSafe),
                fmt::format("the child of '{}' {}", text_of(act),
                            WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
-                                               : "had a wrong result"));
+                           : WEXITSTATUS(status) == kClosedParents ? "closed its parent's prober"
+                                                                   : "had a wrong result"));
   }
 
   // The prober of a parent that is supervised is not the child's to close: its probes stay, and work.
@@ -89,9 +91,11 @@ struct Children {
     const pid_t child = ::fork();
     if (child == 0) {
       run.conductor_.forked();
-      const bool right = execute(run, act.bodies) && (exec || leaves_parents_prober(run));
+      const bool right = execute(run, act.bodies);
       if (right && exec)
         become_empty_program();
+      if (right && !exec && !leaves_parents_prober(run))
+        ::_exit(kClosedParents);
       ::_exit(right && !exec ? 0 : 1);
     }
     judge(run, thread, act, child);
@@ -116,7 +120,7 @@ void Children::die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act
   const pid_t child = ::fork();
   if (child == 0) {
     run.conductor_.forked();
-    constexpr rlimit kNoCore{0, 0};
+    constexpr rlimit kNoCore{1, 1}; // too small for a file; a helper is not started either (core(5))
     ::setrlimit(RLIMIT_CORE, &kNoCore);
     constexpr std::uint64_t kFault = std::uint64_t{1} << (SIGSEGV - 1);
     if (thread % 2 == 0)

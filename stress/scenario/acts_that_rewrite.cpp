@@ -63,8 +63,14 @@ struct Rewriting {
   std::vector<std::uint8_t> code{};
   std::optional<Site> site{};
   bool armed = false;
-  bool written = false; // in place
-  bool tried = false;   // on pages that are not what they are else
+  bool written = false;  // in place
+  bool given_up = false; // it may be armed
+  bool tried = false;    // while its pages are locked, not executable, or shared
+
+  ~Rewriting() {
+    if (given_up && text)
+      text->forget(); // stays mapped
+  }
 
   void note(std::string property, const std::string& what) const {
     run.note(thread, std::move(property), fmt::format("rewritten code ({}): {}", body->name(), what));
@@ -82,6 +88,8 @@ struct Rewriting {
 
   // False if there is no memory for it.
   bool put(const Body& other) {
+    if (given_up)
+      return false;
     if (!text || how != How::InPlace)
       return put_anew(other);
     body = &other;
@@ -91,6 +99,8 @@ struct Rewriting {
   }
 
   bool put_anew(const Body& other) {
+    if (given_up)
+      return false;
     body = &other;
     code = code_with(other, where);
     written = false;
@@ -106,6 +116,8 @@ struct Rewriting {
   }
 
   void execute(std::uint64_t times, std::uint64_t counted) {
+    if (given_up)
+      return;
     Worker& self = run.workers_[run.rows_.own(thread)];
     const std::uint64_t before = site ? run.prober_->hits(*site) : 0;
     for (std::uint64_t n = 0; n < times; ++n)
@@ -125,6 +137,8 @@ struct Rewriting {
   }
 
   void insert() {
+    if (given_up)
+      return;
     const Address at = text->start() + static_cast<std::ptrdiff_t>(site_offset(code, *body));
     // A function may be written anew without a word to the target if an instruction begins where one began. A jump
     // takes others with it.
@@ -149,6 +163,11 @@ struct Rewriting {
     if (!armed)
       return;
     const Status removed = first_error(run.prober_->remove({{*site}}));
+    // A thread that did not stop in time left it armed: nothing more can be said of this code, or done with it.
+    if (!removed && removed.error().kind == ErrorKind::ThreadWouldNotStop) {
+      given_up = true;
+      return;
+    }
     armed = false;
     if (!removed && !(gone && removed.error().kind == ErrorKind::StaleSite) &&
         run.breaks(removed.error().kind, false, *body))
@@ -184,6 +203,8 @@ struct Rewriting {
   }
 
   void look_at_bytes() const {
+    if (given_up)
+      return;
     std::vector<std::uint8_t> now(code.size());
     if (!read_memory(text->start(), now) || now != code)
       note(property_name(Fault::NotRestored), "its bytes are not its own");

@@ -1,4 +1,4 @@
-// A thread whose stack no cache keeps: glibc gives it back to the kernel when the thread ends, so that another's may be
+// A thread whose stack no cache keeps: glibc gives it back to the kernel when the thread is joined, so that another's may be
 // mapped where it lay.
 #pragma once
 

@@ -83,8 +83,8 @@ void bring_into_range(Scenario& s) {
   let_one_thread_operate_if_it_closes(s);
 }
 
-// Lists of acts among which one kind is frequent: two acts seldom meet where each kind is one of twenty. `make` makes
-// them of one act's generator.
+// Lists of acts among which one kind is frequent: two acts seldom meet where each kind is one of twenty. `make` turns
+// a generator of acts into one of such lists.
 template <typename Make> rc::Gen<std::vector<std::vector<Act>>> with_a_favourite(bool free, Make make) {
   std::vector<const ActRow*> rows;
   for (const ActRow& row : kActs)

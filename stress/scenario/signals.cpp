@@ -297,8 +297,8 @@ void Signals::take_own_traps(ScenarioRun& run, std::size_t thread) {
                          t_self.traps));
 }
 
-// The traps that this thread's handler sees while it executes the function.
-std::uint32_t Signals::traps_of_steps(Address entry, Mailbox& mailbox) noexcept {
+// The traps that this thread's handler sees while it executes the function; none if the result is wrong.
+[[gnu::noinline]] std::uint32_t Signals::traps_of_steps(Address entry, Mailbox& mailbox) noexcept {
   mailbox.ticket = mailbox.ticket + 1;
   const std::uint64_t ticket = mailbox.ticket;
   t_self.traps = 0;
@@ -307,13 +307,13 @@ std::uint32_t Signals::traps_of_steps(Address entry, Mailbox& mailbox) noexcept 
   asm volatile(
       "leaq -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
           : "memory", "cc");
-  proberace_call_body(bytes_at(entry), ticket, ticket, &mailbox);
+  const std::uint64_t result = proberace_call_body(bytes_at(entry), ticket, ticket, &mailbox);
   asm volatile(
       "leaq -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
           : "memory", "cc");
   std::atomic_signal_fence(std::memory_order_seq_cst); // after the last
   t_self.steps_itself = false;
-  return t_self.traps;
+  return result == expected_result(ticket) && mailbox.strays == 0 ? t_self.traps : 0;
 }
 
 // H31: each instruction ends in a trap of the program's own, the probed one, too. Compared with a copy that nobody probes.

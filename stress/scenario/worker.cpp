@@ -15,6 +15,11 @@ std::uint64_t Worker::take_ticket() noexcept {
   return mailbox_.ticket;
 }
 
+void Worker::weigh(std::uint64_t state, int executions) noexcept {
+  const bool clear = SiteState::quiet(state) && !SiteState::armed(state);
+  clear_ahead_ = std::clamp(clear_ahead_ + (clear ? executions : -executions), -kMostAhead, kMostAhead);
+}
+
 void Worker::execute(std::size_t index) noexcept {
   const PlacedBody& body = shared_.text.bodies()[index];
   const std::uint64_t ticket = take_ticket();
@@ -30,8 +35,7 @@ void Worker::execute(std::size_t index) noexcept {
   if (mailbox_.log != nullptr)
     mailbox_.log->append(RecordKind::End, index, ticket, after);
   tally.finish(before, after);
-  const bool clear = SiteState::quiet(before) && !SiteState::armed(before);
-  clear_ahead_ = std::clamp(clear_ahead_ + (clear ? 1 : -1), -kMostAhead, kMostAhead);
+  weigh(before, 1);
 
   if (result != expected_result(ticket))
     report(Fault::WrongResult, index, result);
@@ -68,6 +72,7 @@ void Worker::execute_in_a_row(std::size_t index, std::size_t times) noexcept {
   const std::uint64_t after = shared_.states[index].read();
   for (std::size_t n = 0; n < times; ++n)
     tally.finish(before, after);
+  weigh(before, static_cast<int>(times));
   shared_.executions.fetch_add(times, std::memory_order_relaxed); // progress only
 }
 

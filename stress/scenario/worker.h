@@ -62,6 +62,7 @@ public:
 private:
   // Of the next execution; forgets what was seen of the last.
   std::uint64_t take_ticket() noexcept;
+  void weigh(std::uint64_t state, int executions) noexcept;
   void report(Fault fault, std::size_t site, std::uint64_t result) noexcept;
 
   static constexpr int kMostAhead = 32;
