@@ -10,7 +10,7 @@
 namespace proberace {
 
 struct Hunted {
-  std::string verdict; // caught, missed, not observable, does not build
+  std::string verdict; // caught, missed, not hunted, not-observable, does not build
   std::string property{}, summary{}, file{};
   std::string way{};                                     // that caught it, or the last that was tried
   std::uint64_t schedules = 0, scenarios = 0, cases = 0; // scenarios: of free runs; cases: of one thread
