@@ -200,7 +200,7 @@ TEST_F(Campaigns, KeepWhatBroke) {
   EXPECT_EQ(run_proberace("replay " + first["file"].get<std::string>()).status, 1);
   const Outcome as_found =
       run_proberace("hunt --strategy poke+in-place --threads 3 --scheduler random --as-found --out " +
-                        path("all") + " --resume " + path("as-found") + " --seeds 1-6 --budget 120s --json",
+                        path("all") + " --resume " + path("as-found") + " --seeds 1-30 --budget 120s --json",
                     "2>/dev/null");
   ASSERT_EQ(as_found.status, 1) << as_found.out;
   const Json all = Json::parse(as_found.out)["broken"];
