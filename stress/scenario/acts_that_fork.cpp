@@ -127,7 +127,8 @@ void Children::die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act
       ::signal(SIGSEGV, SIG_IGN);
     else
       raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &kFault, nullptr, sizeof kFault);
-    constexpr itimerval kLongest{{}, {0, 300'000}}; // of CPU time: it may fault for ever
+    // Limits the CPU time, because a strategy that loses the fault executes the load again and again.
+    constexpr itimerval kLongest{{}, {0, 300'000}};
     ::setitimer(ITIMER_PROF, &kLongest, nullptr);
     Mailbox mailbox;
     mailbox.load_from = kFaultsHere;

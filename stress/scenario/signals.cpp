@@ -88,7 +88,7 @@ void pass_on(const struct sigaction& old, int signo, siginfo_t* info, void* cont
 
 const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
 
-// As any handler may that a compiler has vectorised: all of the registers change, to their full width.
+// A compiler may vectorise any handler. ymm0 to ymm15 change to their full width.
 void use_vector_registers() noexcept {
   if (has_avx2)
     asm volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
