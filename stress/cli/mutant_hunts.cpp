@@ -68,6 +68,10 @@ Json failure_of(const Json& report, MutantWay way) {
   }
 }
 
+std::string file_of(const Json& failure) {
+  return failure.is_object() && failure.at("file").is_string() ? failure.at("file").get<std::string>() : "";
+}
+
 void count_tries(const Json& report, MutantWay way, Hunted& known) {
   if (way == MutantWay::Isa || way == MutantWay::Sequences) {
     for (const Json& row : report.value("rows", Json::array()))
@@ -112,18 +116,16 @@ void hunt_mutant(const Mutant& mutant, MutantWay way, const MutantHunt& hunt, co
   known.verdict = report.is_object() || !reports ? "missed" : "not hunted";
   if (report.is_object()) {
     count_tries(report, way, known);
-    if (const Json found = failure_of(report, way); found.is_object()) {
+    // What cannot be run again has no file, and is no catch.
+    const Json found = failure_of(report, way);
+    if (const std::string file = file_of(found); !file.empty() && !breaks_without_the_patch(file, on)) {
       const Json& verdict = found.at("verdict");
       known.verdict = "caught";
       known.property = what_broke(verdict);
       known.summary = verdict.value("summary", std::string());
       known.steps = found.value("steps", std::size_t{0});
-      known.file = found.at("file").is_string() ? found.at("file").get<std::string>() : "";
+      known.file = file;
     }
-  }
-  if (!known.file.empty() && breaks_without_the_patch(known.file, on)) {
-    known.verdict = "missed";
-    known.file.clear();
   }
   if (!known.file.empty()) {
     known.replays = way == MutantWay::Controlled ? kReplays : kFewReplays;
