@@ -3,6 +3,7 @@
 #include "harness/base/address_space.h"
 #include "harness/base/failure.h"
 #include "harness/base/raw_syscall.h"
+#include "harness/schedule/point.h"
 
 #include <cstdlib>
 #include <set>
@@ -62,8 +63,9 @@ void LentMemory::lend(Address start, std::size_t bytes) noexcept {
     const std::uint32_t i = used_.fetch_add(1, std::memory_order_release); // pairs with for_each
     if (i >= kCapacity)
       die(kNoRoom, sizeof kNoRoom - 1);
-    ranges_[i].bytes.store(static_cast<std::uint32_t>(bytes), std::memory_order_relaxed); // see for_each
-    ranges_[i].start.store(value(start), std::memory_order_relaxed);
+    schedule::point("lend.note", start);
+    ranges_[i].bytes.store(static_cast<std::uint32_t>(bytes), std::memory_order_relaxed);
+    ranges_[i].start.store(value(start), std::memory_order_release); // pairs with for_each
   }
   // Even if known: the thread that was lent it may have ended, and this one's stack have been mapped there.
   const Address from = page_of(start);
@@ -89,7 +91,11 @@ void LentMemory::give_back() noexcept {
     if (mapping != nullptr && mapping->writable && mapping->executable)
       ::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_WRITE);
   }
-  used_.store(0, std::memory_order_relaxed);             // nothing is armed: no thread lends
+  // Nothing is armed: no thread lends. What is left in a range would be taken for lent, by another thread,
+  // while the first that is lent something writes over it.
+  for (std::uint32_t i = 0; i < used_.load(std::memory_order_relaxed); ++i)
+    ranges_[i].start.store(0, std::memory_order_relaxed);
+  used_.store(0, std::memory_order_relaxed);
   epoch_.store(next_epoch(), std::memory_order_release); // pairs with epoch()
 }
 

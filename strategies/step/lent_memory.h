@@ -49,7 +49,8 @@ private:
   template <typename F> void for_each(F&& f) const noexcept {
     const std::uint32_t used = used_.load(std::memory_order_acquire); // pairs with lend
     for (std::uint32_t i = 0; i < used && i < kCapacity; ++i)
-      f(Address{ranges_[i].start.load(std::memory_order_relaxed)}, // 0 while being written
+      // 0 while it is being written. Pairs with lend.
+      f(Address{ranges_[i].start.load(std::memory_order_acquire)},
         ranges_[i].bytes.load(std::memory_order_relaxed));
   }
 
