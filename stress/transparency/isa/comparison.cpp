@@ -37,11 +37,14 @@ private:
     return faulted_at_site(c_, native_) && !promises_.has(Promise::FaultsSeeOriginalPc);
   }
 
-  // Its handler then sees the thread inside the relocated code: of a call, behind the push that stands for
-  // the call's own.
+  // Its handler then sees the thread inside the relocated code. A call to an address that is not canonical
+  // faults at the call, and the processor has stored the return address by then: the slot's, where the slot
+  // holds a call.
+  bool call_faulted() const { return pc_may_differ() && c_.instruction.flow == Flow::AbsoluteCall; }
+
+  // The thread is behind the push that stands for the call's own.
   bool pushed_before_fault() const {
-    return pc_may_differ() && c_.instruction.flow == Flow::AbsoluteCall &&
-           probed_.run.state.at(Register::Rsp) + 8 == native_.run.state.at(Register::Rsp);
+    return call_faulted() && probed_.run.state.at(Register::Rsp) + 8 == native_.run.state.at(Register::Rsp);
   }
 
   void compare_fault() {
@@ -92,6 +95,17 @@ private:
       note("data + {:#x}: {:#04x}, probed {:#04x}", n - native_.data.begin(), *n, *p);
   }
 
+  // Where the call's return address lies in the copy of the stack; it may be outside.
+  std::ptrdiff_t return_address() const {
+    return Address{native_.run.state.at(Register::Rsp)} - 8 - space_.stack();
+  }
+
+  static void copy_word(const std::vector<std::uint8_t>& from, std::vector<std::uint8_t>& to,
+                        std::ptrdiff_t at) {
+    if (at >= 0 && at + 8 <= std::ssize(from))
+      std::copy_n(from.begin() + at, 8, to.begin() + at);
+  }
+
   // Below the red zones of before and after, signal frames may lie.
   void compare_stack() {
     if (pushed_before_fault())
@@ -99,8 +113,11 @@ private:
     const Address highest{std::max(c_.start.at(Register::Rsp), native_.run.state.at(Register::Rsp))};
     const Address from = std::max(space_.stack(), std::min(highest - kRedZone, space_.stack_end()));
     const auto skip = from - space_.stack();
+    std::vector<std::uint8_t> probed = probed_.stack;
+    if (call_faulted())
+      copy_word(native_.stack, probed, return_address());
     const auto [n, p] =
-        std::mismatch(native_.stack.begin() + skip, native_.stack.end(), probed_.stack.begin() + skip);
+        std::mismatch(native_.stack.begin() + skip, native_.stack.end(), probed.begin() + skip);
     if (n != native_.stack.end())
       note("stack at rsp {:+}: {:#04x}, probed {:#04x}",
            space_.stack() + (n - native_.stack.begin()) - Address{c_.start.at(Register::Rsp)}, *n, *p);
