@@ -303,6 +303,107 @@ TEST_F(HitLogs, AreRefusedWhereTheyAreNone) {
   EXPECT_FALSE(HitLog::create(path, {}).has_value()) << "there already";
 }
 
+struct Told {
+  RecordKind kind;
+  std::uint64_t ticket = 0;
+  std::uint64_t state = 0;
+};
+
+// What a correct strategy's threads tell of one site, as in sound_log.
+struct Account {
+  std::vector<Told> controller, worker;
+
+  static Account sound(std::size_t windows, std::size_t executions) {
+    Account run;
+    SiteState state;
+    std::uint64_t ticket = 0;
+    for (std::size_t w = 0; w < windows; ++w) {
+      for (std::size_t n = 0; n < executions; ++n) {
+        run.worker.push_back({RecordKind::Begin, ++ticket, state.read()});
+        if (SiteState::armed(state.read()))
+          run.worker.push_back({RecordKind::Hit, ticket});
+        run.worker.push_back({RecordKind::End, ticket, state.read()});
+      }
+      state.begin();
+      run.controller.push_back({RecordKind::Operated, 0, state.end(true)});
+    }
+    return run;
+  }
+
+  // The place of one of the worker's records of that kind, drawn; of those that `wanted` takes.
+  template <typename Wanted> std::size_t one_of(RecordKind kind, Wanted&& wanted) const {
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < worker.size(); ++i)
+      if (worker[i].kind == kind && wanted(worker[i]))
+        places.push_back(i);
+    return *rc::gen::elementOf(places);
+  }
+  std::size_t one_of(RecordKind kind) const {
+    return one_of(kind, [](const Told&) { return true; });
+  }
+  void drop(std::size_t i) { worker.erase(worker.begin() + static_cast<std::ptrdiff_t>(i)); }
+  void add(std::size_t i, const Told& told) {
+    worker.insert(worker.begin() + static_cast<std::ptrdiff_t>(i), told);
+  }
+};
+
+// One thing of a right log is made wrong.
+RC_GTEST_FIXTURE_PROP(HitLogs, WithOneWrongRecordDoNotHold, ()) {
+  Account run = Account::sound(4, 3);
+  const int wrong = *rc::gen::inRange(0, 8);
+  RC_TAG(wrong);
+  switch (wrong) {
+  case 0: run.drop(run.one_of(RecordKind::Hit)); break;
+  case 1: {
+    const std::size_t hit = run.one_of(RecordKind::Hit);
+    run.add(hit, Told(run.worker[hit]));
+    break;
+  }
+  case 2: {
+    const std::size_t begin =
+        run.one_of(RecordKind::Begin, [](const Told& t) { return !SiteState::armed(t.state); });
+    run.add(begin + 1, {RecordKind::Hit, run.worker[begin].ticket});
+    break;
+  }
+  case 3: run.worker[run.one_of(RecordKind::Hit)].ticket += 1; break;
+  case 4: run.drop(run.one_of(RecordKind::Begin)); break;
+  case 5: {
+    // The last thread's last execution may be one that did not end.
+    const std::uint64_t last = run.worker.back().ticket;
+    run.drop(run.one_of(RecordKind::End, [last](const Told& t) { return t.ticket != last; }));
+    break;
+  }
+  case 6: {
+    // A state that no operation has left.
+    const std::size_t begin = run.one_of(RecordKind::Begin);
+    SiteState later;
+    for (int n = 0; n < 100 + (SiteState::armed(run.worker[begin].state) ? 1 : 0); ++n) {
+      later.begin();
+      later.end(true);
+    }
+    for (Told& t : run.worker)
+      if (t.ticket == run.worker[begin].ticket)
+        t.state = later.read();
+    break;
+  }
+  default: run.controller.erase(run.controller.begin() + *rc::gen::inRange(0, 3)); // others were seen
+  }
+  const std::string path = fresh();
+  {
+    auto log = HitLog::create(path, {.threads = 2});
+    RC_ASSERT(log.has_value());
+    for (const auto* told : {&run.controller, &run.worker}) {
+      RecordRing& ring = *(*log)->join();
+      for (const Told& t : *told)
+        ring.append(t.kind, 0, t.ticket, t.state);
+    }
+    RC_ASSERT((*log)->close().has_value());
+  }
+  const auto log = HitLogReader::open(path);
+  RC_ASSERT(log.has_value());
+  RC_ASSERT(!check_log(*log).held());
+}
+
 // Bytes changed at random: the reader says so or reads on, and never falls.
 RC_GTEST_FIXTURE_PROP(HitLogs, SurviveAnyDamage, ()) {
   const std::string path = sound_log(2, 50);
