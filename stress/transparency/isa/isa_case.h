@@ -48,6 +48,13 @@ struct IsaCase {
   std::uint32_t pad = 0;    // what lies behind the instruction
 };
 
+// IsaCase::stack, by its remainder with 16: at so many bytes below the end of the stack, or anywhere else
+// (prepared_case.cpp).
+inline constexpr std::uint32_t kNearEnd = 32;
+constexpr std::uint32_t stack_choice_below_end(std::uint32_t bytes) noexcept {
+  return 16 * bytes + 3;
+}
+
 // RapidCheck's tree of a case and what it shrinks to. From kAimed on, numbers name cases that are aimed at a mnemonic and a
 // kind of operand (operand_cells.h).
 rc::Shrinkable<IsaCase> isa_case(std::uint64_t seed, std::uint64_t number);

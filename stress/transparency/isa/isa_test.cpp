@@ -113,9 +113,10 @@ TEST(IsaCells, RareOnesAreThere) {
   std::set<std::string> names;
   for (const OperandCell& cell : operand_cells())
     EXPECT_TRUE(names.insert(cell.name).second) << cell.name;
-  for (const char* const rare : {"call/rip-relative", "xadd/page-edge", "push/rsp-based", "jmp/segment",
-                                 "ret/prefix", "lea/rip-relative", "nop/registers", "cmpxchg16b/memory",
-                                 "idiv/quotient-1", "call/rsp-edge+120", "loop/registers-67"})
+  for (const char* const rare :
+       {"call/rip-relative", "xadd/page-edge", "push/rsp-based", "jmp/segment", "ret/prefix",
+        "lea/rip-relative", "nop/registers", "cmpxchg16b/memory", "idiv/quotient-1", "call/rsp-edge+120",
+        "loop/registers-67", "pop/rsp-end-0"})
     EXPECT_TRUE(names.contains(rare)) << rare;
   EXPECT_FALSE(names.contains("ret/memory"));
   EXPECT_EQ(cell_of(kAimed - 1), nullptr);

@@ -21,6 +21,7 @@ void aim_operands(OperandChoice& choice, OperandKind kind) {
     switch (kind) {
     case OperandKind::RipRelative: n = others + kMemoryShapes * base + kByRip; break;
     case OperandKind::StackEdge:
+    case OperandKind::StackEnd:
     case OperandKind::StackBased: n = others + kMemoryShapes * kRsp + kWithBase; break;
     case OperandKind::Memory:
     case OperandKind::PageEdge:
@@ -34,6 +35,7 @@ void aim_operands(OperandChoice& choice, OperandKind kind) {
 
 // Divisions are tried more often: there are many widths and limits.
 constexpr std::size_t kQuotients = 24;
+constexpr std::uint32_t kBelowEnd[] = {0, 4, 8, 16};
 constexpr std::int32_t kDisplacements[] = {-0x80, -0x7C, -0x78, -8, 0, 0x70, 0x74, 0x78, 0x7C, 0x7F};
 
 class Decoder {
@@ -50,6 +52,11 @@ public:
     const auto memory = std::ranges::find(visible, ZYDIS_OPERAND_TYPE_MEMORY, &ZydisDecodedOperand::type);
     if (kind == OperandKind::Prefix)
       return code.size() > plain.size();
+    if (kind == OperandKind::StackEnd)
+      return std::ranges::any_of(o, o + i.operand_count, [](const ZydisDecodedOperand& operand) {
+        return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+               operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == ZYDIS_REGISTER_RSP;
+      });
     const bool divides = i.mnemonic == ZYDIS_MNEMONIC_DIV || i.mnemonic == ZYDIS_MNEMONIC_IDIV;
     if (memory == visible.end())
       return kind == OperandKind::Registers || (divides && kind == OperandKind::Quotient);
@@ -125,8 +132,16 @@ std::vector<OperandCell> make_cells() {
           for (std::size_t n = 1; n <= kQuotients; ++n)
             cells.push_back(cell.variant(fmt::format("-{}", n)));
         else if (row.value == OperandKind::StackEdge)
-          for (const std::int32_t displacement : kDisplacements)
-            cells.push_back(cell.variant(fmt::format("{:+}", displacement), displacement));
+          for (const std::int32_t displacement : kDisplacements) {
+            cells.push_back(cell.variant(fmt::format("{:+}", displacement)));
+            cells.back().displacement = displacement;
+          }
+        else if (row.value == OperandKind::StackEnd)
+          for (const std::uint32_t bytes : kBelowEnd) {
+            cells.push_back(cell.variant(fmt::format("-{}", bytes)));
+            cells.back().displacement = 0;
+            cells.back().below_end = bytes;
+          }
         else
           cells.push_back(std::move(cell));
       }
@@ -156,6 +171,8 @@ void aim(IsaCase& c, const OperandCell& cell) {
   aim_operands(c.operands, cell.kind);
   if (cell.displacement)
     c.operands.displacement = *cell.displacement;
+  if (cell.below_end)
+    c.stack = stack_choice_below_end(*cell.below_end);
   if (cell.kind == OperandKind::Quotient)
     c.status |= std::uint64_t{1} << 48;
   c.where.fill(cell.kind == OperandKind::PageEdge ? Where::AcrossPages : Where::Aligned);

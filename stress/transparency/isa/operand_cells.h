@@ -21,6 +21,7 @@ enum class OperandKind : std::uint8_t {
   RipRelative, // by rip
   StackBased,  // by rsp
   StackEdge, // by rsp, of an instruction that moves it, with displacements near zero and at the ends of one byte
+  StackEnd, // by rsp without a word, as push and ret have it; rsp is at the end of its mapping
   PageEdge, // across two pages
   Segment,  // with a gs prefix; fs is where the harness has its own memory
   Prefix,   // with a prefix in front that need not be there
@@ -32,6 +33,7 @@ inline constexpr auto kOperandKinds = enumeration<Named<OperandKind>>({
     {OperandKind::RipRelative, "rip-relative"},
     {OperandKind::StackBased, "rsp-based"},
     {OperandKind::StackEdge, "rsp-edge"},
+    {OperandKind::StackEnd, "rsp-end"},
     {OperandKind::PageEdge, "page-edge"},
     {OperandKind::Segment, "segment"},
     {OperandKind::Prefix, "prefix"},
@@ -48,11 +50,11 @@ struct OperandCell {
   std::uint32_t mnemonic;           // its index there
   std::vector<std::uint32_t> forms; // indices into its forms
   std::optional<std::int32_t> displacement{};
+  std::optional<std::uint32_t> below_end{}; // the stack pointer, in bytes
 
-  OperandCell variant(const std::string& suffix, std::optional<std::int32_t> with = {}) const {
+  OperandCell variant(const std::string& suffix) const {
     OperandCell other = *this;
     other.name += suffix;
-    other.displacement = with;
     return other;
   }
 };

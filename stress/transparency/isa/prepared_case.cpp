@@ -87,7 +87,7 @@ private:
 
   // In the used part of the stack, with its red zone; 16 bytes aligned, or not, or near the end.
   Address stack_pointer(std::uint64_t n) const {
-    const std::uint64_t down = n % 16 == 1 ? n / 16 % 16 : 256 + n / 16 % 4096;
+    const std::uint64_t down = n % 16 == 1 || n % 16 == 3 ? n / 16 % kNearEnd : 256 + n / 16 % 4096;
     const Address at = space_.stack_end() - static_cast<std::ptrdiff_t>(down);
     return n % 4 == 3 ? at : Address{value(at) & ~std::uintptr_t{15}};
   }
