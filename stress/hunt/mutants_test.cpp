@@ -53,6 +53,21 @@ TEST(Mutants, WhatTheyAreExpectedToBreakHasAName) {
   EXPECT_GE(mutants, 100);
 }
 
+// Only files that are named are compiled: a patch of a header alone would change nothing.
+TEST(Mutants, APatchOfAHeaderNamesASourceThatIncludesIt) {
+  for (const auto& file : std::filesystem::directory_iterator(PROBERACE_SOURCE "/stress/mutants")) {
+    if (file.path().extension() != ".patch")
+      continue;
+    std::ifstream patch(file.path());
+    bool header = false, built = false;
+    for (std::string line; std::getline(patch, line);) {
+      header = header || (line.starts_with("+++ ") && line.ends_with(".h"));
+      built = built || line.starts_with("Builds: ");
+    }
+    EXPECT_EQ(header, built) << file.path();
+  }
+}
+
 // One of the tree under another name stands for a stranger's.
 TEST(Mutants, APatchThatIsNotInTheTreeIsHunted) {
   namespace fs = std::filesystem;
