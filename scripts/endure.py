@@ -39,35 +39,63 @@ def progress(report, cases, wanted):
     return "more", cases + max(10, round((wanted - done) / max(done / cases, 1) * 1.02))
 
 
-def table(directory):
-    rows = defaultdict(dict)
+# A column of the table: its heading and the kinds of runs that it sums a number over.
+COLUMNS = (
+    ("scenarios", ("random", "pct"), "cases"),
+    ("schedules, random", ("random",), "schedules"),
+    ("pct", ("pct",), "schedules"),
+    ("hits", ("random", "pct"), "hits"),
+    ("free: scenarios", ("free",), "cases"),
+    ("executions", ("free",), "executions"),
+    ("of those must count", ("free",), "must"),
+    ("insertions", ("free",), "inserted"),
+    ("hits", ("free",), "hits"),
+)
+STRESS = ("stress: runs", "executions", "hits")
+
+
+def read_runs(directory):
+    """By strategy and kind ("random", "pct", "free", "stress")."""
+    runs = defaultdict(dict)
     for file in sorted(f for f in directory.glob("*.json") if not f.name.endswith(".rate.json")):
         data = json.loads(file.read_text())
-        kind = data["campaign"]["scheduler"] if "campaign" in data else "stress"
-        rows[data.get("strategy") or data["campaign"]["strategy"]][kind] = data
-    yield "| strategy | | scenarios | schedules, random | pct | hits | stress: runs | executions | hits | schedules/s |"
-    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
-    for strategy, kinds in sorted(rows.items()):
-        hunts = [kinds[k] for k in ("random", "pct") if k in kinds]
-        runs = kinds.get("stress", {}).get("rows", [])
-        outcomes = defaultdict(int)
-        for run in runs:
-            for outcome, count in run["outcomes"].items():
-                outcomes[outcome] += count
-        broken = Counter(b["property"] for hunt in hunts for b in hunt["broken"])
+        kind = data["campaign"].get("scheduler", "free") if "campaign" in data else "stress"
+        runs[data.get("strategy") or data["campaign"]["strategy"]][kind] = data
+    return runs
+
+
+def total(name, rows):
+    return f"{sum(row[name] for row in rows):,}" if rows else ""
+
+
+def stress_cells(kinds):
+    rows = kinds.get("stress", {}).get("rows", [])
+    outcomes = Counter()
+    for row in rows:
+        outcomes.update(row["outcomes"])
+    declined = sum(count for outcome, count in outcomes.items() if outcome in DECLINED)
+    wrong = [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome not in ("held", *DECLINED)]
+    return wrong, declined, [str(sum(outcomes.values()) or ""), total("executions", rows), total("hits", rows)]
+
+
+def table(directory):
+    runs = read_runs(directory)
+    kinds_there = {kind for kinds in runs.values() for kind in kinds}
+    columns = [column for column in COLUMNS if kinds_there.intersection(column[1])]
+    stress = STRESS if "stress" in kinds_there else ()
+    yield "| strategy | | " + " | ".join([heading for heading, _, _ in columns] + list(stress)) + " | schedules/s |"
+    yield "|---|---|" + "---:|" * (len(columns) + len(stress) + 1)
+    for strategy, kinds in sorted(runs.items()):
+        broken = Counter(b["property"] for kind in kinds if kind != "stress" for b in kinds[kind]["broken"])
         wrong = [f"{property} in {count} scenarios" for property, count in broken.items()]
-        declined = sum(count for outcome, count in outcomes.items() if outcome in DECLINED)
-        wrong += [f"{count} {outcome}" for outcome, count in outcomes.items() if outcome != "held" and outcome not in DECLINED]
+        wrong_runs, declined, stress_row = stress_cells(kinds)
         ending, a_second = rate(directory, strategy)
-        wrong += [f"{ending} in the smallest scenario"] if ending != "held" else []
-        total = lambda name, of: f"{sum(row[name] for row in of):,}" if of else ""
+        wrong += wrong_runs + ([f"{ending} in the smallest scenario"] if ending != "held" else [])
+        cells = [total(number, [kinds[k] for k in of if k in kinds]) for _, of, number in columns]
         name = strategy.replace("|", "\\|")
         said = "BROKEN: " + ", ".join(wrong) if wrong else "held"
         said += f" ({declined} runs under stress declined)" if declined else ""
-        yield (f"| `{name}` | {said} | {total('cases', hunts)} | "
-               + " | ".join(total("schedules", [kinds[k]] if k in kinds else []) for k in ("random", "pct"))
-               + f" | {total('hits', hunts)} | {sum(outcomes.values()) or ''} | {total('executions', runs)} | "
-               f"{total('hits', runs)} | {a_second} |")
+        yield f"| `{name}` | {said} | " + " | ".join(cells + (stress_row if stress else []) + [a_second]) + " |"
 
 
 def main(what, *arguments):

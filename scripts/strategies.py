@@ -34,8 +34,21 @@ def supervised(listed):
     return [row["name"] for row in listed["strategies"] if row["facts"]["handled_by"] == "supervisor"]
 
 
+def variants(listed):
+    """Those that differ in a detail from another strategy, and those whose hits another process handles."""
+    reference = listed["reference"]
+    slow = supervised(listed)
+    for row in listed["strategies"]:
+        parts = row["parts"] or {"armer": "", "stepper": ""}
+        transport = row["name"].partition(":")[0] if ":" in row["name"] else ""
+        detail = "/" in parts["armer"] or "|" in parts["stepper"] or parts["stepper"].endswith("-nested")
+        plainest = (parts["armer"], parts["stepper"]) == (reference["armer"], reference["stepper"])
+        if detail or row["name"] in slow or (row["parts"] and transport and not plainest):
+            yield row["name"]
+
+
 def main(which):
-    print("\n".join({"exact": exact, "supervised": supervised, "ways": ways}[which](json.load(sys.stdin))))
+    print("\n".join({"exact": exact, "supervised": supervised, "variants": variants, "ways": ways}[which](json.load(sys.stdin))))
 
 
 if __name__ == "__main__":
