@@ -79,6 +79,10 @@ TEST(Judge, EveryFaultOfAnExecutionIsNamed) {
   EXPECT_EQ(judge_execution(inserting, inserting, 1), Fault::None) << "in flight: may";
   EXPECT_EQ(judge_execution(clear, armed, 1), Fault::None) << "overlapped: may";
   EXPECT_EQ(judge_execution(clear, armed, 2), Fault::DoubleHit) << "never twice";
+  EXPECT_EQ(judge_execution(armed, armed, 3, 3), Fault::None) << "a call that executes its site three times";
+  EXPECT_EQ(judge_execution(armed, armed, 2, 3), Fault::LostHit);
+  EXPECT_EQ(judge_execution(armed, armed, 4, 3), Fault::DoubleHit);
+  EXPECT_EQ(judge_execution(clear, armed, 2, 3), Fault::None) << "armed meanwhile: may";
 }
 
 RC_GTEST_PROP(Tally, AdmitsExactlyFromMustToMustAndMay,

@@ -12,7 +12,7 @@ namespace proberace {
 enum class Fault : std::uint64_t {
   None,
   LostHit,        // armed throughout, not hit
-  DoubleHit,      // hit more than once
+  DoubleHit,      // hit more often than executed
   SpuriousHit,    // clear throughout, yet hit
   WrongResult,    // the body's result, or a register it must keep
   WrongRegisters, // the hit handler saw registers that were not the site's
@@ -43,14 +43,15 @@ constexpr bool in_one_window(std::uint64_t before, std::uint64_t after) noexcept
   return before == after && SiteState::quiet(before);
 }
 
-// The fault of one finished execution that was hit `hits` times, by its ticket.
-constexpr Fault judge_execution(std::uint64_t before, std::uint64_t after, std::uint64_t hits) noexcept {
-  if (hits > 1)
+// The fault of one finished call that executed the site `passes` times and was hit `hits` times, by its ticket.
+constexpr Fault judge_execution(std::uint64_t before, std::uint64_t after, std::uint64_t hits,
+                                std::uint64_t passes = 1) noexcept {
+  if (hits > passes)
     return Fault::DoubleHit;
   if (!in_one_window(before, after))
     return Fault::None;
   if (SiteState::armed(before))
-    return hits == 0 ? Fault::LostHit : Fault::None;
+    return hits < passes ? Fault::LostHit : Fault::None;
   return hits != 0 ? Fault::SpuriousHit : Fault::None;
 }
 

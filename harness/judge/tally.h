@@ -27,11 +27,10 @@ struct Tally {
     return *this;
   }
 
-  // An execution has finished between two reads of its site's state word.
-  void finish(std::uint64_t before, std::uint64_t after) noexcept {
-    if (!in_one_window(before, after))
-      return;
-    ++(SiteState::armed(before) ? must : must_not);
+  // So many executions have finished between two reads of their site's state word.
+  void finish(std::uint64_t before, std::uint64_t after, std::uint64_t executions = 1) noexcept {
+    if (in_one_window(before, after))
+      (SiteState::armed(before) ? must : must_not) += executions;
   }
 };
 

@@ -76,6 +76,8 @@ public:
     app.add_option("--budget", budget_ms_, "How long to hunt (10s if not given)")
         ->transform(duration_in_milliseconds());
     app.add_option("--seed", seed_, "Invent the scenarios of an earlier hunt again")->check(number_from(0));
+    app.add_flag("--promised", promised_,
+                 "Leave out signals whose handlers hit, where the strategy does not promise to bear them");
     app.add_option("--property", property_,
                    "Look only for failures of this one (lost-hit, crashed, hung, ...)");
     app.add_option("--out", out_, "Folder for the counterexample's file")->capture_default_str();
@@ -88,9 +90,8 @@ public:
         ->check(CLI::Range(0, 8))
         ->capture_default_str();
     app.add_option("--per-scenario", per_scenario_,
-                   "Schedules of every fourth scenario (with --resume: of every one). The others, and those "
-                   "that fork, "
-                   "get a sixteenth")
+                   "Schedules of every eighth scenario (with --resume: of every one). The others, and those "
+                   "that fork, get a sixtieth")
         ->check(CLI::Range(1, 100'000'000))
         ->capture_default_str();
     app.add_option("--schedules", schedules_, "End after so many schedules (with --resume: of each case)")
@@ -133,6 +134,9 @@ private:
     else
       return bad(fmt::format("no scheduler is called '{}': one is {}", scheduler_,
                              fmt::join(offered_schedulers(), ", ")));
+    // Before a scenario is read, which may come through a pipe.
+    if (const Status controlled = is_free() ? Status{} : become_controlled(); !controlled)
+      return controlled;
     if (given_) {
       auto scenario = read_scenario(*given_);
       if (!scenario)
@@ -168,7 +172,7 @@ private:
           Error{ErrorKind::MachineLacks,
                 {},
                 fmt::format("{} has no schedule points: hunt with --scheduler free", strategy_)});
-    return is_free() ? Status{} : become_controlled();
+    return {};
   }
 
   Status fill_options() {
@@ -188,6 +192,7 @@ private:
     } else {
       options_.bounds = controlled_bounds(strategy_, threads_);
     }
+    options_.bounds.promised = promised_;
     options_.property = property_;
     options_.stop_after = schedules_;
     options_.limits.budget = e.budget = long_.asked() ? kLongestCase : std::chrono::milliseconds(budget_ms_);
@@ -225,6 +230,8 @@ private:
 
   Exit run_long() {
     Json campaign{{"strategy", strategy_}, {"threads", threads_}};
+    if (promised_)
+      campaign["promised"] = true;
     if (is_free())
       campaign["plan"] = plan_;
     else
@@ -284,7 +291,7 @@ private:
   std::uint64_t schedules_ = 0;
   long budget_ms_ = 10'000;
   std::optional<std::uint64_t> seed_;
-  bool as_found_ = false, json_ = false;
+  bool as_found_ = false, promised_ = false, json_ = false;
   LongHunt long_;
   ScenarioHuntOptions options_;
   std::set<std::string> kinds_seen_; // of counterexamples

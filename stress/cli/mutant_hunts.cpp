@@ -49,8 +49,9 @@ std::string command_of(const Mutant& mutant, MutantWay way, const MutantHunt& hu
   case MutantWay::Sequences:
     return fmt::format("timeout {} {} sequences --cases {} {}", kLongest, mutant.program(), cases, common);
   default:
-    return fmt::format("{} hunt --scheduler {} --budget {:.0f}ms --per-scenario {} {}", mutant.program(),
-                       scheduler_of(way, hunt), milliseconds, kSchedulesPerScenario, common);
+    return fmt::format("{} hunt --promised --scheduler {} --budget {:.0f}ms --per-scenario {} {}",
+                       mutant.program(), scheduler_of(way, hunt), milliseconds, kSchedulesPerScenario,
+                       common);
   }
 }
 
@@ -75,7 +76,7 @@ std::string file_of(const Json& failure) {
 void count_tries(const Json& report, MutantWay way, Hunted& known) {
   if (way == MutantWay::Isa || way == MutantWay::Sequences) {
     for (const Json& row : report.value("rows", Json::array()))
-      known.cases += way == MutantWay::Isa ? row.at("counts").value("cases", std::uint64_t{0})
+      known.cases += way == MutantWay::Isa ? row.at("counts").value("tried", std::uint64_t{0})
                                            : row.value("sequences", std::uint64_t{0});
     return;
   }

@@ -37,10 +37,10 @@ bool is_stress(const Trial& t) {
 }
 
 std::string command_line(const Trial& t, std::chrono::milliseconds budget) {
-  std::string line = fmt::format("{} hunt --strategy '{}' --seed {} --budget {}ms --as-found --json --out "
-                                 "{}/mutants/races/{}",
-                                 t.mutant.program(), t.mutant.strategy, t.seed, budget.count(),
-                                 PROBERACE_BUILD, t.mutant.name);
+  std::string line = fmt::format(
+      "{} hunt --promised --strategy '{}' --seed {} --budget {}ms --as-found --json --out "
+      "{}/mutants/races/{}",
+      t.mutant.program(), t.mutant.strategy, t.seed, budget.count(), PROBERACE_BUILD, t.mutant.name);
   if (!is_stress(t))
     line += fmt::format(" --scheduler {} --per-scenario {}", t.way, kSchedulesPerScenario);
   return line + " 2>/dev/null";

@@ -1,6 +1,6 @@
 #include "stress/code/body.h"
 
-// One row of the table is five words: begin, site, end, name, traits. BODY opens a function, SITE marks the
+// One row of the table is six words: begin, site, end, name, traits, passes. BODY opens a function, SITE marks the
 // instruction to probe, END closes the function and writes its row.
 asm(R"(
         .macro  BODY
@@ -11,7 +11,7 @@ asm(R"(
         .macro  SITE
 2:
         .endm
-        .macro  END name, traits
+        .macro  END name, traits, passes=1
         ret
 3:
         .popsection
@@ -19,7 +19,7 @@ asm(R"(
 4:      .asciz  "\name"
         .popsection
         .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
-        .quad   1b, 2b, 3b, 4b, \traits
+        .quad   1b, 2b, 3b, 4b, \traits, \passes
         .popsection
         .endm
 
@@ -164,6 +164,24 @@ proberace_bodies_begin:
 8:      leaq    (%rdi,%rcx), %rax
         END loop-taken, 2
 
+        # A branch to itself: the site is the next instruction, too.
+        BODY
+        movl    $3, %ecx
+        SITE
+        loop    2b
+        leaq    1(%rdi,%rcx), %rax
+        END loop-itself, 2, 3
+
+        BODY
+        leaq    8f(%rip), %rcx
+        pushq   %rcx
+        leaq    2f(%rip), %rcx
+        pushq   %rcx
+        SITE
+        ret
+8:      leaq    1(%rdi), %rax
+        END ret-itself, 34, 2
+
         BODY
         xorl    %ecx, %ecx
         SITE
@@ -280,7 +298,9 @@ proberace_bodies_begin:
         imulq   $0x5bd1e995, %rdi, %rcx
         andl    $0xcd5, %ecx
         orl     $0x202, %ecx
-        pushq   %rcx
+        pushfq                          # the trap flag stays
+        andl    $0x100, (%rsp)
+        orl     %ecx, (%rsp)
         popfq
         SITE
         nop

@@ -32,6 +32,7 @@ struct Body {
   const std::uint8_t* end;
   const char* label;
   std::uint64_t traits;
+  std::uint64_t passes; // how often one call executes the site
 
   std::string_view name() const noexcept { return label; }
   std::size_t bytes() const noexcept { return static_cast<std::size_t>(end - code); }

@@ -34,8 +34,8 @@ CodeSnapshot CodeSnapshot::of(const Text& text) {
   read_memory(text.start(), s.bytes);
   const AddressSpace space = AddressSpace::read();
   for (const Mapping& m : space.mappings())
-    if (m.executable && !m.path.starts_with("["))
-      s.executable.push_back(m);
+    if (!m.path.starts_with("[") && (m.executable || !m.path.empty()))
+      s.mappings.push_back(m);
   s.descriptors = open_descriptors();
   const SignalAction action = current_signal_action(SIGTRAP);
   s.trap_action.resize(sizeof action);
@@ -49,11 +49,11 @@ std::string CodeSnapshot::difference(const CodeSnapshot& later) const {
   if (before != bytes.end())
     return fmt::format("byte {:#x} of the text was {:02x} and is {:02x}", before - bytes.begin(), *before,
                        *after);
-  for (const Mapping& m : later.executable)
-    if (std::find(executable.begin(), executable.end(), m) == executable.end())
+  for (const Mapping& m : later.mappings)
+    if (std::find(mappings.begin(), mappings.end(), m) == mappings.end())
       return fmt::format("a mapping is there that was not: {}", text_of(m));
-  for (const Mapping& m : executable)
-    if (std::find(later.executable.begin(), later.executable.end(), m) == later.executable.end())
+  for (const Mapping& m : mappings)
+    if (std::find(later.mappings.begin(), later.mappings.end(), m) == later.mappings.end())
       return fmt::format("a mapping is gone: {}", text_of(m));
   if (descriptors != later.descriptors)
     return fmt::format("{} descriptors were open, {} are", descriptors, later.descriptors);

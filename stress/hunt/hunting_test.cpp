@@ -246,6 +246,17 @@ TEST_F(Hunting, ExecutionsAreLeftAndThreadsEndInThem) {
   EXPECT_GT(data.at("may"), 100) << "executions that were left";
 }
 
+TEST_F(Hunting, AScenarioComesThroughAPipe) {
+  const std::string file = folder_ / "scenario";
+  std::ofstream(file) << "strategy poke+emulate\nbodies A=mov\narmed A\nthread 0: run A\n";
+  for (const char* scheduler : {"random", "free"}) {
+    const Outcome o = run_proberace(
+        fmt::format("hunt --scenario - --scheduler {} --schedules 5 --budget 1s < {}", scheduler, file));
+    EXPECT_EQ(o.status, 0) << o.out;
+    EXPECT_NE(o.out.find("held"), std::string::npos) << o.out;
+  }
+}
+
 TEST_F(Hunting, WhatCannotBeControlledSaysSo) {
   const Outcome o = run_proberace("hunt --strategy kernel-uprobe --scheduler random");
   EXPECT_EQ(o.status, 3) << o.out;

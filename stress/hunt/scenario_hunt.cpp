@@ -20,8 +20,8 @@ constexpr std::size_t kSchedulesPerShrink = 100;  // of a smaller scenario, afte
 
 // Many bugs need a certain scenario and hardly a schedule, some need a schedule that is rare: one scenario of
 // so many is explored in full, unless it is costly, the others this much less.
-constexpr std::uint64_t kInFull = 4;
-constexpr std::size_t kShorter = 16;
+constexpr std::uint64_t kInFull = 8;
+constexpr std::size_t kShorter = 60;
 
 constexpr std::chrono::minutes kSeriesBudget{1};
 constexpr std::uint64_t kFreshTries = 50;

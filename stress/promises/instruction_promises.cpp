@@ -34,9 +34,10 @@ Verdict instructions(const Json& parameters, BodyTrait trait) {
       if (!(*probed)->execute(i))
         return broken("wrong-result", fmt::format("{}: wrong result, or a register it must keep, at hit {}",
                                                   placements[i].body->name(), n));
-    if (const std::uint64_t hits = (*probed)->prober().hits((*probed)->site(i)); hits != kTimes)
+    const std::uint64_t wanted = kTimes * placements[i].body->passes;
+    if (const std::uint64_t hits = (*probed)->prober().hits((*probed)->site(i)); hits != wanted)
       return broken("wrong-count",
-                    fmt::format("{}: {} executions, {} hits", placements[i].body->name(), kTimes, hits));
+                    fmt::format("{}: {} executions, {} hits", placements[i].body->name(), wanted, hits));
   }
   return held(fmt::format("{} of {} bodies", armed, placements.size()));
 }

@@ -36,6 +36,7 @@ enum ActTrait : std::uint32_t {
   kCloses = 128,      // the prober: no other thread may operate
   kFaults = 256,      // its body is the one that can fault
   kLastRound = 512,   // nothing is done in any but the last round
+  kReenters = 1024,   // a signal's handler executes probed code, perhaps inside a hit
 };
 
 enum class ActKind : std::uint8_t {

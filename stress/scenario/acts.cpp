@@ -35,6 +35,7 @@ void Remove(ScenarioRun& run, std::size_t thread, const Act& act) {
 }
 
 void Close(ScenarioRun& run, std::size_t thread, const Act&) {
+  Signals::burst(run, thread);
   run.close_while_running(thread);
 }
 
@@ -45,6 +46,12 @@ void Pause(ScenarioRun& run, std::size_t, const Act& act) {
 
 void Signal(ScenarioRun& run, std::size_t, const Act& act) {
   Signals::signal(run, act, Signals::Sent::Execute);
+}
+
+void Doze(ScenarioRun& run, std::size_t, const Act& act) {
+  // Where the copy is on the stack a signal's frame may lie over it (H24).
+  if (!run.prober_->facts().paths.has(Path::StackSlot))
+    Signals::signal(run, act, Signals::Sent::Doze);
 }
 
 void Leave(ScenarioRun& run, std::size_t, const Act& act) {

@@ -3,7 +3,7 @@
 #include "harness/base/process_memory.h"
 #include "stress/code/probed_text.h"
 #include "stress/scenario/broken_properties.h"
-#include "stress/scenario/scenario_run.h"
+#include "stress/scenario/own_probes.h"
 #include "stress/scenario/signals.h"
 
 #include <algorithm>
@@ -17,77 +17,78 @@ constexpr std::size_t kCrowd = 560;
 constexpr std::size_t kPerPage = 32;
 constexpr std::size_t kNoSiteEvery = 50;
 
-} // namespace
+class CrowdOfSites {
+public:
+  CrowdOfSites(ScenarioRun& run, std::size_t thread, Text text)
+      : text_(std::move(text)), own_(run, thread, fmt::format("a crowd of {} sites", kCrowd)) {
+    text_.declare(own_.target());
+    const auto space = own_.target().address_space();
+    for (std::size_t i = 0; i < kCrowd; ++i) {
+      const PlacedBody& placed = text_.bodies()[i];
+      Site site = own_.target().site_at(space, placed.site).value_or(Site{});
+      if (!is_site(i))
+        site.address = placed.entry + static_cast<std::ptrdiff_t>(placed.body->bytes());
+      batch_.push_back(site);
+    }
+  }
 
-struct CrowdOfSites {
-  ScenarioRun& run;
-  std::size_t thread;
-  Text text;
-  std::vector<Site> batch{};
-  std::vector<bool> armed{};
+  void probe() {
+    const Signals::OwnCode code(text_.start(), text_.bytes());
+    std::vector<std::uint8_t> before(text_.bytes());
+    read_memory(text_.start(), before);
+    insert();
+    execute("while probed");
+    if (!remove())
+      return text_.forget(); // stays mapped
+    execute("after removal, too");
+    own_.judge_bytes(text_.start(), before);
+  }
 
-  const Body& body() const { return *text.bodies()[0].body; }
+private:
+  const Body& body(std::size_t i) const { return *text_.bodies()[i].body; }
   // Those are addresses between two functions.
   static bool is_site(std::size_t i) { return i % kNoSiteEvery != kNoSiteEvery / 2; }
 
-  void note(std::string property, std::size_t i, const std::string& what) const {
-    run.note(thread, std::move(property),
-             fmt::format("{} of a crowd of {} sites ({}): {}", i, kCrowd, body().name(), what));
-  }
-
-  void make_batch() {
-    const auto space = run.target_.address_space();
-    for (std::size_t i = 0; i < kCrowd; ++i) {
-      const PlacedBody& placed = text.bodies()[i];
-      Site site = run.target_.site_at(space, placed.site).value_or(Site{});
-      if (!is_site(i))
-        site.address = placed.entry + static_cast<std::ptrdiff_t>(placed.body->bytes());
-      batch.push_back(site);
-    }
-  }
-
   void insert() {
-    const SiteResults results = run.prober_->insert(batch);
+    const SiteResults results = own_.prober().insert(batch_);
     for (std::size_t i = 0; i < kCrowd; ++i) {
-      armed.push_back(results[i].has_value());
-      if (!is_site(i) && results[i])
-        note(property_name(BrokenProperty::ArmedState), i, "it is no instruction, and was not refused");
-      if (is_site(i) && !results[i] && run.breaks(results[i].error().kind, true, body()))
-        note(property_name(BrokenProperty::Refused), i, describe(results[i].error()));
+      armed_.push_back(results[i].has_value());
+      if (is_site(i))
+        own_.judge(results[i], true, body(i));
+      else if (results[i])
+        own_.note(property_name(BrokenProperty::ArmedState),
+                  "an address that is no instruction was not refused");
     }
   }
 
-  void execute(bool while_armed) {
-    Worker& self = run.workers_[run.rows_.own(thread)];
-    const bool exact = run.prober_->promises().has(Promise::ExactCounts);
-    for (std::size_t i = 0; i < kCrowd; ++i) {
-      if (const Fault fault = self.execute_at(text.bodies()[i].entry); fault != Fault::None)
-        note(property_name(fault), i, while_armed ? "while probed" : "after removal");
-    }
-    // The code is new, and so are its sites' counts.
-    for (std::size_t i = 0; exact && i < kCrowd; ++i)
-      if (const std::uint64_t hits = run.prober_->hits(batch[i]); hits != (armed[i] && is_site(i) ? 1 : 0))
-        note(property_name(Fault::WrongCount), i,
-             fmt::format("{} hits in one execution {}", hits,
-                         while_armed ? "while probed" : "and one after removal"));
-  }
-
-  // False if a thread did not stop in time: some are armed still.
-  bool remove() {
-    const SiteResults results = run.prober_->remove(batch);
-    const auto late = [](const Status& r) { return !r && r.error().kind == ErrorKind::ThreadWouldNotStop; };
-    if (std::ranges::any_of(results, late)) {
-      text.forget(); // stays mapped
-      return false;
-    }
+  // The code is new, and so are its sites' counts.
+  void execute(std::string_view when) const {
     for (std::size_t i = 0; i < kCrowd; ++i)
-      if (results[i].has_value() != armed[i] &&
-          (results[i] || run.breaks(results[i].error().kind, false, body())))
-        note(property_name(BrokenProperty::Removal), i,
-             results[i] ? "removed, and never armed" : describe(results[i].error()));
+      own_.call(text_.bodies()[i].entry, when);
+    for (std::size_t i = 0; i < kCrowd; ++i)
+      own_.judge_hits(own_.prober().hits(batch_[i]), armed_[i] && is_site(i) ? body(i).passes : 0, when);
+  }
+
+  // False if some are armed still.
+  bool remove() const {
+    const SiteResults results = own_.prober().remove(batch_);
+    if (std::ranges::any_of(results, is_left_armed))
+      return false;
+    for (std::size_t i = 0; i < kCrowd; ++i)
+      if (armed_[i])
+        own_.judge(results[i], false, body(i));
+      else if (results[i])
+        own_.note(property_name(BrokenProperty::Removal), "a site that was never armed was removed");
     return true;
   }
+
+  Text text_;
+  OwnProbes own_;
+  std::vector<Site> batch_{};
+  std::vector<bool> armed_{};
 };
+
+} // namespace
 
 namespace perform {
 
@@ -95,28 +96,12 @@ namespace perform {
 void Crowd(ScenarioRun& run, std::size_t thread, const Act& act) {
   if (run.controlled_ || run.closed_ || run.prober_->facts().handled_by == HandledBy::Kernel)
     return;
-  const Body* const body = run.text_.bodies()[act.bodies[0]].body;
+  const auto bodies = run.text_.bodies();
   std::vector<Placement> placements;
   for (std::size_t i = 0; i < kCrowd; ++i)
-    placements.push_back({body, i / kPerPage});
-  auto text = Text::make(placements, text_memory_for(*run.prober_));
-  if (!text)
-    return;
-  CrowdOfSites crowd{run, thread, std::move(*text)};
-  crowd.text.declare(run.target_);
-  const Signals::OwnCode own(crowd.text.start(), crowd.text.bytes());
-  std::vector<std::uint8_t> before(crowd.text.bytes());
-  read_memory(crowd.text.start(), before);
-  crowd.make_batch();
-  crowd.insert();
-  crowd.execute(true);
-  if (!crowd.remove())
-    return;
-  crowd.execute(false);
-  std::vector<std::uint8_t> after(before.size());
-  read_memory(crowd.text.start(), after);
-  if (after != before)
-    crowd.note(property_name(Fault::NotRestored), 0, "its bytes are not its own after removal");
+    placements.push_back({bodies[(act.bodies[0] + i) % bodies.size()].body, i / kPerPage});
+  if (auto text = Text::make(placements, text_memory_for(*run.prober_)))
+    CrowdOfSites(run, thread, std::move(*text)).probe();
 }
 
 } // namespace perform

@@ -82,7 +82,9 @@ struct Children {
 
   // The prober of a parent that is supervised is not the child's to close: its probes stay, and work.
   static bool leaves_parents_prober(const ScenarioRun& run) noexcept {
-    return run.prober_->facts().handled_by != HandledBy::Supervisor || !run.prober_->close();
+    return run.prober_->facts().handled_by != HandledBy::Supervisor ||
+           (!run.prober_->close() && !run.prober_->remove(run.sites_)[0] &&
+            !run.prober_->insert(run.sites_)[0]);
   }
 
   // The child counts in memory of its own (H72), and runs whatever is armed (H27). It is no part of a
@@ -101,13 +103,13 @@ struct Children {
     judge(run, thread, act, child);
   }
 
-  static void die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act);
+  static void die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act, bool ignored);
 
   // On this thread's stack and thread-local storage, in its place (H28): a controlled run takes it for the
   // thread. Nothing says whether its hits are counted, and as whose.
   static void vfork(ScenarioRun& run, std::size_t thread, const Act& act) {
     for (const std::size_t body : act.bodies)
-      ++run.scratch_.tallies[run.rows_.nested(thread)][body].started;
+      run.may_count(run.rows_.nested(thread), body);
     const pid_t child = ::vfork(); // NOLINT: what is tried
     if (child == 0)
       ::_exit(execute(run, act.bodies) ? 0 : 1);
@@ -116,14 +118,14 @@ struct Children {
 };
 
 // The kernel forces a fault's signal on a thread that blocks or ignores it, with its default action (force_sig_info).
-void Children::die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act) {
+void Children::die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act, bool ignored) {
   const pid_t child = ::fork();
   if (child == 0) {
     run.conductor_.forked();
     constexpr rlimit kNoCore{1, 1}; // too small for a file; a helper is not started either (core(5))
     ::setrlimit(RLIMIT_CORE, &kNoCore);
     constexpr std::uint64_t kFault = std::uint64_t{1} << (SIGSEGV - 1);
-    if (thread % 2 == 0)
+    if (ignored)
       ::signal(SIGSEGV, SIG_IGN);
     else
       raw_syscall(SYS_rt_sigprocmask, SIG_BLOCK, &kFault, nullptr, sizeof kFault);
@@ -141,7 +143,7 @@ void Children::die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act
   if (child > 0 && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV))
     run.note(thread, property_name(BrokenProperty::FatalFault),
              fmt::format("the child of '{}', which {} SIGSEGV, {}", text_of(act),
-                         thread % 2 == 0 ? "ignores" : "blocks",
+                         ignored ? "ignores" : "blocks",
                          WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
                                              : "lived on"));
 }
@@ -168,7 +170,8 @@ void Exec(ScenarioRun& run, std::size_t thread, const Act& act) {
 }
 
 void Fatal(ScenarioRun& run, std::size_t thread, const Act& act) {
-  Children::die_of_fault(run, thread, act);
+  for (const bool ignored : {true, false})
+    Children::die_of_fault(run, thread, act, ignored);
 }
 
 void Vfork(ScenarioRun& run, std::size_t thread, const Act& act) {

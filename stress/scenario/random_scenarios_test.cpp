@@ -21,6 +21,7 @@ TEST_P(RandomScenarios, HoldWhatTheStrategyPromises) {
     bounds.max_acts = 4;
     bounds.max_churn = 1;
   }
+  bounds.promised = true;
   rc::detail::TestParams params = rc::detail::configuration().testParams;
   if (std::getenv("RC_PARAMS") == nullptr)
     params.maxSuccess = facts_of(GetParam()).removal == Removal::Slow ? 4
@@ -36,13 +37,6 @@ TEST_P(RandomScenarios, HoldWhatTheStrategyPromises) {
       [&] {
         Scenario s = *scenario_generator(bounds);
         s.bodies = probeable(s.strategy, std::move(s.bodies));
-        const Promises promised = (*make_prober(s.strategy))->promises();
-        // Signals whose handlers execute bodies: likewise.
-        if (!promised.has(Promise::Reentrant))
-          for (ScenarioThread& thread : s.threads)
-            for (Act& act : thread.acts)
-              if (row_of(act.kind).form == ActForm::ThreadRuns)
-                act.kind = ActKind::Run;
         const Verdict v = run_free(s).verdict;
         const std::uint64_t judged = v.data.value("must", std::uint64_t{0});
         must += judged;

@@ -77,10 +77,19 @@ void bring_into_range(Scenario& s) {
       for (std::size_t& body : a.bodies)
         body %= s.bodies.size();
       a.thread %= s.threads.size();
-      if (row_of(a.kind).has(kFaults))
+      if (row_of(a.kind).has(kFaults)) {
         s.bodies[a.bodies[0]].body = kFaultingBody;
+        s.armed.push_back(a.bodies[0]);
+      }
     }
   let_one_thread_operate_if_it_closes(s);
+}
+
+void leave_out_reentry(Scenario& s) {
+  for (ScenarioThread& thread : s.threads)
+    for (Act& act : thread.acts)
+      if (row_of(act.kind).has(kReenters))
+        act.kind = ActKind::Run;
 }
 
 // Lists of acts among which one kind is frequent: two acts seldom meet where each kind is one of twenty. `make` turns
@@ -205,7 +214,13 @@ ScenarioBounds controlled_bounds(std::string strategy, std::size_t threads) {
 }
 
 rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds) {
-  return bounds.controlled ? controlled_scenario(bounds) : free_scenario(bounds);
+  auto any = bounds.controlled ? controlled_scenario(bounds) : free_scenario(bounds);
+  if (!bounds.promised || promises_of(bounds.strategy).has(Promise::Reentrant))
+    return any;
+  return rc::gen::map(std::move(any), [](Scenario s) {
+    leave_out_reentry(s);
+    return s;
+  });
 }
 
 } // namespace proberace

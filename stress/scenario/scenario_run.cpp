@@ -97,8 +97,14 @@ Status ScenarioRun::log_to(const std::string& path) {
   rings.push_back(rows_.count());
   rings.erase(std::ranges::unique(rings).begin(), rings.end());
   Json bodies = Json::array();
-  for (const PlacedName& b : scenario_.bodies)
+  for (const PlacedName& b : scenario_.bodies) {
+    if (body_named(b.body)->passes != 1)
+      return std::unexpected(
+          Error{ErrorKind::BadInput,
+                {},
+                fmt::format("'{}' cannot be logged: one call of it is hit several times", b.body)});
     bodies.push_back(b.body);
+  }
   auto log =
       HitLog::create(path, {.threads = rings.size(),
                             .about = Json{{"strategy", scenario_.strategy}, {"sites", std::move(bodies)}}});

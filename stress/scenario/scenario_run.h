@@ -78,10 +78,9 @@ private:
 #define PROBERACE_ACT(kind, ...) friend void perform::kind(ScenarioRun&, std::size_t, const Act&);
 #include "stress/scenario/acts.def"
 #undef PROBERACE_ACT
-  friend struct Signals;      // signals.h
-  friend struct Children;     // acts_that_fork.cpp
-  friend struct Rewriting;    // acts_that_rewrite.cpp
-  friend struct CrowdOfSites; // acts_that_crowd.cpp
+  friend struct Signals;  // signals.h
+  friend struct Children; // acts_that_fork.cpp
+  friend class OwnProbes; // own_probes.h
 
   struct Operations {
     std::uint64_t inserted = 0, removed = 0;
@@ -114,6 +113,10 @@ private:
   // often one inside a probe.
   bool in_a_row() const noexcept {
     return scenario_.unhandled && !leaves_ && !log_;
+  }
+  // A call of the body that nobody watches.
+  void may_count(std::size_t row, std::size_t body) noexcept {
+    scratch_.tallies[row][body].started += text_.bodies()[body].body->passes;
   }
   void take_handler();
   // Tells the children that live on to end, and notes what became of them.

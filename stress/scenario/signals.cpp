@@ -6,6 +6,7 @@
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/fresh_thread.h"
 #include "stress/scenario/scenario_run.h"
+#include "stress/scenario/signals_self.h"
 
 #include <algorithm>
 #include <csetjmp>
@@ -17,31 +18,14 @@
 
 namespace proberace {
 
+using namespace signals;
+
 namespace {
 
-constexpr std::size_t kNoBody = SIZE_MAX;
 constexpr std::uint64_t kChange = 0x1234'5678'9abc; // what a hit handler adds to a register
 constexpr std::ptrdiff_t kFaultingBytes = 3;        // of the instruction that loads from kFaultsHere
 
-// A thread of the scenario, or one that such a thread has started.
-struct Self {
-  ScenarioRun* run = nullptr;
-  std::size_t thread = 0;
-  std::size_t nested = kNoBody;                   // what the next hit's handler executes
-  Signals::Change change = Signals::Change::None; // what the next hit's handler changes
-  sigjmp_buf* way_out = nullptr;                  // out of the execution, while one may be left
-  std::uint64_t mask = 0;                         // the thread's own, when it began the execution
-  Address own_start{}, own_end{};                 // code of the thread's own
-  std::uintptr_t trap_returns = 0;                // behind the int3 that is executed next
-  bool steps_itself = false;                      // with the trap flag
-  std::uint32_t traps = 0;                        // that the program's own handler was given, where they were
-};
-// Initial-exec: reached from signal handlers.
-[[gnu::tls_model("initial-exec")]] constinit thread_local Self t_self;
-
-// The process' signal actions that a scenario replaced.
-struct sigaction old_fault_action {
-}, old_trap_action{};
+struct sigaction old_fault_action {}; // what a scenario replaced
 
 std::uint64_t first_word(const sigset_t& mask) noexcept {
   return mask.__val[0];
@@ -57,33 +41,16 @@ int scenario_signal() {
   return SIGRTMIN;
 }
 
-void take_one(int signo, void (*handler)(int, siginfo_t*, void*), struct sigaction* old, int flags = 0) {
-  struct sigaction action {};
-  action.sa_sigaction = handler;
-  action.sa_flags = SA_SIGINFO | SA_RESTART | flags;
-  ::sigaction(signo, &action, old);
+// A site that uses the stack needs the rest of its body to put it in order, and one that leads to itself is to be hit
+// again.
+bool may_be_skipped(const Body& body) noexcept {
+  return !body.has(BodyTrait::StackPointer) && body.passes == 1;
 }
 
-// Signals that are not ours go to the handler that was there before, which does not return.
-void pass_on(const struct sigaction& old, int signo, siginfo_t* info, void* context) {
-  if ((old.sa_flags & SA_SIGINFO) != 0)
-    old.sa_sigaction(signo, info, context);
-  else
-    ::signal(signo, SIG_DFL); // the instruction is executed again, and the signal ends the process
-}
-
-// An int3 and its two-byte form, each noted before it is executed.
-[[gnu::noinline]] void execute_int3s() {
-  std::uintptr_t scratch = 0;
-  asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %1\n\tint3\n1:"
-               : "=&r"(scratch), "=m"(t_self.trap_returns)
-               :
-               : "memory");
-  asm volatile("leaq 1f(%%rip), %0\n\tmovq %0, %1\n\t.byte 0xcd, 0x03\n1:"
-               : "=&r"(scratch), "=m"(t_self.trap_returns)
-               :
-               : "memory");
-  t_self.trap_returns = 0;
+// Longer than a removal waits for a thread that has not left a slot.
+void doze() noexcept {
+  constexpr timespec kDoze{0, 30'000'000};
+  raw_syscall(SYS_nanosleep, &kDoze, nullptr);
 }
 
 const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
@@ -101,20 +68,30 @@ void use_vector_registers() noexcept {
 
 } // namespace
 
-// Its own SIGTRAP handler may be interrupted by a signal whose handler executes probed code: SIGTRAP is blocked then,
-// but for those that do not promise to bear it (H71).
+namespace signals {
+
+[[gnu::tls_model("initial-exec")]] constinit thread_local Self t_self;
+
+void take_one(int signo, void (*handler)(int, siginfo_t*, void*), struct sigaction* old, int flags) {
+  struct sigaction action {};
+  action.sa_sigaction = handler;
+  action.sa_flags = SA_SIGINFO | SA_RESTART | flags;
+  ::sigaction(signo, &action, old);
+}
+
+void pass_on(const struct sigaction& old, int signo, siginfo_t* info, void* context) {
+  if ((old.sa_flags & SA_SIGINFO) != 0)
+    old.sa_sigaction(signo, info, context);
+  else
+    ::signal(signo, SIG_DFL); // the instruction is executed again, and the signal ends the process
+}
+
+} // namespace signals
+
 void Signals::take(const Promises& promised) {
   take_one(scenario_signal(), &Signals::on_signal, nullptr);
   take_one(SIGSEGV, &Signals::on_fault, &old_fault_action);
-  take_one(SIGTRAP, &Signals::on_own_trap, &old_trap_action,
-           promised.has(Promise::SigtrapMayBeBlocked) ? 0 : SA_NODEFER);
-}
-
-void Signals::take_traps_otherwise() noexcept {
-  struct sigaction action {};
-  ::sigaction(SIGTRAP, nullptr, &action);
-  action.sa_flags ^= SA_NOCLDSTOP; // which says nothing for this signal
-  ::sigaction(SIGTRAP, &action, nullptr);
+  take_traps(promised);
 }
 
 void Signals::enlist(ScenarioRun& run, std::size_t thread) noexcept {
@@ -151,8 +128,7 @@ void Signals::execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t
   t_self.way_out = nullptr;
 }
 
-// Registers and the PC as hit handlers may change them (prober.h). A site that uses the stack needs the rest
-// of its body to put it in order: it cannot be skipped.
+// Registers and the PC as hit handlers may change them (prober.h).
 void Signals::change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) noexcept {
   const Change change = std::exchange(t_self.change, Change::None);
   Mailbox* const mailbox = mailbox_of(hit);
@@ -163,7 +139,7 @@ void Signals::change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) 
     hit.context.set(Register::R8, hit.context.get(Register::R8) + kChange);
     mailbox->changed = mailbox->changed + kChange;
     deeds.changed = deeds.changed + 1;
-  } else if (body < run.sites_.size() && !run.text_.bodies()[body].body->has(BodyTrait::StackPointer)) {
+  } else if (body < run.sites_.size() && may_be_skipped(*run.text_.bodies()[body].body)) {
     hit.context.set_pc(address_of(reinterpret_cast<const void*>(&proberace_skip_body)));
     mailbox->skipped = mailbox->skipped + 1;
     deeds.skipped = deeds.skipped + 1;
@@ -209,6 +185,18 @@ void Signals::signal(ScenarioRun& run, const Act& act, Sent what) noexcept {
     std::atomic_ref(run.scratch_.signals_sent[act.thread]).fetch_add(1, std::memory_order_relaxed);
 }
 
+void Signals::burst(ScenarioRun& run, std::size_t thread) noexcept {
+  constexpr int kEach = 4;
+  if (run.controlled_ || !run.prober_->promises().has(Promise::Reentrant))
+    return;
+  Act act;
+  act.bodies = {0};
+  for (int n = 0; n < kEach; ++n)
+    for (act.thread = 0; act.thread < run.threads(); ++act.thread)
+      if (act.thread != thread)
+        signal(run, act, Sent::Execute);
+}
+
 void Signals::on_signal(int, siginfo_t* info, void* context) {
   const Self self = t_self;
   if (self.run == nullptr || info->si_code != SI_QUEUE)
@@ -217,12 +205,16 @@ void Signals::on_signal(int, siginfo_t* info, void* context) {
   look_at_interrupted_pc(run, self.thread, interrupted_pc(context));
   const auto what = static_cast<Sent>(info->si_value.sival_int & 0xff);
   const auto body = static_cast<std::size_t>(info->si_value.sival_int) >> 8;
+  const bool executes = what != Sent::Doze || run.prober_->promises().has(Promise::Reentrant);
+  if (what == Sent::Doze)
+    doze();
   if (what != Sent::End) {
     run.conductor_.step("handler", run.sites_[body].address);
-    run.execute(run.rows_.handler(self.thread), body);
+    if (executes)
+      run.execute(run.rows_.handler(self.thread), body);
     ++run.scratch_.signals_handled[self.thread];
   }
-  if (what == Sent::Execute || t_self.way_out == nullptr)
+  if (what == Sent::Execute || what == Sent::Doze || t_self.way_out == nullptr)
     return;
   ScenarioRun::Deeds& deeds = run.deeds_[self.thread];
   deeds.left = deeds.left + 1;
@@ -268,73 +260,12 @@ void Signals::look_at_fault(ScenarioRun& run, bool at_site, Address pc, std::uin
 void Signals::look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc) {
   const bool own = t_self.own_start <= pc && pc < t_self.own_end;
   if (own || !run.prober_->promises().has(Promise::SignalsSeeOriginalPc) ||
-      std::ranges::any_of(run.before_.executable, [&](const Mapping& m) { return m.contains(pc); }))
+      std::ranges::any_of(run.before_.mappings,
+                          [&](const Mapping& m) { return m.executable && m.contains(pc); }))
     return;
   run.note(thread, property_name(BrokenProperty::SignalsSeeOriginalPc),
            fmt::format("thread {}: a signal's handler saw the PC {:#x}, which is no code of the program's",
                        thread, value(pc)));
-}
-
-void Signals::on_own_trap(int signo, siginfo_t* info, void* context) {
-  if (t_self.steps_itself) {
-    ++t_self.traps;
-    return;
-  }
-  if (t_self.run == nullptr || t_self.trap_returns == 0)
-    return pass_on(old_trap_action, signo, info, context);
-  if (value(interrupted_pc(context)) == t_self.trap_returns)
-    ++t_self.traps;
-}
-
-// Each int3 of the program's own reaches its handler once, with the PC behind it (H31, H70).
-void Signals::take_own_traps(ScenarioRun& run, std::size_t thread) {
-  constexpr std::uint32_t kInt3s = 2;
-  t_self.traps = 0;
-  execute_int3s();
-  if (t_self.traps != kInt3s)
-    run.note(thread, property_name(BrokenProperty::OwnTrapsDelivered),
-             fmt::format("thread {}: of {} int3s of the program's own its handler saw {}", thread, kInt3s,
-                         t_self.traps));
-}
-
-// The traps that this thread's handler sees while it executes the function; none if the result is wrong.
-[[gnu::noinline]] std::uint32_t Signals::traps_of_steps(Address entry, Mailbox& mailbox) noexcept {
-  mailbox.ticket = mailbox.ticket + 1;
-  const std::uint64_t ticket = mailbox.ticket;
-  t_self.traps = 0;
-  t_self.steps_itself = true;
-  std::atomic_signal_fence(std::memory_order_seq_cst); // before the first trap
-  asm volatile(
-      "leaq -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
-          : "memory", "cc");
-  const std::uint64_t result = proberace_call_body(bytes_at(entry), ticket, ticket, &mailbox);
-  asm volatile(
-      "leaq -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
-          : "memory", "cc");
-  std::atomic_signal_fence(std::memory_order_seq_cst); // after the last
-  t_self.steps_itself = false;
-  return result == expected_result(ticket) && mailbox.strays == 0 ? t_self.traps : 0;
-}
-
-// H31: each instruction ends in a trap of the program's own, the probed one, too. Compared with a copy that nobody probes.
-void Signals::step_itself(ScenarioRun& run, std::size_t thread, std::size_t body) {
-  const PlacedBody& placed = run.text_.bodies()[body];
-  // Each repetition traps, too: one that is stepped elsewhere has fewer.
-  if (!run.prober_->promises().has(Promise::AnyFlags) || placed.body->has(BodyTrait::Repeats))
-    return;
-  const auto copy = Text::make({{Placement{placed.body, 0}}}, text_memory_for(*run.prober_));
-  if (!copy)
-    return;
-  const OwnCode own(copy->start(), copy->bytes());
-  Mailbox mailbox;
-  const std::uint32_t bare = traps_of_steps(copy->bodies()[0].entry, mailbox);
-  ++run.scratch_.tallies[run.rows_.nested(thread)][body].started; // it may count
-  const std::uint32_t probed = traps_of_steps(placed.entry, mailbox);
-  // A copy that ends in a jump has one more.
-  if (probed < bare || (probed != bare && run.prober_->promises().has(Promise::SignalsSeeOriginalPc)))
-    run.note(thread, property_name(BrokenProperty::OwnTrapsDelivered),
-             fmt::format("thread {}: stepping itself over site {} it saw {} traps, and {} without a probe",
-                         thread, run.name_of(body), probed, bare));
 }
 
 // Cancelled, the thread ends wherever a signal finds it (H23): by a jump to its end, as glibc's own

@@ -14,7 +14,7 @@ class ScenarioRun;
 
 struct Signals {
   // The request that a signal carries to its thread.
-  enum class Sent : int { Execute, Leave, End };
+  enum class Sent : int { Execute, Doze, Leave, End };
 
   // Installs the process' handlers.
   static void take(const Promises& promised);
@@ -24,6 +24,8 @@ struct Signals {
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
   static bool send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
   static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
+  // Some to each of the others, so that what follows meets threads on their way into handlers. Free runs only.
+  static void burst(ScenarioRun& run, std::size_t thread) noexcept;
   // Executes a body in a way that lets a signal's handler leave the execution by siglongjmp. The execution
   // has not finished then, and may have been counted.
   static void execute_leavable(ScenarioRun& run, std::size_t thread, std::size_t body) noexcept;
@@ -49,6 +51,7 @@ struct Signals {
   static void on_hit(Hit& hit, void* run);
 
 private:
+  static void take_traps(const Promises& promised);
   static void change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) noexcept;
   static void look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc);
   static void on_signal(int, siginfo_t* info, void* context);

@@ -26,7 +26,8 @@ void Worker::execute(std::size_t index) noexcept {
   point_.pass("executing", body.site, ticket);
 
   Tally& tally = tallies_[index];
-  tally.started = tally.started + 1;
+  const std::uint64_t passes = body.body->passes;
+  tally.started = tally.started + passes;
   const std::uint64_t before = shared_.states[index].read();
   if (mailbox_.log != nullptr)
     mailbox_.log->append(RecordKind::Begin, index, ticket, before);
@@ -34,7 +35,7 @@ void Worker::execute(std::size_t index) noexcept {
   const std::uint64_t after = shared_.states[index].read();
   if (mailbox_.log != nullptr)
     mailbox_.log->append(RecordKind::End, index, ticket, after);
-  tally.finish(before, after);
+  tally.finish(before, after, passes);
   weigh(before, 1);
 
   if (result != expected_result(ticket))
@@ -42,7 +43,7 @@ void Worker::execute(std::size_t index) noexcept {
   if (mailbox_.strays != 0)
     report(Fault::WrongRegisters, index, result);
   if (shared_.tickets)
-    if (const Fault fault = judge_execution(before, after, mailbox_.hits); fault != Fault::None)
+    if (const Fault fault = judge_execution(before, after, mailbox_.hits, passes); fault != Fault::None)
       report(fault, index, result);
   shared_.executions.fetch_add(1, std::memory_order_relaxed); // progress only
 }
@@ -60,7 +61,8 @@ void Worker::execute_in_a_row(std::size_t index, std::size_t times) noexcept {
   const PlacedBody& body = shared_.text.bodies()[index];
   point_.pass("executing", body.site, mailbox_.ticket + 1);
   Tally& tally = tallies_[index];
-  tally.started += times;
+  const std::uint64_t passes = times * body.body->passes;
+  tally.started += passes;
   const std::uint64_t before = shared_.states[index].read();
   for (std::size_t n = 0; n < times; ++n) {
     const std::uint64_t ticket = mailbox_.ticket + 1;
@@ -70,8 +72,7 @@ void Worker::execute_in_a_row(std::size_t index, std::size_t times) noexcept {
       report(Fault::WrongResult, index, result);
   }
   const std::uint64_t after = shared_.states[index].read();
-  for (std::size_t n = 0; n < times; ++n)
-    tally.finish(before, after);
+  tally.finish(before, after, passes);
   weigh(before, static_cast<int>(times));
   shared_.executions.fetch_add(times, std::memory_order_relaxed); // progress only
 }
