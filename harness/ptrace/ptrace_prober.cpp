@@ -40,6 +40,11 @@ Facts PtraceProber::facts() const {
   return armer_->facts() & stepper_->facts() & Facts{.handled_by = HandledBy::Supervisor};
 }
 
+// Asked before the lock is taken: in a forked child, another thread of the parent may have held it.
+bool PtraceProber::is_anothers() const noexcept {
+  return owner_ != ::getpid();
+}
+
 bool PtraceProber::is_open() const noexcept {
   return target_ != nullptr && owner_ == ::getpid();
 }
@@ -86,8 +91,7 @@ Status PtraceProber::open(const Target& target) {
 }
 
 Status PtraceProber::close() {
-  // In a forked child, where another thread of the parent may have held the lock.
-  if (owner_ != ::getpid())
+  if (is_anothers())
     return refuse::not_open();
   const std::lock_guard lock(mutex_);
   if (!is_open())
@@ -136,6 +140,8 @@ void PtraceProber::carry_out(Order order, Batch<CommandSite>& batch) {
 }
 
 SiteResults PtraceProber::insert(std::span<const Site> sites) {
+  if (is_anothers())
+    return SiteResults(sites.size(), refuse::not_open());
   const std::lock_guard lock(mutex_);
   if (!is_open())
     return SiteResults(sites.size(), refuse::not_open());
@@ -161,6 +167,8 @@ SiteResults PtraceProber::insert(std::span<const Site> sites) {
 }
 
 SiteResults PtraceProber::remove(std::span<const Site> sites) {
+  if (is_anothers())
+    return SiteResults(sites.size(), refuse::not_open());
   const std::lock_guard lock(mutex_);
   if (!is_open())
     return SiteResults(sites.size(), refuse::not_open());
@@ -183,6 +191,8 @@ void PtraceProber::forget(Address site) {
 }
 
 std::uint64_t PtraceProber::hits(const Site& site) const {
+  if (is_anothers())
+    return 0;
   const std::lock_guard lock(mutex_);
   if (!is_open())
     return 0;
@@ -191,6 +201,8 @@ std::uint64_t PtraceProber::hits(const Site& site) const {
 }
 
 std::expected<std::uint64_t, Error> PtraceProber::hits(const Site& site, pid_t thread) const {
+  if (is_anothers())
+    return 0;
   const std::lock_guard lock(mutex_);
   if (!is_open())
     return 0;

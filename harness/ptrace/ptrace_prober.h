@@ -48,6 +48,7 @@ public:
   PathCounts paths() const override;
 
 private:
+  bool is_anothers() const noexcept;
   bool is_open() const noexcept;
   Status ask(Order order) const;
   std::expected<Instruction, Error> prepare(const AddressSpace& space, const Site& site);

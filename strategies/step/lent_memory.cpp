@@ -91,8 +91,8 @@ void LentMemory::give_back() noexcept {
     if (mapping != nullptr && mapping->writable && mapping->executable)
       ::mprotect(bytes_at(page), kPageBytes, PROT_READ | PROT_WRITE);
   }
-  // Nothing is armed: no thread lends. What is left in a range would be taken for lent, by another thread,
-  // while the first that is lent something writes over it.
+  // Nothing is armed: no thread lends. A second thread would take an old range for lent, while the first has not
+  // written its own over it.
   for (std::uint32_t i = 0; i < used_.load(std::memory_order_relaxed); ++i)
     ranges_[i].start.store(0, std::memory_order_relaxed);
   used_.store(0, std::memory_order_relaxed);

@@ -48,10 +48,11 @@ private:
   };
   template <typename F> void for_each(F&& f) const noexcept {
     const std::uint32_t used = used_.load(std::memory_order_acquire); // pairs with lend
-    for (std::uint32_t i = 0; i < used && i < kCapacity; ++i)
+    for (std::uint32_t i = 0; i < used && i < kCapacity; ++i) {
       // 0 while it is being written. Pairs with lend.
-      f(Address{ranges_[i].start.load(std::memory_order_acquire)},
-        ranges_[i].bytes.load(std::memory_order_relaxed));
+      const Address start{ranges_[i].start.load(std::memory_order_acquire)};
+      f(start, ranges_[i].bytes.load(std::memory_order_relaxed));
+    }
   }
 
   std::unique_ptr<Range[]> ranges_ = std::make_unique<Range[]>(kCapacity);

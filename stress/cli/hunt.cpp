@@ -126,7 +126,7 @@ public:
 private:
   bool is_free() const { return options_.exploration.is_free(); }
 
-  // Checks what was asked, and becomes the program that has schedule points if need be.
+  // Becomes the program that has schedule points if need be, and checks what was asked.
   Status prepare() {
     if (const auto kind = named<SchedulerKind>(scheduler_);
         kind && kSchedulers[static_cast<std::size_t>(*kind)].offered)

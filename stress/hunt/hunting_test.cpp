@@ -250,8 +250,9 @@ TEST_F(Hunting, AScenarioComesThroughAPipe) {
   const std::string file = folder_ / "scenario";
   std::ofstream(file) << "strategy poke+emulate\nbodies A=mov\narmed A\nthread 0: run A\n";
   for (const char* scheduler : {"random", "free"}) {
-    const Outcome o = run_proberace(
-        fmt::format("hunt --scenario - --scheduler {} --schedules 5 --budget 1s < {}", scheduler, file));
+    const Outcome o =
+        run_shell(fmt::format("cat {} | {} hunt --scenario - --scheduler {} --schedules 5 --budget 1s", file,
+                              PROBERACE_PROGRAM, scheduler));
     EXPECT_EQ(o.status, 0) << o.out;
     EXPECT_NE(o.out.find("held"), std::string::npos) << o.out;
   }

@@ -49,7 +49,8 @@ void Signal(ScenarioRun& run, std::size_t, const Act& act) {
 }
 
 void Doze(ScenarioRun& run, std::size_t, const Act& act) {
-  // Where the copy is on the stack a signal's frame may lie over it (H24).
+  // A signal's frame may lie over stack-slot's copy (H24). stack-slot-nested, which states the same path, is left out
+  // with it.
   if (!run.prober_->facts().paths.has(Path::StackSlot))
     Signals::signal(run, act, Signals::Sent::Doze);
 }

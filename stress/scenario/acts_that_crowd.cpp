@@ -39,13 +39,14 @@ public:
     insert();
     execute("while probed");
     if (!remove())
-      return text_.forget(); // stays mapped
+      return own_.keep(std::move(text_));
     execute("after removal, too");
     own_.judge_bytes(text_.start(), before);
   }
 
 private:
   const Body& body(std::size_t i) const { return *text_.bodies()[i].body; }
+  std::string which(std::size_t i) const { return fmt::format("the {}th, {}: ", i, body(i).name()); }
   // Those are addresses between two functions.
   static bool is_site(std::size_t i) { return i % kNoSiteEvery != kNoSiteEvery / 2; }
 
@@ -54,7 +55,7 @@ private:
     for (std::size_t i = 0; i < kCrowd; ++i) {
       armed_.push_back(results[i].has_value());
       if (is_site(i))
-        own_.judge(results[i], true, body(i));
+        own_.judge(results[i], true, body(i), which(i));
       else if (results[i])
         own_.note(property_name(BrokenProperty::ArmedState),
                   "an address that is no instruction was not refused");
@@ -64,9 +65,10 @@ private:
   // The code is new, and so are its sites' counts.
   void execute(std::string_view when) const {
     for (std::size_t i = 0; i < kCrowd; ++i)
-      own_.call(text_.bodies()[i].entry, when);
+      own_.call(text_.bodies()[i].entry, which(i).append(when));
     for (std::size_t i = 0; i < kCrowd; ++i)
-      own_.judge_hits(own_.prober().hits(batch_[i]), armed_[i] && is_site(i) ? body(i).passes : 0, when);
+      own_.judge_hits(own_.prober().hits(batch_[i]), armed_[i] && is_site(i) ? body(i).passes : 0,
+                      which(i).append(when));
   }
 
   // False if some are armed still.
@@ -76,7 +78,7 @@ private:
       return false;
     for (std::size_t i = 0; i < kCrowd; ++i)
       if (armed_[i])
-        own_.judge(results[i], false, body(i));
+        own_.judge(results[i], false, body(i), which(i));
       else if (results[i])
         own_.note(property_name(BrokenProperty::Removal), "a site that was never armed was removed");
     return true;

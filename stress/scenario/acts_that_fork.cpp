@@ -22,7 +22,7 @@ namespace proberace {
 struct Children {
   using Living = ScenarioRun::LivingChild;
   static constexpr std::size_t kMostChildren = 2; // of a thread, at once
-  static constexpr int kClosedParents = 2;        // an exit status
+  static constexpr int kChangedParents = 2;       // an exit status
 
   static bool execute(const ScenarioRun& run, const std::vector<std::size_t>& bodies) noexcept {
     Mailbox mailbox;
@@ -76,11 +76,11 @@ struct Children {
                                           : property_name(BrokenProperty::ForkSafe),
                fmt::format("the child of '{}' {}", text_of(act),
                            WIFSIGNALED(status) ? fmt::format("died of SIG{}", sigabbrev_np(WTERMSIG(status)))
-                           : WEXITSTATUS(status) == kClosedParents ? "closed its parent's prober"
-                                                                   : "had a wrong result"));
+                           : WEXITSTATUS(status) == kChangedParents ? "changed its parent's probes"
+                                                                    : "had a wrong result"));
   }
 
-  // The prober of a parent that is supervised is not the child's to close: its probes stay, and work.
+  // The prober of a parent that is supervised is not the child's to use: the probes stay, and work.
   static bool leaves_parents_prober(const ScenarioRun& run) noexcept {
     return run.prober_->facts().handled_by != HandledBy::Supervisor ||
            (!run.prober_->close() && !run.prober_->remove(run.sites_)[0] &&
@@ -97,7 +97,7 @@ struct Children {
       if (right && exec)
         become_empty_program();
       if (right && !exec && !leaves_parents_prober(run))
-        ::_exit(kClosedParents);
+        ::_exit(kChangedParents);
       ::_exit(right && !exec ? 0 : 1);
     }
     judge(run, thread, act, child);

@@ -22,7 +22,7 @@ constexpr std::size_t kTextBytes = kPages * kPageBytes;
 constexpr std::uint64_t kCalls = 3;
 
 enum class Where { Within, AcrossPages, AtTheEnd }; // the site, or the end of the body
-// Over: while the probe is armed. Unmapped: likewise, and nobody removes the probe.
+// Over: while the probe is armed. Unmapped: likewise, without other code in its place, and nobody removes the probe.
 enum class How { InPlace, MappedAgain, MappedOver, Unmapped };
 
 // What its pages are while it is first tried.
@@ -58,7 +58,7 @@ public:
   Rewriting& operator=(const Rewriting&) = delete;
   ~Rewriting() {
     if (probe_ == Probe::LeftArmed)
-      text_->forget(); // stays mapped
+      own_.keep(std::move(*text_));
   }
 
   void rewrite(const Body& first, const Body& second) {
@@ -111,8 +111,8 @@ private:
     return ::munmap(bytes_at(start_ + kTextBytes), kPageBytes) == 0;
   }
 
-  // The place stays reserved: a probe on code that another act maps there would be refused, with the words to remove
-  // this one first.
+  // The place stays reserved. Otherwise another act may map code there, and the prober would refuse a probe on it,
+  // because this one is still armed.
   void take_away() {
     text_->forget();
     (void)::mmap(bytes_at(start_), kTextBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -237,7 +237,7 @@ private:
     look_at_bytes();
   }
 
-  const OwnProbes& own_;
+  const OwnProbes own_;
   const Where where_;
   const How how_;
   const Pages pages_;
@@ -289,12 +289,16 @@ void Rewrite(ScenarioRun& run, std::size_t thread, const Act& act) {
   // Chosen by the bodies, so that a run can be repeated.
   const auto number = [](const Body& body) { return static_cast<std::size_t>(&body - all_bodies().data()); };
   const std::size_t choice = 7 * number(first) + 5 * number(second);
-  const OwnProbes own(run, thread, fmt::format("rewritten code ({}, {})", first.name(), second.name()));
-  // Each time, because that needs the most: two instructions at one address, of one length at best.
+  const auto named = [&](const Body& other) {
+    return OwnProbes(run, thread, fmt::format("rewritten code ({}, {})", first.name(), other.name()));
+  };
+  const OwnProbes own = named(second);
+  // In place is done each time. It is the hardest case: the new instruction has the old one's address, and perhaps its
+  // length.
   const How in_place = how_for(own.prober(), How::InPlace);
   Rewriting(own, Where::Within, in_place, Pages::Ordinary).rewrite(first, second);
   if (const Body* const twin = twin_of(first, own.prober().promises()))
-    Rewriting(own, Where::Within, in_place, Pages::Ordinary).rewrite(first, *twin);
+    Rewriting(named(*twin), Where::Within, in_place, Pages::Ordinary).rewrite(first, *twin);
   Rewriting(own, Where(choice % 3), how_for(own.prober(), How(choice / 3 % 4)),
             pages_for(own.prober(), Pages(choice / 12 % 5)))
       .rewrite(first, second);

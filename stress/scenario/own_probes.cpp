@@ -19,9 +19,10 @@ void OwnProbes::call(Address entry, std::string_view when) const {
     note(property_name(fault), when);
 }
 
-void OwnProbes::judge(const Status& result, bool insert, const Body& body) const {
+void OwnProbes::judge(const Status& result, bool insert, const Body& body, std::string_view which) const {
   if (!result && run_.breaks(result.error().kind, insert, body))
-    note(property_name(insert ? BrokenProperty::Refused : BrokenProperty::Removal), describe(result.error()));
+    note(property_name(insert ? BrokenProperty::Refused : BrokenProperty::Removal),
+         fmt::format("{}{}", which, describe(result.error())));
 }
 
 void OwnProbes::judge_hits(std::uint64_t hits, std::uint64_t wanted, std::string_view when) const {
@@ -33,6 +34,10 @@ void OwnProbes::judge_bytes(Address start, std::span<const std::uint8_t> wanted)
   std::vector<std::uint8_t> now(wanted.size());
   if (!read_memory(start, now) || !std::ranges::equal(now, wanted))
     note(property_name(Fault::NotRestored), "its bytes are not its own");
+}
+
+void OwnProbes::keep(Text text) const {
+  run_.kept_texts_[thread_].push_back(std::move(text));
 }
 
 bool is_left_armed(const Status& removed) noexcept {

@@ -1,5 +1,5 @@
 // Probes of one act on code that its thread has mapped for itself: nobody else executes, arms or removes there, so
-// each count and each refusal is known. What is wrong is noted with the act's words. Private to this folder.
+// each count and each refusal is known. Each note begins with the act's words. Private to this folder.
 #pragma once
 
 #include "harness/code/site.h"
@@ -26,9 +26,11 @@ public:
   // Calls the function once.
   void call(Address entry, std::string_view when) const;
   // Notes an insertion or a removal that is refused without a reason the scenario gives.
-  void judge(const Status& result, bool insert, const Body& body) const;
+  void judge(const Status& result, bool insert, const Body& body, std::string_view which = "") const;
   void judge_hits(std::uint64_t hits, std::uint64_t wanted, std::string_view when) const;
   void judge_bytes(Address start, std::span<const std::uint8_t> wanted) const;
+  // Of code in which a probe was left armed: stays mapped until the prober is closed.
+  void keep(Text text) const;
 
 private:
   ScenarioRun& run_;

@@ -14,8 +14,8 @@ struct ScenarioBounds {
   std::string strategy;
   std::string plan = "across-cores";
   bool controlled = false;
-  bool promised =
-      false; // no act that the strategy does not promise to bear: signals whose handlers hit, so far
+  // Without acts that the strategy does not promise to bear: so far, signals whose handlers hit.
+  bool promised = false;
   std::size_t min_threads = 1, max_threads = 3; // in a free run: workers
   std::size_t max_acts = 4;                     // per thread, or per controller
   std::size_t max_bodies = 3;

@@ -63,6 +63,7 @@ Status ScenarioRun::open() {
   operations_.resize(threads() + 1);
   observed_.resize(threads() + 1);
   deeds_.resize(threads());
+  kept_texts_.resize(threads());
   children_.resize(threads());
   base_.assign(threads() + 1, std::vector<std::uint64_t>(sites_.size()));
   shared_.emplace(Worker::Shared{text_, scratch_.states, tickets_, executions_, words_});
@@ -262,6 +263,8 @@ std::optional<Verdict> ScenarioRun::close() {
   note_paths();
   if (const Status closed = closed_ ? Status{} : prober_->close(); !closed)
     return broken(property_name(Fault::NotRestored), describe(closed.error()));
+  for (auto& kept : kept_texts_)
+    kept.clear();
   if (const std::string difference = before_.difference(CodeSnapshot::of(text_)); !difference.empty())
     return broken(property_name(Fault::NotRestored), difference);
   return std::nullopt;

@@ -155,6 +155,7 @@ private:
   std::vector<RecordRing*> logs_;                  // by row; null where nothing is logged
   std::vector<Observed> observed_;                 // by thread; the last: before and after a run
   std::vector<Operations> operations_;             // likewise
+  std::vector<std::vector<Text>> kept_texts_;      // by thread: a probe was left armed in them
   std::vector<Deeds> deeds_;                       // by thread
   std::vector<std::vector<LivingChild>> children_; // by thread
   const bool leaves_;                              // some act leaves what it was in by siglongjmp

@@ -47,7 +47,7 @@ bool may_be_skipped(const Body& body) noexcept {
   return !body.has(BodyTrait::StackPointer) && body.passes == 1;
 }
 
-// Longer than a removal waits for a thread that has not left a slot.
+// Longer than a removal waits before it gives lent memory back (signal_prober.cpp, kPatience).
 void doze() noexcept {
   constexpr timespec kDoze{0, 30'000'000};
   raw_syscall(SYS_nanosleep, &kDoze, nullptr);

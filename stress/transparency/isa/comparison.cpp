@@ -38,8 +38,8 @@ private:
   }
 
   // Its handler then sees the thread inside the relocated code. A call to an address that is not canonical
-  // faults at the call, and the processor has stored the return address by then: the slot's, where the slot
-  // holds a call.
+  // faults at the call, and the processor has stored the return address by then. If the slot holds a call, that
+  // is the slot's.
   bool call_faulted() const { return pc_may_differ() && c_.instruction.flow == Flow::AbsoluteCall; }
 
   // The thread is behind the push that stands for the call's own.
@@ -102,7 +102,7 @@ private:
 
   static void copy_word(const std::vector<std::uint8_t>& from, std::vector<std::uint8_t>& to,
                         std::ptrdiff_t at) {
-    if (at >= 0 && at + 8 <= std::ssize(from))
+    if (at >= 0 && at <= std::ssize(from) - 8)
       std::copy_n(from.begin() + at, 8, to.begin() + at);
   }
 

@@ -48,8 +48,8 @@ struct IsaCase {
   std::uint32_t pad = 0;    // what lies behind the instruction
 };
 
-// IsaCase::stack, by its remainder with 16: at so many bytes below the end of the stack, or anywhere else
-// (prepared_case.cpp).
+// If IsaCase::stack % 16 is 1 or 3, rsp is stack / 16 % kNearEnd bytes below the end (with 1: aligned). Otherwise it is
+// anywhere (prepared_case.cpp).
 inline constexpr std::uint32_t kNearEnd = 32;
 constexpr std::uint32_t stack_choice_below_end(std::uint32_t bytes) noexcept {
   return 16 * bytes + 3;

@@ -52,8 +52,10 @@ public:
     const auto memory = std::ranges::find(visible, ZYDIS_OPERAND_TYPE_MEMORY, &ZydisDecodedOperand::type);
     if (kind == OperandKind::Prefix)
       return code.size() > plain.size();
+    // Those that restore a frame get another stack pointer (prepared_case.cpp).
+    const bool frames = i.mnemonic == ZYDIS_MNEMONIC_LEAVE || i.mnemonic == ZYDIS_MNEMONIC_ENTER;
     if (kind == OperandKind::StackEnd)
-      return std::ranges::any_of(o, o + i.operand_count, [](const ZydisDecodedOperand& operand) {
+      return !frames && std::ranges::any_of(o, o + i.operand_count, [](const ZydisDecodedOperand& operand) {
         return operand.visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
                operand.type == ZYDIS_OPERAND_TYPE_MEMORY && operand.mem.base == ZYDIS_REGISTER_RSP;
       });
