@@ -30,7 +30,8 @@ enum class Pages { Ordinary, Locked, ReadOnly, Unreadable, Shared };
 
 // The text's bytes with one body: a jump at the start, which makes all of it one function, then the body.
 struct Layout {
-  std::vector<std::uint8_t> code = std::vector<std::uint8_t>(kTextBytes, kInt3);
+  // Filled with hlt: a removal takes an int3 of the program's own, at the address of a probe, for the probe's.
+  std::vector<std::uint8_t> code = std::vector<std::uint8_t>(kTextBytes, 0xf4);
   std::size_t site = 0; // its offset
 };
 
