@@ -7,11 +7,20 @@
 
 namespace proberace {
 
+namespace {
+// False if it is the program's own: it has mapped something else over a page with a probe.
+bool may_be_a_replacement(const Mapping* mapping) {
+  return mapping == nullptr || !mapping->file_backed() ||
+         mapping->path.starts_with(std::string("/memfd:") + kReplacementFile);
+}
+} // namespace
+
 AddressSpace Target::address_space() const {
   AddressSpace space = AddressSpace::on_demand(process_);
   const std::lock_guard lock(mutex_);
   for (const auto& [page, shadow] : shadows_)
-    space.shadow(page, shadow.original);
+    if (may_be_a_replacement(space.find(page)))
+      space.shadow(page, shadow.original);
   return space;
 }
 
@@ -69,22 +78,29 @@ std::expected<Site, Error> Target::site_at(const AddressSpace& space, Address ad
 }
 
 void Target::site_taken(Address site, std::span<const std::uint8_t> original,
-                        std::span<const std::uint8_t> written, const Mapping& mapping) const {
+                        std::span<const std::uint8_t> written, const Mapping* replaced) const {
   const std::lock_guard lock(mutex_);
   Patch& patch = patches_[site];
   patch.bytes = original.size();
   std::copy(original.begin(), original.end(), patch.original.begin());
   std::copy(written.begin(), written.end(), patch.written.begin());
+  patch.replaces = replaced != nullptr;
+  if (replaced == nullptr)
+    return;
   Shadow& shadow = shadows_[page_of(site)];
-  if (shadow.sites++ == 0)
-    shadow.original = mapping;
+  ++shadow.sites;
+  shadow.original = *replaced; // another, if the program has mapped something else since
 }
 
 void Target::site_returned(Address site) const {
   const std::lock_guard lock(mutex_);
-  patches_.erase(site);
+  const auto patch = patches_.find(site);
+  if (patch == patches_.end())
+    return;
+  const bool replaced = patch->second.replaces;
+  patches_.erase(patch);
   const auto it = shadows_.find(page_of(site));
-  if (it != shadows_.end() && --it->second.sites == 0)
+  if (replaced && it != shadows_.end() && --it->second.sites == 0)
     shadows_.erase(it);
 }
 

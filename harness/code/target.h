@@ -16,6 +16,8 @@
 namespace proberace {
 
 inline constexpr std::size_t kMaxPatchBytes = 24;
+// An armer that maps copies of pages from a file in memory calls it so (memfd_create(2)). Otherwise they are anonymous.
+inline constexpr const char* kReplacementFile = "proberace-pages";
 
 // Thread-safe.
 class Target {
@@ -51,9 +53,10 @@ public:
   // Called by probers. From before the first of `written` is in memory, over `original`, until after the last
   // is gone, so that every prober of this target sees its own bytes and mappings, and none changes bytes that
   // another's probe is made of. Those of a probe that it depends on without writing them are in both. At most
-  // kMaxPatchBytes, of one size; `mapping` is the site's. Two probers of one target take turns.
+  // kMaxPatchBytes, of one size. `replaced` is the site's mapping, if the probe's page comes over it; else null: what
+  // is mapped is the program's. Two probers of one target take turns.
   void site_taken(Address site, std::span<const std::uint8_t> original, std::span<const std::uint8_t> written,
-                  const Mapping& mapping) const;
+                  const Mapping* replaced = nullptr) const;
   void site_returned(Address site) const;
   // True if any of these bytes is part of a probe.
   bool holds_probe(Address begin, std::size_t bytes) const;
@@ -67,6 +70,7 @@ private:
     std::array<std::uint8_t, kMaxPatchBytes> original{};
     std::array<std::uint8_t, kMaxPatchBytes> written{};
     std::size_t bytes = 0;
+    bool replaces = false; // it is one of its page's shadow
   };
 
   // Calls f(site, patch) for each that may have bytes in [begin, begin + bytes). Under the lock.

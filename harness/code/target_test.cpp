@@ -61,21 +61,46 @@ TEST(Target, H15_AFunctionThatTakesAnothersPlaceIsTheOnlyOneThere) {
   ::munmap(page, kPageBytes);
 }
 
+// A copy that the armer has put there is anonymous.
 TEST(Target, AReplacedPageIsStillKnownAsItsFile) {
   Target target;
-  const Address code = address_of(::dlsym(RTLD_DEFAULT, "qsort"));
+  void* const page = ::mmap(nullptr, kPageBytes, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  const Address code = address_of(page);
+  target.add_function(code, 64, "f");
   const Site before = *target.site_at(code);
   Mapping original = *target.address_space().find(code);
   original.path = "what it was";
   const std::uint8_t byte = 0;
-  target.site_taken(code, {&byte, 1}, {&kInt3, 1}, original);
-  target.site_taken(code + 1, {&byte, 1}, {&kInt3, 1}, original);
+  target.site_taken(code, {&byte, 1}, {&kInt3, 1}, &original);
+  target.site_taken(code + 1, {&byte, 1}, {&kInt3, 1}, &original);
   EXPECT_EQ(target.address_space().find(code)->path, "what it was");
   EXPECT_EQ(*target.site_at(code), before);
   target.site_returned(code);
   EXPECT_EQ(target.address_space().find(code)->path, "what it was") << "one of two sites is left";
+  original.path = "what came over it";
+  target.site_taken(code + 2, {&byte, 1}, {&kInt3, 1}, &original);
+  EXPECT_EQ(target.address_space().find(code)->path, "what came over it");
   target.site_returned(code + 1);
-  EXPECT_NE(target.address_space().find(code)->path, "what it was");
+  target.site_returned(code + 2);
+  EXPECT_NE(target.address_space().find(code)->path, "what came over it");
+  ::munmap(page, kPageBytes);
+}
+
+// H15. Not if the program has mapped a file there since, nor where no page was replaced.
+TEST(Target, APageOfTheProgramsOwnIsKnownAsItIs) {
+  const Target target;
+  const Address code = address_of(::dlsym(RTLD_DEFAULT, "qsort"));
+  const Mapping now = *target.address_space().find(code);
+  Mapping stale = now;
+  stale.path = "what it was";
+  const std::uint8_t byte = 0;
+  target.site_taken(code, {&byte, 1}, {&kInt3, 1}, &stale);
+  EXPECT_EQ(target.address_space().find(code)->path, now.path);
+  target.site_returned(code);
+  target.site_taken(code, {&byte, 1}, {&kInt3, 1});
+  EXPECT_EQ(target.address_space().find(code)->path, now.path);
+  target.site_returned(code);
 }
 
 TEST(Target, ReadsItsOwnBytesWhereProbersHaveWritten) {
@@ -83,13 +108,12 @@ TEST(Target, ReadsItsOwnBytesWhereProbersHaveWritten) {
   std::array<std::uint8_t, 12> memory{0x10,  0x11,  kInt3, 0x22, 0x23, 0x15,
                                       kInt3, kInt3, 0x99,  0x19, 0x1a, 0x1b};
   const Address at = address_of(memory.data());
-  const Mapping mapping{};
   const std::uint8_t jump[] = {0xe9, 0x22, 0x23};
   const std::uint8_t displaced[] = {0x12, 0x13, 0x14};
-  target.site_taken(at + 2, displaced, jump, mapping); // half written: int3 first
+  target.site_taken(at + 2, displaced, jump); // half written: int3 first
   const std::uint8_t original = 0x17;
-  target.site_taken(at + 7, {&original, 1}, {&kInt3, 1}, mapping);
-  target.site_taken(at + 8, {&original, 1}, {&kInt3, 1}, mapping); // overwritten since by the program
+  target.site_taken(at + 7, {&original, 1}, {&kInt3, 1});
+  target.site_taken(at + 8, {&original, 1}, {&kInt3, 1}); // overwritten since by the program
   std::array<std::uint8_t, 12> read{};
   ASSERT_TRUE(target.read(at, read));
   EXPECT_EQ(read, (std::array<std::uint8_t, 12>{0x10, 0x11, 0x12, 0x13, 0x14, 0x15, kInt3, 0x17, 0x99, 0x19,

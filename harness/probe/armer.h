@@ -54,6 +54,8 @@ public:
 
   virtual Footprint footprint() const { return {}; }
 
+  // True if another mapping lies in the place of a page while a probe is armed there (Target::site_taken).
+  virtual bool replaces_pages() const noexcept { return false; }
   // True if it also works from a supervisor (TargetCode::from_outside).
   virtual bool works_from_outside() const noexcept { return false; }
 };

@@ -156,7 +156,7 @@ SiteResults PtraceProber::insert(std::span<const Site> sites) {
     }
     // Now, for the rest of the batch.
     armed_[site.address] = site;
-    target_->site_taken(site.address, instruction->code().first(1), {&kInt3, 1}, *space.find(site.address));
+    target_->site_taken(site.address, instruction->code().first(1), {&kInt3, 1});
     batch.accept({site, instruction->bytes, instruction->length, {}});
   }
   carry_out(Order::Arm, batch);

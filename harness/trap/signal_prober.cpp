@@ -180,7 +180,8 @@ SiteResults SignalProber::insert(std::span<const Site> sites) {
     }
     const ByteWrite write{site.address, original_byte(**record), {}};
     armed_[site.address] = *record;
-    target_->site_taken(site.address, {&write.original, 1}, {&kInt3, 1}, *space.find(site.address));
+    target_->site_taken(site.address, {&write.original, 1}, {&kInt3, 1},
+                        armer_->replaces_pages() ? space.find(site.address) : nullptr);
     schedule::point("insert.publish", site.address);
     // Before its int3 can be seen (H18).
     (*record)->set_live(true);

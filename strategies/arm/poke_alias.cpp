@@ -41,12 +41,9 @@ public:
     return {};
   }
 
-  // Not of the address space as it was before any probe: the program may have replaced memory with a probe in it, and
-  // left the probe to us (H15).
-  void arm(const AddressSpace&, std::span<ByteWrite> batch) override {
-    const AddressSpace now = AddressSpace::on_demand();
+  void arm(const AddressSpace& space, std::span<ByteWrite> batch) override {
     for (ByteWrite& write : batch) {
-      if (const Status mapped = map_alias(now, page_of(write.address)); !mapped)
+      if (const Status mapped = map_alias(space, page_of(write.address)); !mapped)
         write.error = Error{mapped.error().kind, write.address, mapped.error().message};
       else
         store(write.address, kInt3);

@@ -20,6 +20,7 @@
 #include "harness/base/failure.h"
 #include "harness/base/membarrier.h"
 #include "harness/base/process_memory.h"
+#include "harness/code/target.h"
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "strategies/arm/page_state.h"
@@ -92,7 +93,7 @@ class MemfdPages {
 public:
   ~MemfdPages() { close(); }
   Status open() {
-    file_ = ::memfd_create("proberace-pages", MFD_CLOEXEC);
+    file_ = ::memfd_create(kReplacementFile, MFD_CLOEXEC);
     return file_ >= 0 ? Status{} : std::unexpected(system_error("memfd_create", errno));
   }
   bool looks_put(const Mapping& m) const {
@@ -136,6 +137,8 @@ public:
     return Promises::all_but(
         {Promise::NoAddedMapping, Promise::ProbesInOwnPath}); // refuses pages written before
   }
+
+  bool replaces_pages() const noexcept override { return true; }
 
   Status open(TargetCode&) override { return placed_.open(); }
   void close() override {

@@ -127,7 +127,7 @@ public:
         batch.refuse(std::unexpected(probed.error()));
         continue;
       }
-      begin(space, **probed);
+      begin(**probed);
       batch.accept({(*probed)->site}, *probed);
     }
     if (const Status trampolines = sites_.trampolines().flush(); !trampolines)
@@ -233,7 +233,7 @@ private:
     return &probed;
   }
 
-  void begin(const AddressSpace& space, Probed& probed) {
+  void begin(Probed& probed) {
     JumpSite& s = *probed.site;
     probed.ledger.begin(counters_of(probed));
     schedule::point("jump.live", s.site.address);
@@ -245,8 +245,7 @@ private:
     std::array<std::uint8_t, kMaxPatchBytes> original{};
     std::ranges::copy(patched, original.begin());
     std::ranges::copy(s.instruction.code().first(s.patch.written), original.begin());
-    target_->site_taken(s.site.address, std::span(original).first(patched.size()), patched,
-                        *space.find(s.site.address));
+    target_->site_taken(s.site.address, std::span(original).first(patched.size()), patched);
     touched_pages_.insert(page_of(s.site.address));
     touched_pages_.insert(page_of(s.site.address + (s.patch.written - 1)));
     if (s.patch.springboard != Address{})

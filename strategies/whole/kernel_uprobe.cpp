@@ -221,7 +221,7 @@ private:
                      "the kernel accepted the uprobe but did not arm it here");
     }
     armed.events = std::move(events);
-    target_->site_taken(site.address, {instruction.bytes.data(), 1}, {&kInt3, 1}, mapping);
+    target_->site_taken(site.address, {instruction.bytes.data(), 1}, {&kInt3, 1});
     return {};
   }
 

@@ -80,13 +80,14 @@ Verdict page_replaced(const Json& parameters, Arena&) {
     return v;
   if (o.byte(kPageBytes) != 0xe9)
     return broken("setup", "the springboard is not on the second page");
+  const Site site = o.site(at); // of the code that is gone soon
   const Code nops(kPageBytes, kNop);
   auto other = Text::of_bytes(nops);
   void* const page = bytes_at(o.at(replaced * kPageBytes));
   if (!other ||
       ::mremap(bytes_at(other->start()), kPageBytes, kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED, page) != page)
     return broken("setup", "mremap over a page");
-  const Status removed = o.prober->remove({{o.site(at)}})[0];
+  const Status removed = o.prober->remove({{site}})[0];
   if (removed.has_value() != (replaced == 1) || (!removed && removed.error().kind != ErrorKind::StaleSite))
     return broken("removal", removed ? "of what is gone" : describe(removed.error()));
   std::ranges::copy(kShort, code.begin() + static_cast<std::ptrdiff_t>(at));
