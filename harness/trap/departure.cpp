@@ -3,7 +3,6 @@
 #include "harness/base/failure.h"
 #include "harness/base/threads.h"
 #include "harness/schedule/point.h"
-#include "harness/trap/saved_pc.h"
 
 #include <cerrno>
 #include <csignal>
@@ -68,7 +67,7 @@ bool in_handler(const ThreadRecords& records, pid_t thread) {
 
 } // namespace
 
-Status wait_for_departure(const ThreadRecords& records, const std::function<bool(Address)>& ours,
+Status wait_for_departure(const ThreadRecords& records, const OurCode& ours,
                           std::chrono::milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   std::map<pid_t, std::uint64_t> first_seen_running; // its run time at the first look

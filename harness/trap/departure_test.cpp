@@ -8,7 +8,7 @@ namespace proberace {
 // H12. Memory goes away on this word: what cannot be found out is not "everybody has left".
 TEST(Departure, ThreadsThatCannotBeListedHaveNotLeft) {
   const ThreadRecords records;
-  const auto nothing_is_ours = [](Address) { return false; };
+  const OurCode nothing_is_ours{[](Address) { return false; }};
   constexpr std::chrono::milliseconds kPatience{50};
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);

@@ -17,12 +17,26 @@ static_assert(register_at(REG_CSGSFS) == 184 && offsetof(ucontext_t, uc_mcontext
 // The five words that IRETQ pops are put where RIP, EFLAGS, CSGSFS, ERR and TRAPNO lie. RIP stays in its
 // place, so that a later look at this stack (departure.h) still recognises the frame. A signal that arrives
 // while rsp points there writes below the red zone, which reaches down to where r8 lies.
+//
+// The call's return address is wiped: no later search of this stack finds the call.
 asm(R"(
         .text
         .p2align 4
-        .type   proberace_leave_by_iretq, @function
-proberace_leave_by_iretq:
-        movq    224(%rdi), %rsi                 # the state XSAVE wrote; null if none
+        .globl  proberace_on_sigtrap_iretq
+        .hidden proberace_on_sigtrap_iretq
+        .type   proberace_on_sigtrap_iretq, @function
+proberace_on_sigtrap_iretq:
+        pushq   %rdx                            # the context
+        call    proberace_handle_for_iretq
+        .globl  proberace_iretq_handler_back
+        .hidden proberace_iretq_handler_back
+proberace_iretq_handler_back:
+        movq    $0, -8(%rsp)
+        popq    %rdi
+        testb   %al, %al
+        jnz     0f
+        ret                                     # to sigreturn
+0:      movq    224(%rdi), %rsi                 # the state XSAVE wrote; null if none
         testq   %rsi, %rsi
         jz      2f
         cmpl    $0x46505853, 464(%rsi)          # FP_XSTATE_MAGIC1
@@ -62,12 +76,24 @@ proberace_leave_by_iretq:
         leaq    168(%rdi), %rsp
         movq    104(%rdi), %rdi
         iretq
-        .size   proberace_leave_by_iretq, .-proberace_leave_by_iretq
+        .globl  proberace_iretq_handler_end
+        .hidden proberace_iretq_handler_end
+proberace_iretq_handler_end:
+        .size   proberace_on_sigtrap_iretq, .-proberace_on_sigtrap_iretq
 )");
-extern "C" [[noreturn]] void proberace_leave_by_iretq(ucontext_t* context);
 
-void leave_by_iretq(ucontext_t& context) noexcept {
-  proberace_leave_by_iretq(&context);
+extern "C" {
+[[gnu::visibility("hidden")]] extern const std::uint8_t proberace_iretq_handler_back[];
+[[gnu::visibility("hidden")]] extern const std::uint8_t proberace_iretq_handler_end[];
+}
+
+bool runs_iretq_handler(Address pc) noexcept {
+  return address_of(reinterpret_cast<const void*>(&proberace_on_sigtrap_iretq)) <= pc &&
+         pc < address_of(proberace_iretq_handler_end);
+}
+
+Address iretq_handler_return() noexcept {
+  return address_of(proberace_iretq_handler_back);
 }
 
 } // namespace proberace

@@ -7,13 +7,23 @@
 // signals that wait. Trade-off: other signals land inside the handler, and their handlers see its PC.
 #pragma once
 
-#include <ucontext.h>
+#include "harness/base/address.h"
+
+#include <csignal>
 
 namespace proberace {
 
-// signal-safe. `context` is the one that the kernel passed to a handler installed with SA_SIGINFO |
-// SA_NODEFER, an empty mask and without SA_ONSTACK. The thread continues with its registers. NT may be set in
-// its flags.
-[[noreturn]] void leave_by_iretq(ucontext_t& context) noexcept;
+// To be installed with SA_SIGINFO | SA_NODEFER, an empty mask and without SA_ONSTACK. Calls
+// proberace_handle_for_iretq. The thread continues with the registers of its context. NT may be set in its flags.
+extern "C" void proberace_on_sigtrap_iretq(int signo, siginfo_t* info, void* context);
+
+// True if the thread leaves by iretq; else the kernel takes it back. signal-safe.
+extern "C" bool proberace_handle_for_iretq(int signo, siginfo_t* info, void* context);
+
+// A thread that another signal has interrupted in the handler sleeps, perhaps, in that signal's handler, before it has
+// begun its passage or after its end. True in the handler's own code.
+bool runs_iretq_handler(Address pc) noexcept;
+// The address to which proberace_handle_for_iretq returns. It lies on the thread's stack during the call, not later.
+Address iretq_handler_return() noexcept;
 
 } // namespace proberace

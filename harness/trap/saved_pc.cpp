@@ -58,7 +58,7 @@ std::span<const std::uint8_t> read_stack(Address at, std::span<std::uint8_t> buf
   return read_memory(at, page) ? page : std::span<std::uint8_t>();
 }
 
-bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
+bool stack_holds(Address pointer, const OurCode& ours) {
   std::vector<std::uint8_t> buffer(16 * kPageBytes);
   Address at{value(pointer) & ~std::uintptr_t{7}};
   for (const Address end = at + kDeepestLook; at < end;) {
@@ -68,7 +68,9 @@ bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
     for (std::size_t i = 0; i + 8 <= chunk.size(); i += 8) {
       std::uint64_t word = 0;
       std::memcpy(&word, chunk.data() + i, sizeof word);
-      if (may_be_saved_pc(chunk, i) && ours(Address{word}) &&
+      if (word != 0 && Address{word} == ours.called_from)
+        return true;
+      if (may_be_saved_pc(chunk, i) && ours.holds(Address{word}) &&
           is_saved_pc(at + static_cast<std::ptrdiff_t>(i)))
         return true;
     }
@@ -79,7 +81,7 @@ bool stack_holds(Address pointer, const std::function<bool(Address)>& ours) {
 
 } // namespace
 
-Whereabouts whereabouts(pid_t thread, const std::function<bool(Address)>& ours) {
+Whereabouts whereabouts(pid_t thread, const OurCode& ours) {
   // The line is "running", or hexadecimal numbers whose last two are the stack pointer and the PC.
   std::string line;
   std::getline(std::ifstream(fmt::format("/proc/self/task/{}/syscall", thread)), line);
@@ -93,7 +95,7 @@ Whereabouts whereabouts(pid_t thread, const std::function<bool(Address)>& ours) 
     return Whereabouts::Running;
   const Address pc{numbers.back()};
   const Address pointer{numbers[numbers.size() - 2]};
-  return ours(pc) || stack_holds(pointer, ours) ? Whereabouts::Inside : Whereabouts::Elsewhere;
+  return ours.holds(pc) || stack_holds(pointer, ours) ? Whereabouts::Inside : Whereabouts::Elsewhere;
 }
 
 } // namespace proberace

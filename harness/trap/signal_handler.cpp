@@ -139,9 +139,8 @@ void proberace_on_sigtrap(int signo, siginfo_t* info, void* raw_context) {
   (void)handle(signo, info, *static_cast<ucontext_t*>(raw_context));
 }
 
-void proberace_on_sigtrap_iretq(int signo, siginfo_t* info, void* raw_context) {
-  if (handle(signo, info, *static_cast<ucontext_t*>(raw_context)))
-    leave_by_iretq(*static_cast<ucontext_t*>(raw_context));
+bool proberace_handle_for_iretq(int signo, siginfo_t* info, void* raw_context) {
+  return handle(signo, info, *static_cast<ucontext_t*>(raw_context));
 }
 
 Status install_signal_session(SignalSession& session) {

@@ -8,6 +8,7 @@
 #include "harness/probe/registry.h"
 #include "harness/schedule/point.h"
 #include "harness/trap/departure.h"
+#include "harness/trap/iretq_exit.h"
 #include "harness/trap/quiescence.h"
 
 #include <fmt/format.h>
@@ -116,9 +117,10 @@ Status SignalProber::close() {
 }
 
 Status SignalProber::wait_until_all_left(std::chrono::milliseconds timeout) const {
-  return wait_for_departure(
-      session_->threads, [this](Address pc) { return slots_.contains(pc) || stepper_->runs_at(pc); },
-      timeout);
+  const OurCode ours{
+      [this](Address pc) { return slots_.contains(pc) || stepper_->runs_at(pc) || runs_iretq_handler(pc); },
+      way_out_ == WayOut::Iretq ? iretq_handler_return() : Address{}};
+  return wait_for_departure(session_->threads, ours, timeout);
 }
 
 // After the last removal the target's own memory, where hits changed it, becomes again what it was, once

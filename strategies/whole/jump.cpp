@@ -93,7 +93,8 @@ public:
       // A probe that is gone is removed.
       if (!removed && removed.error().kind != ErrorKind::StaleSite)
         return removed;
-    const auto ours = [this](Address a) { return sites_.runs_at(a); };
+    const OurCode ours{[this](Address a) { return sites_.runs_at(a) || runs_slow_path(a); },
+                       slow_path_return()};
     if (const Status left = wait_for_departure(session_->threads, ours); !left)
       return left;
     give_sigtrap_back();

@@ -31,6 +31,12 @@ std::vector<std::uint8_t> jump_code(Address at, Address target);
 // The slow way: rcx holds the JumpSite, the stack rcx, rax and 128 bytes of red zone, ax the flags.
 extern "C" void proberace_trampoline_slow();
 
+// True in the slow way's own code.
+bool runs_slow_path(Address pc) noexcept;
+// The address to which the slow way's call of C++ returns. It lies on a thread's stack while the call is under way:
+// signals are let in there, so that a thread may sleep in a handler before it continues in its trampoline.
+Address slow_path_return() noexcept;
+
 // Reads how large XSAVE's area is on this processor. Must be called before any hit.
 Status prepare_slow_path();
 

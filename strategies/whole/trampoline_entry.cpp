@@ -67,6 +67,10 @@ proberace_trampoline_slow:
         movq    %r13, %rsi
         movq    %rsp, %rdx
         call    proberace_trampoline_hit
+        .globl  proberace_trampoline_back
+        .hidden proberace_trampoline_back
+proberace_trampoline_back:
+        movq    $0, -8(%rsp)            # no later search of this stack finds the call
         movl    $-1, %eax
         movl    $-1, %edx
         xrstor64 (%rsp)
@@ -94,10 +98,15 @@ proberace_trampoline_slow:
         movq    120(%r12), %r15
         movq    96(%r12), %r12
         iretq
+        .globl  proberace_trampoline_slow_end
+        .hidden proberace_trampoline_slow_end
+proberace_trampoline_slow_end:
         .size   proberace_trampoline_slow, .-proberace_trampoline_slow
 )");
 
 extern "C" {
+[[gnu::visibility("hidden")]] extern const std::uint8_t proberace_trampoline_back[];
+[[gnu::visibility("hidden")]] extern const std::uint8_t proberace_trampoline_slow_end[];
 [[gnu::visibility("hidden")]] std::uint32_t proberace_xsave_bytes = 0;
 [[gnu::visibility("hidden"), gnu::used]] void
 proberace_trampoline_hit(std::uint64_t* registers, const proberace::JumpSite* site, void* saved) noexcept;
@@ -157,6 +166,15 @@ private:
 };
 
 } // namespace
+
+bool runs_slow_path(Address pc) noexcept {
+  return address_of(reinterpret_cast<const void*>(&proberace_trampoline_slow)) <= pc &&
+         pc < address_of(proberace_trampoline_slow_end);
+}
+
+Address slow_path_return() noexcept {
+  return address_of(proberace_trampoline_back);
+}
 
 Status prepare_slow_path() {
   unsigned a = 0;

@@ -1,0 +1,75 @@
+// A prober is closed while a thread sleeps in the handler of a signal that was let in on its way out of a hit (H24).
+#include "stress/code/probed_code.h"
+#include "stress/testing/expect_cell.h"
+
+#include "harness/base/raw_syscall.h"
+#include "harness/base/threads.h"
+#include "stress/testing/wait_for.h"
+
+#include <atomic>
+#include <fmt/format.h>
+#include <sys/syscall.h>
+#include <thread>
+
+namespace proberace {
+
+namespace {
+
+std::atomic<int> asleep{0};
+std::atomic<int> awake{0};
+
+// Where signals are held back from the hit handler, it arrives when the mask is given back.
+void signal_itself(Hit&, void*) {
+  raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), current_thread(), SIGUSR1);
+}
+
+void sleep_in_handler(int, siginfo_t*, void*) {
+  constexpr timespec kWhile{0, 50'000'000};
+  asleep.store(1, std::memory_order_release); // pairs with wait_for
+  raw_syscall(SYS_nanosleep, &kWhile, nullptr);
+  awake.store(1, std::memory_order_release); // pairs with the load below
+}
+
+Verdict closed_behind_a_hit(const Json& parameters, Arena&) {
+  auto code = ProbedCode::open(parameters.at("strategy"), {kIncrement});
+  if (!code)
+    return verdict_of(code.error());
+  if (const Status set = (*code)->prober().set_handler(&signal_itself, nullptr); !set)
+    return needs_handler(set.error());
+  if (const Status inserted = (*code)->insert_all(); !inserted)
+    return verdict_of(inserted.error());
+  on_signal(SIGUSR1, &sleep_in_handler);
+  std::uint64_t result = 0;
+  std::thread worker([&] { result = (*code)->function<Increment>()(1); });
+  wait_for(asleep);
+  const Status closed = (*code)->prober().close();
+  // Signals that arrive before anything of a hit, or behind all of it, need not be waited for.
+  const bool waited = awake.load(std::memory_order_acquire) != 0;
+  worker.join();
+  if (!closed)
+    return broken("operation", describe(closed.error()));
+  if (result != 2)
+    return broken("wrong-result", fmt::format("{}", result));
+  return held(waited ? "waited" : "did not wait");
+}
+
+const bool closing_hazards_test_registered =
+    register_experiment("test/closed-behind-a-hit", &closed_behind_a_hit);
+
+class ClosedBehindAHit : public testing::TestWithParam<std::string> {};
+
+} // namespace
+
+TEST_P(ClosedBehindAHit, H24_AThreadThatSleepsInASignalHandlerIsWaitedFor) {
+  PROBERACE_EXPECT_TEST_HELD("closed-behind-a-hit", GetParam());
+  // It continues in a trampoline.
+  if (facts_of(GetParam()).traps == Traps::NoHit) {
+    EXPECT_EQ(v.summary, "waited");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Strategies, ClosedBehindAHit,
+    testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning})), test_name);
+
+} // namespace proberace
