@@ -112,6 +112,7 @@ std::string in_words(const Facts& f) {
   say(f.stops_threads, "stops all threads");
   say(f.threads_must_answer, "each thread must answer a signal");
   say(f.keeps_mappings, "keeps its mappings of pages");
+  say(f.gives_pages_back, "leaves no page a private copy");
   if (f.most_sites)
     words.push_back(fmt::format("at most {} sites at a time", *f.most_sites));
   return fmt::format("{}", fmt::join(words, "; "));

@@ -21,6 +21,7 @@ Facts joined(const Facts& a, const Facts& b) noexcept {
   both.stops_threads = a.stops_threads || b.stops_threads;
   both.threads_must_answer = a.threads_must_answer || b.threads_must_answer;
   both.keeps_mappings = a.keeps_mappings || b.keeps_mappings;
+  both.gives_pages_back = a.gives_pages_back || b.gives_pages_back;
   both.most_sites = a.most_sites && b.most_sites ? std::min(a.most_sites, b.most_sites)
                     : a.most_sites               ? a.most_sites
                                                  : b.most_sites;
@@ -51,6 +52,7 @@ Facts Facts::operator|(const Facts& other) const noexcept {
   // An instruction that one refuses the other may take.
   either.selective = selective && other.selective;
   either.composed = true;
+  either.gives_pages_back = gives_pages_back && other.gives_pages_back;
   return either;
 }
 

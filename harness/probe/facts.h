@@ -110,6 +110,8 @@ struct Facts {
   // It writes through a mapping of the page that it made for the first probe there: other code that takes the
   // page's place later cannot be probed.
   bool keeps_mappings = false;
+  // When the last probe of a page is removed, a page that was clean is the file's own again.
+  bool gives_pages_back = false;
   // More sites than these at a time are refused, or take minutes. Null: there is no such number.
   std::optional<std::size_t> most_sites{};
 
@@ -133,6 +135,7 @@ struct Facts {
     field("stops_threads", self.stops_threads);
     field("threads_must_answer", self.threads_must_answer);
     field("keeps_mappings", self.keeps_mappings);
+    field("gives_pages_back", self.gives_pages_back);
     field("most_sites", self.most_sites);
   }
 };

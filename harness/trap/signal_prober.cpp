@@ -69,7 +69,9 @@ Promises SignalProber::promises() const {
 }
 
 Facts SignalProber::facts() const {
-  return armer_->facts() & stepper_->facts();
+  Facts both = armer_->facts() & stepper_->facts();
+  both.gives_pages_back = both.gives_pages_back && !stepper_->writes_the_site();
+  return both;
 }
 
 Status SignalProber::open(const Target& target) {

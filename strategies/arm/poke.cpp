@@ -38,6 +38,8 @@ public:
     return Promises::all_but({Promise::InsertionWhileRunning, Promise::RemovalWhileRunning});
   }
 
+  Facts facts() const noexcept override { return {.gives_pages_back = on_removal_ == OnRemoval::DropPage}; }
+
   Status open(TargetCode& code) override {
     code_ = &code;
     return {};

@@ -138,6 +138,7 @@ public:
         {Promise::NoAddedMapping, Promise::ProbesInOwnPath}); // refuses pages written before
   }
 
+  Facts facts() const noexcept override { return {.gives_pages_back = true}; }
   bool replaces_pages() const noexcept override { return true; }
 
   Status open(TargetCode&) override { return placed_.open(); }

@@ -1,10 +1,10 @@
 #include "stress/code/code_snapshot.h"
 
 #include "harness/base/process_memory.h"
-#include "harness/base/signal_action.h"
+#include "harness/base/threads.h"
+#include "stress/code/private_pages.h"
 
 #include <algorithm>
-#include <cstring>
 #include <dirent.h>
 #include <fmt/format.h>
 
@@ -21,6 +21,11 @@ std::size_t open_descriptors() {
   return count;
 }
 
+// Taken by the C library when it needs them first (nptl(7)).
+bool is_libcs(int signo) {
+  return signo >= 32 && signo < SIGRTMIN;
+}
+
 std::string text_of(const Mapping& m) {
   return fmt::format("{:x}-{:x} {}{}{} {:x} {}", value(m.start), value(m.end), m.readable ? 'r' : '-',
                      m.writable ? 'w' : '-', m.executable ? 'x' : '-', m.file_offset, m.path);
@@ -34,12 +39,13 @@ CodeSnapshot CodeSnapshot::of(const Text& text) {
   read_memory(text.start(), s.bytes);
   const AddressSpace space = AddressSpace::read();
   for (const Mapping& m : space.mappings())
-    if (!m.path.starts_with("[") && (m.executable || !m.path.empty()))
+    if ((!m.path.starts_with("[") || m.path == "[vdso]") && (m.executable || !m.path.empty()))
       s.mappings.push_back(m);
+  s.private_pages = proberace::private_pages(text.start(), text.bytes());
   s.descriptors = open_descriptors();
-  const SignalAction action = current_signal_action(SIGTRAP);
-  s.trap_action.resize(sizeof action);
-  std::memcpy(s.trap_action.data(), &action, sizeof action);
+  s.threads = threads_of_this_process().size();
+  for (int signo = 1; signo <= SIGRTMAX; ++signo)
+    s.actions.push_back(is_libcs(signo) ? SignalAction{} : current_signal_action(signo));
   return s;
 }
 
@@ -57,8 +63,11 @@ std::string CodeSnapshot::difference(const CodeSnapshot& later) const {
       return fmt::format("a mapping is gone: {}", text_of(m));
   if (descriptors != later.descriptors)
     return fmt::format("{} descriptors were open, {} are", descriptors, later.descriptors);
-  if (trap_action != later.trap_action)
-    return "SIGTRAP's action is not what it was";
+  for (std::size_t n = 0; n < actions.size(); ++n)
+    if (actions[n] != later.actions[n])
+      return fmt::format("the action of signal {} is not what it was", n + 1);
+  if (threads < later.threads)
+    return fmt::format("{} threads were there, {} are", threads, later.threads);
   return {};
 }
 

@@ -2,29 +2,15 @@
 
 #include "harness/base/address_space.h"
 #include "harness/base/threads.h"
+#include "stress/code/private_pages.h"
 #include "stress/promises/own_helpers.h"
 
 #include <csignal>
-#include <fcntl.h>
 #include <filesystem>
-#include <unistd.h>
 
 namespace proberace {
 
 namespace {
-
-// Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 61 "file-page or shared-anon".
-std::int64_t private_pages(int pagemap, const Mapping& m) {
-  std::int64_t count = 0;
-  for (Address page = m.start; page < m.end; page = page + kPageBytes) {
-    std::uint64_t entry = 0;
-    const auto offset = static_cast<off_t>(value(page) / kPageBytes * sizeof entry);
-    if (::pread(pagemap, &entry, sizeof entry, offset) == sizeof entry && (entry >> 63 & 1) != 0 &&
-        (entry >> 61 & 1) == 0)
-      ++count;
-  }
-  return count;
-}
 
 std::vector<SignalAction> signal_actions() {
   std::vector<SignalAction> actions;
@@ -38,16 +24,14 @@ std::vector<SignalAction> signal_actions() {
 ProcessSnapshot ProcessSnapshot::look() {
   ProcessSnapshot l;
   const AddressSpace space = AddressSpace::read();
-  const int pagemap = ::open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
   for (const Mapping& m : space.mappings()) {
     if (m.path.starts_with("[heap]")) // grows when anything allocates
       continue;
     ++l.mappings;
     l.executable_mappings += m.executable ? 1 : 0;
     if (m.executable && m.file_backed() && !m.writable)
-      l.private_text_pages += private_pages(pagemap, m);
+      l.private_text_pages += private_pages(m.start, static_cast<std::size_t>(m.end - m.start));
   }
-  ::close(pagemap);
   l.writable_executable_bytes = static_cast<std::int64_t>(space.writable_executable_bytes());
   l.actions = signal_actions();
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))

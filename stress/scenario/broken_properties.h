@@ -25,6 +25,7 @@ enum class BrokenProperty {
   Refused,              // an operation failed for a reason that lies not in the site
   Removal,              // a probe that is armed could not be removed
   SharedMemory,         // a sum of words that threads share is wrong
+  SignalState,          // a thread's signal mask or alternate stack is not what it was
   SignalsSeeOriginalPc, // a signal's handler saw a PC in a slot
   VforkSafe,            // a child that shares the memory died, or had a wrong result
 };
@@ -44,6 +45,7 @@ inline constexpr auto kBrokenProperties = enumeration<Named<BrokenProperty>>({
     {BrokenProperty::Refused, "refused"},
     {BrokenProperty::Removal, "removal"},
     {BrokenProperty::SharedMemory, "shared-memory"},
+    {BrokenProperty::SignalState, "signal-state"},
     {BrokenProperty::SignalsSeeOriginalPc, "signals-see-original-pc"},
     {BrokenProperty::VforkSafe, "vfork-safe"},
 });

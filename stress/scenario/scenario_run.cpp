@@ -4,6 +4,7 @@
 #include "harness/base/threads.h"
 #include "stress/code/probed_text.h"
 #include "stress/scenario/broken_properties.h"
+#include "stress/scenario/signal_state.h"
 #include "stress/scenario/signals.h"
 
 #include <algorithm>
@@ -17,6 +18,7 @@ namespace proberace {
 namespace {
 
 constexpr std::size_t kInARow = 16;
+constexpr int kLooksAtThreads = 1000;
 
 // A delay, so that threads interleave differently each time.
 void idle(std::size_t iterations) noexcept {
@@ -143,7 +145,7 @@ Status ScenarioRun::begin() {
       return closed;
     closed_ = false;
     Signals::take_traps_otherwise();
-    before_.trap_action = CodeSnapshot::of(text_).trap_action;
+    before_.actions = CodeSnapshot::of(text_).actions;
     if (const Status opened = prober_->open(target_); !opened)
       return opened;
     take_handler();
@@ -175,6 +177,7 @@ void ScenarioRun::enlist(std::size_t thread) noexcept {
 
 void ScenarioRun::perform(std::size_t thread) noexcept {
   const ScenarioThread& self = scenario_.threads[thread];
+  const SignalState before = SignalState::of_this_thread();
   for (std::size_t round = 0; round < self.rounds; ++round)
     for (const Act& act : self.acts) {
       const ActRow& row = row_of(act.kind);
@@ -187,6 +190,9 @@ void ScenarioRun::perform(std::size_t thread) noexcept {
       ++deeds_[thread].acts[static_cast<std::size_t>(act.kind)];
       row.perform(*this, thread, act);
     }
+  if (const std::string difference = before.difference(SignalState::of_this_thread()); !difference.empty())
+    note(thread, property_name(BrokenProperty::SignalState),
+         fmt::format("thread {}: {}", thread, difference));
   const std::vector<ClearSite>& clear = observed_[thread].clear;
   if (std::ranges::none_of(clear, &ClearSite::known))
     return;
@@ -265,8 +271,21 @@ std::optional<Verdict> ScenarioRun::close() {
     return broken(property_name(Fault::NotRestored), describe(closed.error()));
   for (auto& kept : kept_texts_)
     kept.clear();
-  if (const std::string difference = before_.difference(CodeSnapshot::of(text_)); !difference.empty())
+  CodeSnapshot after = CodeSnapshot::of(text_);
+  // Workers of the kernel's write the log.
+  if (log_)
+    after.threads = before_.threads;
+  // A thread that has been joined is listed for a moment more, until the kernel has released it.
+  for (int look = 0; look < kLooksAtThreads && after.threads > before_.threads; ++look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    after = CodeSnapshot::of(text_);
+  }
+  if (const std::string difference = before_.difference(after); !difference.empty())
     return broken(property_name(Fault::NotRestored), difference);
+  if (prober_->facts().gives_pages_back && after.private_pages > before_.private_pages)
+    return broken(property_name(Fault::NotRestored),
+                  fmt::format("{} of the text's pages are private copies, {} were", after.private_pages,
+                              before_.private_pages));
   return std::nullopt;
 }
 
