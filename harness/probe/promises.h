@@ -115,6 +115,13 @@ public:
     both.kept_ &= other.kept_;
     return both;
   }
+  // These besides: something other than the parts keeps them.
+  Promises with(std::initializer_list<Promise> given) const noexcept {
+    Promises more = *this;
+    for (const Promise g : given)
+      more.kept_.set(static_cast<std::size_t>(g));
+    return more;
+  }
   bool operator==(const Promises&) const = default;
 
 private:

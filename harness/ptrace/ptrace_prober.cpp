@@ -30,10 +30,14 @@ std::string PtraceProber::name() const {
 }
 
 Promises PtraceProber::promises() const {
-  return armer_->promises() & stepper_->promises() &
-         Promises::all_but({Promise::SyscallsUndisturbed, Promise::SigtrapMayBeBlocked, Promise::RseqIntact,
-                            Promise::HelperMayDie, Promise::UnmappingSafe, Promise::Reentrant,
-                            Promise::ChangesTakeEffect});
+  Promises parts = armer_->promises() & stepper_->promises();
+  // The supervisor moves the PC of a fault in a slot to the program's own code (trap_stops.cpp). It does not know the
+  // slots of a stepper that states no paths.
+  if (stepper_->facts().paths.only({Path::SlotStep, Path::SlotJump, Path::InPlaceStep, Path::Emulated}))
+    parts = parts.with({Promise::FaultsSeeOriginalPc});
+  return parts & Promises::all_but({Promise::SyscallsUndisturbed, Promise::SigtrapMayBeBlocked,
+                                    Promise::RseqIntact, Promise::HelperMayDie, Promise::UnmappingSafe,
+                                    Promise::Reentrant, Promise::ChangesTakeEffect});
 }
 
 Facts PtraceProber::facts() const {
