@@ -27,6 +27,7 @@ struct Transport {
 struct Tables {
   Entries<ArmerFactory> armers;
   Entries<StepperFactory> steppers;
+  CompositionFactory composition;
   Entries<Transport> transports;
   Entries<ChoosingFactory> wholes; // those that do not choose take no promises
 };
@@ -109,6 +110,30 @@ std::optional<Parts> split(const std::string& strategy) {
                full_name(strategy.substr(armer, plus - armer)), strategy.substr(plus + 1)};
 }
 
+std::vector<std::string> parts_of_stepper(const std::string& name) {
+  std::vector<std::string> parts;
+  for (std::size_t from = 0; from <= name.size();) {
+    const std::size_t end = std::min(name.find('|', from), name.size());
+    parts.push_back(name.substr(from, end - from));
+    from = end + 1;
+  }
+  return parts;
+}
+
+// Null if no plug-in is composed of these parts.
+std::unique_ptr<Stepper> compose(const std::string& name) {
+  const std::vector<std::string> parts = parts_of_stepper(name);
+  if (std::ranges::none_of(tables().steppers, [&](const auto& entry) {
+        return std::ranges::is_permutation(parts, parts_of_stepper(entry.first));
+      }))
+    return nullptr;
+  std::vector<std::unique_ptr<Stepper>> steppers;
+  for (const std::string& part : parts)
+    steppers.push_back(make_stepper(part));
+  return steppers.size() > 1 && tables().composition ? tables().composition(name, std::move(steppers))
+                                                     : nullptr;
+}
+
 // Calls f(spelling, transport, armer, stepper) for every combination that works.
 template <typename F> void for_each_combination(F&& f) {
   std::map<std::string, std::unique_ptr<Armer>> armers;
@@ -140,6 +165,10 @@ bool register_armer(std::string name, std::string summary, ArmerFactory factory)
 }
 bool register_stepper(std::string name, std::string summary, StepperFactory factory) {
   return add(tables().steppers, std::move(name), std::move(summary), std::move(factory));
+}
+bool register_composition(CompositionFactory factory) {
+  tables().composition = std::move(factory);
+  return true;
 }
 bool register_transport(std::string name, std::string summary, TransportFactory factory, Pairing pairing) {
   return add(tables().transports, std::move(name), std::move(summary),
@@ -208,9 +237,20 @@ std::optional<Parts> parts_of(const std::string& strategy) {
   const auto parts = split(strategy);
   const Tables& t = tables();
   return parts && t.transports.contains(parts->transport) && t.armers.contains(parts->armer) &&
-                 t.steppers.contains(parts->stepper)
+                 (t.steppers.contains(parts->stepper) || compose(parts->stepper) != nullptr)
              ? parts
              : std::nullopt;
+}
+
+std::vector<std::string> orders_of(const std::string& strategy) {
+  const auto parts = parts_of(strategy);
+  std::vector<std::string> order = parts ? parts_of_stepper(parts->stepper) : std::vector<std::string>{};
+  std::vector<std::string> all;
+  for (std::size_t n = 1; n < order.size(); ++n) {
+    std::ranges::rotate(order, order.begin() + 1);
+    all.push_back(spell(parts->transport, parts->armer, fmt::format("{}", fmt::join(order, "|"))));
+  }
+  return all;
 }
 
 Facts facts_of(const std::string& strategy) {
@@ -244,7 +284,7 @@ std::optional<Facts> facts_of(const PlugIn& plug_in) {
 
 std::unique_ptr<Stepper> make_stepper(const std::string& name) {
   const auto it = tables().steppers.find(name);
-  return it != tables().steppers.end() ? it->second.factory() : nullptr;
+  return it != tables().steppers.end() ? it->second.factory() : compose(name);
 }
 
 std::unique_ptr<Armer> make_armer(const std::string& name) {
@@ -263,7 +303,7 @@ std::expected<std::unique_ptr<Prober>, Error> make_prober(const std::string& str
     return no_such(strategy);
   const Transport& transport = tables().transports.at(parts->transport).factory;
   auto made_armer = tables().armers.at(parts->armer).factory();
-  auto made_stepper = tables().steppers.at(parts->stepper).factory();
+  auto made_stepper = make_stepper(parts->stepper);
   if (transport.pairing && !transport.pairing(*made_armer, *made_stepper))
     return std::unexpected(Error{ErrorKind::BadInput,
                                  {},

@@ -22,7 +22,7 @@
 #include <vector>
 
 // Counts up with each change of what a plug-in sees of harness/ (plugin.h).
-#define PROBERACE_INTERFACE_SYMBOL proberace_interface_2
+#define PROBERACE_INTERFACE_SYMBOL proberace_interface_3
 extern "C" const int PROBERACE_INTERFACE_SYMBOL;
 
 namespace proberace {
@@ -34,6 +34,9 @@ class Stepper; // stepper.h
 
 using ArmerFactory = std::function<std::unique_ptr<Armer>()>;
 using StepperFactory = std::function<std::unique_ptr<Stepper>()>;
+// Of the steppers that the name's parts, joined by |, are called: the first is tried first.
+using CompositionFactory = std::function<std::unique_ptr<Stepper>(
+    const std::string& name, std::vector<std::unique_ptr<Stepper>> parts)>;
 using TransportFactory =
     std::function<std::unique_ptr<Prober>(std::unique_ptr<Armer>, std::unique_ptr<Stepper>)>;
 using WholeFactory = std::function<std::unique_ptr<Prober>()>;
@@ -47,6 +50,8 @@ using Pairing = std::function<bool(const Armer&, const Stepper&)>;
 // aborts.
 bool register_armer(std::string name, std::string summary, ArmerFactory factory);
 bool register_stepper(std::string name, std::string summary, StepperFactory factory);
+// A stepper `b|a` that no plug-in is called is made by it, if one is called `a|b`. There is one.
+bool register_composition(CompositionFactory factory);
 bool register_transport(std::string name, std::string summary, TransportFactory factory,
                         Pairing pairing = nullptr);
 bool register_whole(std::string name, std::string summary, WholeFactory factory);
@@ -91,6 +96,9 @@ struct Parts {
 };
 // Null for a whole strategy, and for a name that is no strategy's.
 std::optional<Parts> parts_of(const std::string& strategy);
+// The strategy with the parts of its composed stepper in other orders, so that each of them comes first once; the
+// strategy itself is not among them. Empty for all others.
+std::vector<std::string> orders_of(const std::string& strategy);
 
 // Of a prober that is not open; the defaults for a name that is no strategy's.
 Facts facts_of(const std::string& strategy);

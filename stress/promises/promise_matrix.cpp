@@ -5,6 +5,8 @@
 #include "stress/scenario/explore.h"
 #include "stress/scenario/threads_of_free_runs.h"
 
+#include <fmt/format.h>
+
 namespace proberace {
 
 namespace {
@@ -67,13 +69,28 @@ CellSpec promise_cell(const std::string& strategy, Promise promise) {
   }
 }
 
-Verdict observe_promise(const std::string& strategy, Promise promise) {
+namespace {
+Verdict observe_as_it_is(const std::string& strategy, Promise promise) {
   Verdict verdict = run_cell(promise_cell(strategy, promise));
   // A site that is refused is not one the promise holds for.
   if (verdict.is(Ending::Held) && verdict.data.contains("first_refusal") &&
       verdict.data["first_refusal"].is_string()) {
     verdict.ending = Ending::Refused;
     verdict.summary = verdict.data["first_refusal"];
+  }
+  return verdict;
+}
+} // namespace
+
+// Of a composed stepper the first part takes the instructions of nearly all experiments: each part comes first once.
+Verdict observe_promise(const std::string& strategy, Promise promise) {
+  Verdict verdict = observe_as_it_is(strategy, promise);
+  for (const std::string& order : orders_of(strategy)) {
+    if (!verdict.is(Ending::Held))
+      break;
+    verdict = observe_as_it_is(order, promise);
+    if (!verdict.is(Ending::Held))
+      verdict.summary = fmt::format("as {}: {}", order, verdict.summary);
   }
   return verdict;
 }

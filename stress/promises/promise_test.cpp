@@ -25,6 +25,25 @@ TEST(Promises, H24_H25_NoCopyOnTheStackIsReentrantWhereSignalsLandInTheHandler) 
   EXPECT_TRUE(reentrant("signal/iretq:poke+tls-slot-nested"));
 }
 
+// The first part takes what most experiments execute.
+TEST(Promises, EachPartOfAComposedStepperComesFirstOnce) {
+  EXPECT_EQ(orders_of("ptrace:poke+emulate|xol-boost|xol-vma"),
+            (std::vector<std::string>{"ptrace:poke+xol-boost|xol-vma|emulate",
+                                      "ptrace:poke+xol-vma|emulate|xol-boost"}));
+  EXPECT_TRUE(orders_of("poke+xol-vma").empty());
+  EXPECT_TRUE(orders_of("auto").empty());
+  const auto path_of_first = [](const std::string& strategy) {
+    const Verdict v = run_cell(promise_cell(strategy, Promise::ExactCounts));
+    EXPECT_EQ(v.ending, Ending::Held) << v.summary;
+    return v.data.at("paths");
+  };
+  EXPECT_NE(path_of_first("poke+emulate|xol-vma").at("emulated"), 0);
+  EXPECT_EQ(path_of_first("poke+xol-vma|emulate").at("emulated"), 0);
+  EXPECT_FALSE(make_prober("poke+emulate|"));
+  EXPECT_FALSE(make_prober("poke+emulate|no-such"));
+  EXPECT_FALSE(make_prober("poke+in-place|emulate")) << "no plug-in is composed of these";
+}
+
 TEST_P(EveryPromise, IsKept) {
   const Promises promised = (*make_prober(GetParam()))->promises();
   for (const PromiseText& text : kPromises) {
