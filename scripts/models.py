@@ -5,6 +5,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import subprocess
@@ -191,9 +192,27 @@ static void read_step(int trace, int position, short *task, short *name) {
 """
 
 
+def wrong_ones(schedules, wanted):
+    """Schedules with one mistake each: a step left out, taken twice, taken by another thread, or another step in its place.
+    A few may be schedules of the model all the same."""
+    drawn, wrong = random.Random(1), set()
+    for _ in range(20 * wanted):
+        schedule = list(drawn.choice(schedules))
+        if len(wrong) == wanted or not schedule:
+            break
+        at = drawn.randrange(len(schedule))
+        task, name = schedule[at]
+        tasks, names = {t for t, _ in schedule}, {n for _, n in schedule}
+        schedule[at : at + 1] = drawn.choice([
+            [], [(task, name)] * 2, [(drawn.choice(sorted(tasks)), name)], [(task, drawn.choice(sorted(names)))]])
+        if tuple(schedule) not in schedules:
+            wrong.add(tuple(schedule))
+    return sorted(wrong)
+
+
 def accept(model, options):
     """The code's steps must be the model's, too: every recorded schedule is one that the model can take, all of it, and
-    has then ended."""
+    has then ended. Of schedules with a mistake the model must reject at least half."""
     known = numbers()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -202,19 +221,22 @@ def accept(model, options):
         unknown = sorted({name for s in distinct for _, name in s if plain(name) not in known})
         if unknown:
             fail(f"{model.name}: the code has points that names.inc has not: {', '.join(unknown)}")
+        wrong = wrong_ones(distinct, min(len(distinct), 200))
         first, steps = [0], []
-        for schedule in distinct:
+        for schedule in distinct + wrong:
             steps += [f"{{{task},{known[plain(name)]}}}" for task, name in schedule]
             first.append(len(steps))
         (folder / "traces.h").write_text(
-            f"#define TRACES_READ {len(distinct)}\nstatic const int trace_count = TRACES_READ;\n"
+            f"#define TRACES_READ {len(distinct) + len(wrong)}\nstatic const int trace_count = TRACES_READ;\n"
             f"static const int first_step[] = {{{','.join(map(str, first))}}};\n"
             f"static const short steps[][2] = {{{','.join(steps)}}};\n{READER}")
         itself = next((guard for guard, mutant in model.guards if mutant == ITSELF), None)
         model.verifier(folder, off=itself, more=["-DTRACES"])
         output = model.search(folder, "-E", *(["-A"] if itself else []))["output"]
-    rejected = [(int(i), int(at)) for i, at in re.findall(r"rejected (\d+) (\d+)", output)]
-    row = {"schedules": len(schedules), "distinct": len(distinct), "accepted": len(distinct) - len(rejected)}
+    all_rejected = [(int(i), int(at)) for i, at in re.findall(r"rejected (\d+) (\d+)", output)]
+    rejected = [(i, at) for i, at in all_rejected if i < len(distinct)]
+    row = {"schedules": len(schedules), "distinct": len(distinct), "accepted": len(distinct) - len(rejected),
+           "wrong": len(wrong), "wrong_rejected": len(all_rejected) - len(rejected)}
     if "assertion violated" in output:
         row["violated"] = re.search(r"pan:\d+: (.*) \(at depth", output)[1]
     if rejected:
@@ -255,6 +277,8 @@ def verdict(r):
     traces = r.get("traces", {})
     if traces.get("accepted") != traces.get("distinct") or "violated" in traces:
         return "a schedule of the code is none of the model's"
+    if 2 * traces.get("wrong_rejected", 0) < traces.get("wrong", 0):
+        return f"of {traces['wrong']} schedules with a mistake it rejects only {traces['wrong_rejected']}"
     return "held"
 
 

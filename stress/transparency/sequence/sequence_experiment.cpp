@@ -9,7 +9,6 @@
 
 #include <barrier>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -25,20 +24,6 @@ struct Prepared {
   SequenceState start;
   CountedRun bare;
 };
-
-std::string differences(const SequenceState& bare, const SequenceState& probed) {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < bare.registers.size(); ++i)
-    if (bare.registers[i] != probed.registers[i])
-      all.push_back(fmt::format("{} {:#x} bare, {:#x} probed", name(static_cast<Register>(i)),
-                                bare.registers[i], probed.registers[i]));
-  if (bare.flags != probed.flags)
-    all.push_back(fmt::format("flags {:#x} bare, {:#x} probed", bare.flags, probed.flags));
-  for (std::size_t i = 0; i < bare.vectors.size(); ++i)
-    if (bare.vectors[i] != probed.vectors[i])
-      all.push_back(fmt::format("xmm{} differs", i));
-  return fmt::format("{}", fmt::join(all, "; "));
-}
 
 // The results of the threads; the first difference of any.
 class Outcome {

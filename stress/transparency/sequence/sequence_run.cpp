@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstddef>
+#include <fmt/ranges.h>
 #include <random>
 #include <ucontext.h>
 
@@ -127,6 +128,20 @@ void on_step(int, siginfo_t*, void* context) {
 }
 
 } // namespace
+
+std::string differences(const SequenceState& bare, const SequenceState& probed) {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < bare.registers.size(); ++i)
+    if (bare.registers[i] != probed.registers[i])
+      all.push_back(fmt::format("{} {:#x} bare, {:#x} probed", name(static_cast<Register>(i)),
+                                bare.registers[i], probed.registers[i]));
+  if (bare.flags != probed.flags)
+    all.push_back(fmt::format("flags {:#x} bare, {:#x} probed", bare.flags, probed.flags));
+  for (std::size_t i = 0; i < bare.vectors.size(); ++i)
+    if (bare.vectors[i] != probed.vectors[i])
+      all.push_back(fmt::format("xmm{} differs", i));
+  return fmt::format("{}", fmt::join(all, "; "));
+}
 
 SequenceState random_state(std::uint64_t seed) {
   std::mt19937_64 random(seed);

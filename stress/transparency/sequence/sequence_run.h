@@ -15,6 +15,9 @@ struct SequenceState {
   friend bool operator==(const SequenceState&, const SequenceState&) = default;
 };
 
+// Each register, the flags and each vector that differ, in words; "" if the two are equal.
+std::string differences(const SequenceState& bare, const SequenceState& probed);
+
 // Registers, flags and vectors as a seed has them.
 SequenceState random_state(std::uint64_t seed);
 

@@ -1,8 +1,13 @@
 // Random short bodies with several neighbouring sites at once (`proberace sequences` runs more).
 #include "harness/code/decode.h"
+#include "harness/probe/trap_context.h"
 #include "stress/testing/expect_cell.h"
 #include "stress/transparency/sequence/sequence_check.h"
 #include "stress/transparency/sequence/sequence_code.h"
+#include "stress/transparency/sequence/sequence_run.h"
+
+#include <fmt/format.h>
+#include <rapidcheck/gtest.h>
 
 namespace proberace {
 
@@ -67,6 +72,29 @@ TEST(SequenceCode, EachKindOfStepIsWrittenAndDecodesAsItWasWritten) {
             << kind;
       }
     }
+}
+
+// Any one bit that differs is seen, and the place it is in is named.
+RC_GTEST_PROP(SequenceStates, ASingleWrongBitIsTold, ()) {
+  const SequenceState bare = random_state(*rc::gen::arbitrary<std::uint64_t>());
+  RC_ASSERT(differences(bare, bare).empty());
+  SequenceState wrong = bare;
+  const auto bit = std::uint64_t{1} << *rc::gen::inRange(0, 64);
+  const auto place = *rc::gen::inRange<std::size_t>(0, bare.registers.size() + 1 + 2 * bare.vectors.size());
+  std::string named;
+  if (place < bare.registers.size()) {
+    wrong.registers[place] ^= bit;
+    named = name(static_cast<Register>(place));
+  } else if (place == bare.registers.size()) {
+    wrong.flags ^= bit;
+    named = "flags";
+  } else {
+    const std::size_t half = place - bare.registers.size() - 1;
+    wrong.vectors[half / 2][half % 2] ^= bit;
+    named = fmt::format("xmm{}", half / 2);
+  }
+  RC_ASSERT(wrong != bare);
+  RC_ASSERT(differences(bare, wrong).starts_with(named + " "));
 }
 
 } // namespace proberace
