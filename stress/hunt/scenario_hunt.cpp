@@ -55,8 +55,13 @@ public:
     if (!is_free())
       limits.shrink_at_least = std::max(limits.shrink_at_least, kShrinkControlledAtLeast);
     shrink_for_ = std::max<Clock::duration>(limits.shrink_at_least, limits.budget / 2);
-    const auto draw = options_.only ? rc::gen::just(*options_.only) : scenario_generator(options_.bounds);
-    auto result = search(limits, draw, *this);
+    auto result =
+        options_.only
+            ? search(limits, rc::gen::just(*options_.only), *this)
+            : search_in_turn<Scenario>(
+                  limits,
+                  [this](std::uint64_t ordinal) { return scenario_generator(options_.bounds, ordinal); },
+                  *this);
     report_.shrunk = result.shrunk;
     report_.found = std::move(result.found);
     if (report_.found && report_.shrunk && !report_.found->series) {

@@ -81,10 +81,11 @@ template <typename Failure> struct SearchResult {
   std::optional<Failure> found{};
 };
 
-// The same seed draws the same cases, as far as the budget lasts. Runs on the calling thread.
-template <typename Case, SearchPolicy<Case> Policy>
-SearchResult<typename Policy::Failure> search(const SearchLimits& limits, const rc::Gen<Case>& draw,
-                                              Policy& policy) {
+// The same seed draws the same cases, as far as the budget lasts. `generator_of(ordinal)` makes the generator of a
+// case, whose ordinal is its number behind the seed: cases in a row can be told to differ. Runs on the calling thread.
+template <typename Case, typename GeneratorOf, SearchPolicy<Case> Policy>
+SearchResult<typename Policy::Failure> search_in_turn(const SearchLimits& limits, GeneratorOf&& generator_of,
+                                                      Policy& policy) {
   using Clock = std::chrono::steady_clock;
   const bool timed = limits.budget.count() != 0;
   const auto until = Clock::now() + limits.budget;
@@ -92,7 +93,7 @@ SearchResult<typename Policy::Failure> search(const SearchLimits& limits, const 
   for (std::uint64_t number = 0;
        !policy.over() && (!timed || Clock::now() < until) && (limits.cases == 0 || number < limits.cases);
        ++number) {
-    const auto drawn = draw_case(draw, limits.seed, number);
+    const auto drawn = draw_case<Case>(generator_of(limits.seed + number), limits.seed, number);
     if (!drawn)
       continue;
     ++result.cases;
@@ -110,6 +111,14 @@ SearchResult<typename Policy::Failure> search(const SearchLimits& limits, const 
     break;
   }
   return result;
+}
+
+// All cases from one generator.
+template <typename Case, SearchPolicy<Case> Policy>
+SearchResult<typename Policy::Failure> search(const SearchLimits& limits, const rc::Gen<Case>& draw,
+                                              Policy& policy) {
+  return search_in_turn<Case>(
+      limits, [&draw](std::uint64_t) { return draw; }, policy);
 }
 
 } // namespace proberace

@@ -92,31 +92,63 @@ void leave_out_reentry(Scenario& s) {
         act.kind = ActKind::Run;
 }
 
-// Lists of acts among which one kind is frequent: two acts seldom meet where each kind is one of twenty. `make` turns
-// a generator of acts into one of such lists.
-template <typename Make> rc::Gen<std::vector<std::vector<Act>>> with_a_favourite(bool free, Make make) {
+// The kinds that have their turn: two acts seldom meet where each kind is one of twenty. In a free run those come first
+// that a controlled run seldom does, or never.
+std::vector<const ActRow*> favourites(const ScenarioBounds& bounds) {
+  const Promises promises = promises_of(bounds.strategy);
   std::vector<const ActRow*> rows;
   for (const ActRow& row : kActs)
-    if (row.weight != 0 && row.kind != ActKind::Run && (free || !row.has(kFreeOnly)))
+    if (row.weight != 0 && row.kind != ActKind::Run && !(bounds.controlled && row.has(kFreeOnly)) &&
+        !(!bounds.controlled && row.has(kOperates) && row.has(kOrdinary)) &&
+        (!row.needs || promises.has(*row.needs)) &&
+        !(bounds.promised && row.has(kReenters) && !promises.has(Promise::Reentrant)))
       rows.push_back(&row);
-  return rc::gen::mapcat(rc::gen::elementOf(rows), [make](const ActRow* row) {
-    constexpr std::size_t kFavourite = 2, kOrdinaryOnes = 3;
-    return make(rc::gen::weightedOneOf<Act>({{kOrdinaryOnes, ordinary_act()}, {kFavourite, act(*row)}}));
-  });
+  if (!bounds.controlled)
+    std::ranges::stable_partition(
+        rows, [](const ActRow* row) { return row->has(kCostly) || row->has(kLastRound); });
+  return rows;
+}
+
+rc::Gen<Act> often(const ActRow& row) {
+  constexpr std::size_t kFavourite = 2, kOrdinaryOnes = 3;
+  return rc::gen::weightedOneOf<Act>({{kOrdinaryOnes, ordinary_act()}, {kFavourite, act(row)}});
 }
 
 // A third of all scenarios have none but ordinary acts, a third have one other kind.
-rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ScenarioBounds& bounds) {
-  const auto threads = [bounds](rc::Gen<Act> one) {
+rc::Gen<std::vector<std::vector<Act>>> acts_of_threads(const ScenarioBounds& bounds, std::uint64_t ordinal) {
+  const auto threads = [&bounds](rc::Gen<Act> one) {
     return some(1, bounds.max_threads, some(1, bounds.max_acts, std::move(one)));
   };
-  return rc::gen::oneOf(threads(ordinary_act()), threads(any_act()), with_a_favourite(false, threads));
+  switch (ordinal % 3) {
+  case 0: return threads(ordinary_act());
+  case 1: return threads(any_act());
+  default: {
+    const auto rows = favourites(bounds);
+    return threads(often(*rows[ordinal / 3 % rows.size()]));
+  }
+  }
 }
 
-rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds) {
+// Every other free scenario has one kind often.
+rc::Gen<std::vector<std::vector<Act>>> acts_of_controllers(const ScenarioBounds& bounds,
+                                                           std::uint64_t ordinal) {
+  constexpr std::size_t kControlsShare = 6; // to one of the others
+  const auto controllers = [&bounds](rc::Gen<Act> one) {
+    return some(1, bounds.max_controllers, some(1, bounds.max_acts, std::move(one)));
+  };
+  const auto rows = favourites(bounds);
+  if (ordinal % 2 == 0)
+    return controllers(often(*rows[ordinal / 2 % rows.size()]));
+  return controllers(rc::gen::weightedOneOf<Act>(
+      {{kControlsShare,
+        act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); })},
+       {1, act_among([](const ActRow& row) { return !row.has(kOperates) && !row.has(kFreeOnly); })}}));
+}
+
+rc::Gen<Scenario> controlled_scenario(const ScenarioBounds& bounds, std::uint64_t ordinal) {
   return rc::gen::map(
       rc::gen::tuple(some(1, bounds.max_bodies, placed_name(promises_of(bounds.strategy), bounds.max_pages)),
-                     some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds),
+                     some(0, bounds.max_bodies, upto(0, kFarIndex)), acts_of_threads(bounds, ordinal),
                      rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
                      rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
       [bounds](auto parts) {
@@ -153,27 +185,31 @@ void arm_at_the_end(std::vector<Act>& acts) {
   acts.push_back(std::move(insert));
 }
 
-rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
-  constexpr std::size_t kControlsShare = 6; // to one of the others
-  const auto controls = rc::gen::weightedOneOf<Act>(
-      {{kControlsShare,
-        act_among([](const ActRow& row) { return row.has(kOperates) || row.has(kFreeOnly); })},
-       {1, act_among([](const ActRow& row) { return !row.has(kOperates) && !row.has(kFreeOnly); })}});
-  const auto controllers_of = [bounds](rc::Gen<Act> one) {
-    return some(1, bounds.max_controllers, some(1, bounds.max_acts, std::move(one)));
-  };
+// A close meets hits, signals and children wherever they are.
+void close_at_the_end(Scenario& s) {
+  const auto controller = std::ranges::find_if(s.threads, [](const ScenarioThread& t) {
+    return std::ranges::any_of(t.acts, [](const Act& a) { return row_of(a.kind).has(kOperates); });
+  });
+  if (controller == s.threads.end() || some_act_has(s, kCloses))
+    return;
+  Act close;
+  close.kind = ActKind::Close;
+  controller->acts.push_back(std::move(close));
+}
+
+rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds, std::uint64_t ordinal) {
   return rc::gen::map(
       rc::gen::tuple(upto(1, bounds.max_threads),
                      some(1, bounds.max_bodies, placed_name(promises_of(bounds.strategy), bounds.max_pages)),
-                     rc::gen::oneOf(controllers_of(controls), with_a_favourite(true, controllers_of)),
-                     upto(1, bounds.max_rounds), upto(0, bounds.max_churn),
-                     rc::gen::element<std::size_t>(0, 0, 100, 10'000),
+                     acts_of_controllers(bounds, ordinal), upto(1, bounds.max_rounds),
+                     upto(0, bounds.max_churn), rc::gen::element<std::size_t>(0, 0, 100, 10'000),
                      some(0, bounds.max_bodies, upto(0, kFarIndex)),
                      rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
-                     rc::gen::weightedElement<bool>({{1, false}, {3, true}})),
+                     rc::gen::weightedElement<bool>({{1, false}, {3, true}}),
+                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
       [bounds](auto parts) {
-        auto& [workers, bodies, controllers, rounds, churned, jitter, armed, unhandled, armed_at_the_end] =
-            parts;
+        auto& [workers, bodies, controllers, rounds, churned, jitter, armed, unhandled, armed_at_the_end,
+               closed_at_the_end] = parts;
         Scenario s;
         s.strategy = bounds.strategy;
         s.plan = bounds.plan;
@@ -186,6 +222,8 @@ rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds) {
           s.threads.push_back({std::move(acts), rounds});
         if (churned != 0)
           s.threads.push_back(churning_thread(churned, s.bodies.size()));
+        if (closed_at_the_end)
+          close_at_the_end(s);
         bring_into_range(s);
         for (ScenarioThread& thread : s.threads)
           if (armed_at_the_end && !some_act_has(thread, kCloses))
@@ -213,14 +251,20 @@ ScenarioBounds controlled_bounds(std::string strategy, std::size_t threads) {
   return bounds;
 }
 
-rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds) {
-  auto any = bounds.controlled ? controlled_scenario(bounds) : free_scenario(bounds);
+rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds, std::uint64_t ordinal) {
+  auto any = bounds.controlled ? controlled_scenario(bounds, ordinal) : free_scenario(bounds, ordinal);
   if (!bounds.promised || promises_of(bounds.strategy).has(Promise::Reentrant))
     return any;
   return rc::gen::map(std::move(any), [](Scenario s) {
     leave_out_reentry(s);
     return s;
   });
+}
+
+rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds) {
+  constexpr std::size_t kAll = 6 * kActKinds; // each turn of either way
+  return rc::gen::mapcat(upto(0, kAll - 1),
+                         [bounds](std::size_t ordinal) { return scenario_generator(bounds, ordinal); });
 }
 
 } // namespace proberace

@@ -31,6 +31,10 @@ ScenarioBounds free_bounds(std::string strategy, std::size_t workers = 4);
 // A controlled run of up to so many threads.
 ScenarioBounds controlled_bounds(std::string strategy, std::size_t threads = 3);
 
+// Of scenarios in a row some have one kind of act often, each another: all kinds that the strategy does have their turn
+// once before one has it again.
+rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds, std::uint64_t ordinal);
+// Of any of these.
 rc::Gen<Scenario> scenario_generator(const ScenarioBounds& bounds);
 
 } // namespace proberace
