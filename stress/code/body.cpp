@@ -337,6 +337,19 @@ proberace_bodies_begin:
         leaq    1(%rdi), %rax
         END no-room, 64
 
+        # Two that differ in nothing but bytes of the instruction behind the site, which a jump may need.
+        BODY
+        SITE
+        movq    %rdi, %rax
+        leaq    1(%rax), %rax
+        END mov-lea-behind, 0
+
+        BODY
+        SITE
+        movq    %rdi, %rax
+        addq    $1, %rax
+        END mov-add-behind, 0
+
         .pushsection .data.rel.ro.proberace_bodies, "aw", @progbits
         .globl  proberace_bodies_end
         .hidden proberace_bodies_end

@@ -33,20 +33,27 @@ std::expected<Text, Error> Text::of_bytes(std::span<const std::uint8_t> code, Te
     return std::unexpected(system_error("memfd_create", errno));
   const off_t place = fresh_place();
   void* memory = MAP_FAILED;
+  const int sharing = memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE;
   if (::ftruncate(file, place + static_cast<off_t>(bytes)) == 0 &&
       ::pwrite(file, code.data(), code.size(), place) == static_cast<ssize_t>(code.size()))
-    memory = ::mmap(bytes_at(at), bytes, PROT_READ | PROT_EXEC,
-                    (memory_kind == TextMemory::SharedMemory ? MAP_SHARED : MAP_PRIVATE) |
-                        (at != Address{} ? MAP_FIXED : 0),
+    memory = ::mmap(bytes_at(at), bytes, PROT_READ | PROT_EXEC, sharing | (at != Address{} ? MAP_FIXED : 0),
                     file, place);
-  const int error = errno;
-  ::close(file);
-  if (memory == MAP_FAILED)
-    return std::unexpected(system_error("cannot map generated text", error));
   Text text;
+  text.file_ = file;
+  if (memory == MAP_FAILED)
+    return std::unexpected(system_error("cannot map generated text", errno));
   text.start_ = address_of(memory);
   text.bytes_ = bytes;
+  text.place_ = place;
+  text.sharing_ = sharing;
   return text;
+}
+
+Status Text::map_again() const {
+  if (::mmap(bytes_at(start_), bytes_, PROT_READ | PROT_EXEC, sharing_ | MAP_FIXED, file_, place_) ==
+      MAP_FAILED)
+    return std::unexpected(system_error("cannot map generated text again", errno));
+  return {};
 }
 
 std::expected<Text, Error> Text::make(std::span<const Placement> placements, TextMemory memory) {
@@ -78,11 +85,14 @@ std::expected<Text, Error> Text::make(std::span<const Placement> placements, Tex
 
 Text::Text(Text&& other) noexcept
     : start_(std::exchange(other.start_, Address{})), bytes_(std::exchange(other.bytes_, 0)),
-      bodies_(std::move(other.bodies_)) {}
+      bodies_(std::move(other.bodies_)), file_(std::exchange(other.file_, -1)), place_(other.place_),
+      sharing_(other.sharing_) {}
 
 Text::~Text() {
   if (bytes_ != 0)
     ::munmap(bytes_at(start_), bytes_);
+  if (file_ >= 0)
+    ::close(file_);
 }
 
 void Text::declare(Target& target) const {

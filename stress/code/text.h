@@ -44,6 +44,8 @@ public:
 
   // What is mapped there is somebody else's now.
   void forget() noexcept { bytes_ = 0; }
+  // Maps the same bytes of the file there again, over whatever is mapped, as an object that is loaded again has it.
+  Status map_again() const;
 
   // Makes every body known to the target as a function.
   void declare(Target& target) const;
@@ -54,6 +56,9 @@ private:
   Address start_{};
   std::size_t bytes_ = 0;
   std::vector<PlacedBody> bodies_;
+  int file_ = -1;
+  std::int64_t place_ = 0; // in the file
+  int sharing_ = 0;        // mmap's flag
 };
 
 } // namespace proberace

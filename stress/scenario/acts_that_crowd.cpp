@@ -3,6 +3,7 @@
 #include "harness/base/process_memory.h"
 #include "stress/code/probed_text.h"
 #include "stress/scenario/broken_properties.h"
+#include "stress/scenario/companion.h"
 #include "stress/scenario/own_probes.h"
 #include "stress/scenario/signals.h"
 
@@ -36,11 +37,11 @@ public:
     const Signals::OwnCode code(text_.start(), text_.bytes());
     std::vector<std::uint8_t> before(text_.bytes());
     read_memory(text_.start(), before);
-    insert();
-    execute("while probed");
-    if (!remove())
+    insert_while_another_executes();
+    execute("while probed", true);
+    if (!remove_while_another_executes())
       return own_.keep(std::move(text_));
-    execute("after removal, too");
+    execute("after removal", false);
     own_.judge_bytes(text_.start(), before);
   }
 
@@ -49,6 +50,22 @@ private:
   std::string which(std::size_t i) const { return fmt::format("the {}th, {}: ", i, body(i).name()); }
   // Those are addresses between two functions.
   static bool is_site(std::size_t i) { return i % kNoSiteEvery != kNoSiteEvery / 2; }
+
+  std::vector<Address> entries() const {
+    std::vector<Address> all;
+    std::ranges::transform(text_.bodies(), std::back_inserter(all), &PlacedBody::entry);
+    return all;
+  }
+
+  void insert_while_another_executes() {
+    const Companion other(own_, entries());
+    insert();
+  }
+
+  bool remove_while_another_executes() {
+    const Companion other(own_, entries());
+    return remove();
+  }
 
   void insert() {
     const SiteResults results = own_.prober().insert(batch_);
@@ -62,13 +79,14 @@ private:
     }
   }
 
-  // The code is new, and so are its sites' counts.
-  void execute(std::string_view when) const {
+  void execute(std::string_view when, bool counts) {
+    for (std::size_t i = 0; i < kCrowd; ++i)
+      counted_[i] = own_.prober().hits(batch_[i]);
     for (std::size_t i = 0; i < kCrowd; ++i)
       own_.call(text_.bodies()[i].entry, which(i).append(when));
     for (std::size_t i = 0; i < kCrowd; ++i)
-      own_.judge_hits(own_.prober().hits(batch_[i]), armed_[i] && is_site(i) ? body(i).passes : 0,
-                      which(i).append(when));
+      own_.judge_hits(own_.prober().hits(batch_[i]) - counted_[i],
+                      counts && armed_[i] && is_site(i) ? body(i).passes : 0, which(i).append(when));
   }
 
   // False if some are armed still.
@@ -88,6 +106,8 @@ private:
   OwnProbes own_;
   std::vector<Site> batch_{};
   std::vector<bool> armed_{};
+  std::vector<std::uint64_t> counted_ =
+      std::vector<std::uint64_t>(kCrowd); // before the executions that are judged
 };
 
 } // namespace

@@ -1,18 +1,23 @@
 // Acts whose bodies a child process executes.
 #include "harness/base/raw_syscall.h"
 #include "stress/code/mailbox.h"
+#include "stress/code/probed_text.h"
 #include "stress/scenario/broken_properties.h"
 #include "stress/scenario/empty_program.h"
+#include "stress/scenario/guarded_stack.h"
+#include "stress/scenario/own_probes.h"
 #include "stress/scenario/scenario_run.h"
 #include "stress/scenario/signals.h"
 
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -103,17 +108,73 @@ struct Children {
     judge(run, thread, act, child);
   }
 
+  // Code of the thread's own is armed and removed by another thread meanwhile, again and again: a copy of the memory is
+  // made, and let go, at any moment of a removal (H27).
+  static void fork_beside_removals(ScenarioRun& run, std::size_t thread, const Act& act) {
+    constexpr int kChildren = 8;
+    const OwnProbes own(run, thread, "code that is forked");
+    auto text =
+        Text::make({{Placement{run.text_.bodies()[act.bodies[0]].body, 0}}}, text_memory_for(own.prober()));
+    if (!text)
+      return;
+    text->declare(own.target());
+    const PlacedBody& placed = text->bodies()[0];
+    const auto site = own.target().site_at(placed.site);
+    if (!site)
+      return;
+    std::atomic<bool> done{false};
+    Status removed;
+    std::thread other([&] {
+      while (removed && !done.load(std::memory_order_relaxed))
+        if (first_error(own.prober().insert({{*site}})))
+          removed = first_error(own.prober().remove({{*site}}));
+    });
+    for (int n = 0; n < kChildren; ++n) {
+      const pid_t child = ::fork();
+      if (child == 0) {
+        run.conductor_.forked();
+        Mailbox mailbox;
+        mailbox.ticket = 1;
+        ::_exit(proberace_call_body(bytes_at(placed.entry), 1, 1, &mailbox) == expected_result(1) ? 0 : 1);
+      }
+      judge(run, thread, act, child);
+    }
+    done.store(true, std::memory_order_relaxed);
+    other.join();
+    if (is_left_armed(removed))
+      own.keep(std::move(*text));
+    else
+      own.judge(removed, false, *placed.body);
+  }
+
   static void die_of_fault(ScenarioRun& run, std::size_t thread, const Act& act, bool ignored);
 
-  // On this thread's stack and thread-local storage, in its place (H28): a controlled run takes it for the
-  // thread. Nothing says whether its hits are counted, and as whose.
+  // Both run on this thread's thread-local storage, in its place (H28): a controlled run takes them for the thread. The
+  // second has a stack of its own, as posix_spawn's has. Nothing says whether their hits are counted, and as whose.
   static void vfork(ScenarioRun& run, std::size_t thread, const Act& act) {
-    for (const std::size_t body : act.bodies)
-      run.may_count(run.rows_.nested(thread), body);
+    const auto may_count = [&] {
+      for (const std::size_t body : act.bodies)
+        run.may_count(run.rows_.nested(thread), body);
+    };
+    may_count();
     const pid_t child = ::vfork(); // NOLINT: what is tried
     if (child == 0)
       ::_exit(execute(run, act.bodies) ? 0 : 1);
     judge(run, thread, act, child);
+
+    const GuardedStack stack;
+    if (stack.end() == nullptr)
+      return;
+    may_count();
+    struct Spawned {
+      const ScenarioRun& run;
+      const std::vector<std::size_t>& bodies;
+    } spawned{run, act.bodies};
+    const auto main = [](void* argument) -> int {
+      const auto& self = *static_cast<Spawned*>(argument);
+      ::_exit(execute(self.run, self.bodies) ? 0 : 1);
+    };
+    judge(run, thread, act, ::clone(main, stack.end(), CLONE_VM | CLONE_VFORK | SIGCHLD, &spawned));
   }
 };
 
@@ -159,6 +220,11 @@ namespace perform {
 
 void Fork(ScenarioRun& run, std::size_t thread, const Act& act) {
   Children::fork(run, thread, act, false);
+  // Once for each thread, because it takes as long as some ten forks. A close would meet the other thread's removals.
+  const bool first = run.deeds_[thread].acts[static_cast<std::size_t>(ActKind::Fork)] == 1;
+  if (first && !run.controlled_ && !some_act_has(run.scenario_, kCloses) &&
+      run.prober_->facts().removal != Removal::Slow)
+    Children::fork_beside_removals(run, thread, act);
 }
 
 void Child(ScenarioRun& run, std::size_t thread, const Act& act) {

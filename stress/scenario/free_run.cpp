@@ -4,12 +4,13 @@
 #include "harness/cell/experiment.h"
 #include "harness/machine/pin_plan.h"
 #include "stress/code/probed_text.h"
+#include "stress/scenario/fresh_thread.h"
 #include "stress/scenario/scenario_experiment.h"
 
 #include <algorithm>
+#include <deque>
 #include <latch>
 #include <sys/resource.h>
-#include <thread>
 #include <unistd.h>
 
 namespace proberace {
@@ -29,25 +30,37 @@ public:
       return std::unexpected(opened.error());
     if (const Status begun = run_.begin(); !begun)
       return std::unexpected(begun.error());
-    std::vector<std::thread> threads;
+    std::deque<Performer> performers; // at addresses that stay
     std::size_t pinned = 0;
     for (std::size_t t = 0; t < run_.threads(); ++t) {
       const ScenarioThread& thread = run_.scenario().threads[t];
-      const int cpu = thread.pinned ? cpus_[pinned++] : kAnyCpu;
-      threads.emplace_back([this, t, cpu] { perform(t, cpu); });
+      performers.emplace_back(*this, t, thread.pinned ? cpus_[pinned++] : kAnyCpu);
     }
     all_here_.arrive_and_wait();
     others_done_.wait();
     run_.end_free_run();
     may_end_.count_down();
-    for (std::thread& t : threads)
-      t.join();
+    for (Performer& p : performers)
+      p.thread.join();
     return run_.judge();
   }
 
 private:
   static constexpr int kAnyCpu = -1;
   static constexpr int kNice = 10;
+
+  // One thread of the scenario, and what it needs while it runs.
+  struct Performer {
+    Performer(FreeRun& all, std::size_t thread_number, int on_cpu)
+        : run(all), number(thread_number), cpu(on_cpu), thread(*this, stack) {}
+    void operator()() { run.perform(number, cpu); }
+
+    FreeRun& run;
+    std::size_t number;
+    int cpu;
+    GuardedStack stack{};
+    FreshThread thread; // the last: it begins at once
+  };
 
   void perform(std::size_t thread, int cpu) {
     if (cpu != kAnyCpu)

@@ -20,7 +20,10 @@ void OwnProbes::call(Address entry, std::string_view when) const {
 }
 
 void OwnProbes::judge(const Status& result, bool insert, const Body& body, std::string_view which) const {
-  if (!result && run_.breaks(result.error().kind, insert, body))
+  // Nobody else operates there, so its state is known.
+  const bool otherwise = !result && (result.error().kind == ErrorKind::AlreadyArmed ||
+                                     result.error().kind == ErrorKind::NotArmed);
+  if (!result && (otherwise || run_.breaks(result.error().kind, insert, body)))
     note(property_name(insert ? BrokenProperty::Refused : BrokenProperty::Removal),
          fmt::format("{}{}", which, describe(result.error())));
 }

@@ -1,5 +1,5 @@
-// Probes of one act on code that its thread has mapped for itself: nobody else executes, arms or removes there, so
-// each count and each refusal is known. Each note begins with the act's words. Private to this folder.
+// Probes of one act on code that its thread has mapped for itself: nobody else arms or removes there, so each refusal
+// is known. Another thread may execute it (companion.h); counts are not judged meanwhile. Each note begins with the act's words. Private to this folder.
 #pragma once
 
 #include "harness/code/site.h"
@@ -21,6 +21,7 @@ public:
 
   Prober& prober() const noexcept { return *run_.prober_; }
   Target& target() const noexcept { return run_.target_; }
+  bool controlled() const noexcept { return run_.controlled_; }
 
   void note(std::string property, std::string_view what) const;
   // Calls the function once.
