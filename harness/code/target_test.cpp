@@ -87,8 +87,8 @@ TEST(Target, AReplacedPageIsStillKnownAsItsFile) {
   ::munmap(page, kPageBytes);
 }
 
-// H15. Not if the program has mapped a file there since, nor where no page was replaced.
-TEST(Target, APageOfTheProgramsOwnIsKnownAsItIs) {
+// Not if the program has mapped a file there since, nor where no page was replaced.
+TEST(Target, H90_APageOfTheProgramsOwnIsKnownAsItIs) {
   const Target target;
   const Address code = address_of(::dlsym(RTLD_DEFAULT, "qsort"));
   const Mapping now = *target.address_space().find(code);

@@ -1,4 +1,4 @@
-// A prober is closed while a thread sleeps in the handler of a signal that was let in on its way out of a hit (H24).
+// A prober is closed while a thread sleeps in the handler of a signal that was let in on its way out of a hit (H89).
 #include "stress/code/probed_code.h"
 #include "stress/testing/expect_cell.h"
 
@@ -60,7 +60,7 @@ class ClosedBehindAHit : public testing::TestWithParam<std::string> {};
 
 } // namespace
 
-TEST_P(ClosedBehindAHit, H24_AThreadThatSleepsInASignalHandlerIsWaitedFor) {
+TEST_P(ClosedBehindAHit, H24_H89_AThreadThatSleepsInASignalHandlerIsWaitedFor) {
   PROBERACE_EXPECT_TEST_HELD("closed-behind-a-hit", GetParam());
   // It continues in a trampoline.
   if (facts_of(GetParam()).traps == Traps::NoHit) {
