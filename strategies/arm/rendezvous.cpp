@@ -5,6 +5,8 @@
 #include "harness/base/threads.h"
 #include "harness/schedule/point.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -12,7 +14,6 @@
 #include <ctime>
 #include <linux/futex.h>
 #include <sched.h>
-#include <set>
 #include <sys/syscall.h>
 
 namespace proberace {
@@ -49,13 +50,63 @@ void let_go() {
   raw_syscall(SYS_futex, &generation, FUTEX_WAKE_PRIVATE, INT_MAX);
 }
 
-std::set<pid_t> who_has_arrived() {
-  std::set<pid_t> threads;
+// A set of threads that allocates nothing: one that waits may have been stopped inside malloc.
+class ThreadSet {
+public:
+  void clear() noexcept { places_.fill(0); }
+  bool contains(pid_t thread) const noexcept { return places_[place_of(thread)] == thread; }
+  // True if it was not there yet. The set has room for twice as many as there may be.
+  bool insert(pid_t thread) noexcept {
+    pid_t& place = places_[place_of(thread)];
+    const bool fresh = place != thread;
+    place = thread;
+    return fresh;
+  }
+
+private:
+  static constexpr std::size_t kPlaces = 2 * kMaxThreads;
+  // Its own, or a free one.
+  std::size_t place_of(pid_t thread) const noexcept {
+    std::size_t at = static_cast<std::size_t>(thread) % kPlaces;
+    while (places_[at] != 0 && places_[at] != thread)
+      at = (at + 1) % kPlaces;
+    return at;
+  }
+
+  std::array<pid_t, kPlaces> places_{};
+};
+
+// Of the one rendezvous.
+ThreadSet called, here;
+
+void note_who_has_arrived() {
+  here.clear();
   const std::size_t n = std::min<std::size_t>(arrivals.load(std::memory_order_acquire), kMaxThreads);
   for (std::size_t i = 0; i < n; ++i)
-    threads.insert(arrived[i].load(std::memory_order_acquire)); // pairs with wait_here
-  return threads;
+    here.insert(arrived[i].load(std::memory_order_acquire)); // pairs with wait_here
 }
+
+// One look at all threads: calls those that were not called yet.
+struct Look {
+  int signo;
+  pid_t self;
+  pid_t missing = 0;
+  std::size_t seen = 0;
+
+  static void at(pid_t thread, void* argument) {
+    auto& look = *static_cast<Look*>(argument);
+    if (++look.seen > kMaxThreads) {
+      look.missing = thread;
+      return;
+    }
+    if (called.insert(thread)) {
+      raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), thread, look.signo);
+      schedule::signal_sent(thread);
+    }
+    if (thread != look.self && !here.contains(thread))
+      look.missing = thread;
+  }
+};
 
 } // namespace
 
@@ -93,32 +144,31 @@ Status Rendezvous::while_stopped(void (*job)(void*) noexcept, void* argument) {
   arrivals.store(0, std::memory_order_relaxed);       // nobody waits: the generation is even
   generation.fetch_add(1, std::memory_order_release); // pairs with wait_here
   const auto deadline = Clock::now() + kRendezvousTimeout;
-  std::set<pid_t> called{current_thread()};
+  called.clear();
+  called.insert(current_thread());
   pid_t missing = 0;
+  bool listed = true;
   // A thread that was not in the list was created by one that had not stopped yet; so a pass that finds every
   // thread arrived has them all (H07).
   for (;;) {
-    missing = 0;
-    const std::set<pid_t> here = who_has_arrived();
-    for (const pid_t thread : threads_of_this_process()) {
-      if (called.insert(thread).second) {
-        raw_syscall(SYS_tgkill, raw_syscall(SYS_getpid), thread, signo_);
-        schedule::signal_sent(thread);
-      }
-      if (thread != current_thread() && !here.contains(thread))
-        missing = thread;
-    }
-    if (missing == 0 || Clock::now() > deadline)
+    note_who_has_arrived();
+    Look look{signo_, current_thread()};
+    listed = for_each_thread(&Look::at, &look);
+    missing = look.missing;
+    if ((listed && missing == 0) || Clock::now() > deadline)
       break;
     constexpr timespec kPoll{0, 20'000};
     if (!schedule::waiting("stop.look"))
       raw_syscall(SYS_nanosleep, &kPoll, nullptr);
   }
-  if (missing == 0)
+  const bool stopped = listed && missing == 0;
+  if (stopped)
     job(argument);
   let_go();
-  if (missing == 0)
+  if (stopped)
     return {};
+  if (!listed)
+    return failure(ErrorKind::ThreadWouldNotStop, "the threads of this process cannot be listed");
   return failure(ErrorKind::ThreadWouldNotStop,
                  "thread {} did not come within {} s: it blocks signal {} or sleeps uninterruptibly", missing,
                  kRendezvousTimeout.count(), signo_);
