@@ -14,7 +14,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ROOT / "stress" / "models"
-NOT_STEPS = {"begin", "end", "look", "lock", "idle", "join", "quiesce.wait", "departure.wait", "stop.look", "stop.wait"}
+NOT_STEPS = {"begin", "end", "look", "lock", "idle", "join", "quiesce.wait", "departure.wait", "stop.look", "stop.wait",
+             "record.new", "record.words", "lend.note"}
 LAST_STEPS = 2  # of a trail, in which the mutant may fail already
 UNSEEN = "not observable on this machine"
 NOT_OBSERVABLE = "not-observable"  # instead of a mutant

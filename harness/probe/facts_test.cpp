@@ -44,6 +44,7 @@ TEST(FactsOfParts, WhatOnePartDoesTheWholeDoes) {
   EXPECT_EQ(slow.removal, Removal::Slow);
   EXPECT_EQ(slow.most_sites, 9U);
   EXPECT_EQ((kSlow & Facts{.most_sites = 4}).most_sites, 4U);
+  EXPECT_TRUE((Facts{.gives_pages_back = true} & Facts{}).gives_pages_back);
 }
 
 TEST(FactsOfAChoice, TakeWhatOneOfThemTakesAndMayGoEitherWay) {
@@ -55,6 +56,7 @@ TEST(FactsOfAChoice, TakeWhatOneOfThemTakesAndMayGoEitherWay) {
   EXPECT_EQ((kJumps | steps_or_emulates).traps, Traps::SomeHits);
   EXPECT_TRUE((kJumps | kEmulates).selective);
   EXPECT_TRUE((kJumps | Facts{}).paths.empty()); // the other may go anywhere
+  EXPECT_FALSE((Facts{.gives_pages_back = true} | Facts{}).gives_pages_back);
 }
 
 TEST(Roles, HaveOneHolderEach) {

@@ -120,18 +120,21 @@ private:
 
   // The place stays reserved. Otherwise another act may map code there, and the prober would refuse a probe on it,
   // because this one is still armed.
-  void take_away() {
-    text_->forget();
+  void unmap() const {
     (void)::mmap(bytes_at(start_), kRewrittenBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
                  0);
+  }
+
+  void take_away() {
+    text_->forget();
+    unmap();
   }
 
   // As by dlclose and dlopen. What is probed once more is the same site.
   void load_again() {
     if (probe_ == Probe::LeftArmed)
       return;
-    (void)::mmap(bytes_at(start_), kRewrittenBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-                 0);
+    unmap();
     if (!text_->map_again())
       return;
     execute(Code::Replaced);

@@ -8,8 +8,7 @@
 
 namespace proberace {
 
-inline constexpr std::size_t kRewrittenPages = 2;
-inline constexpr std::size_t kRewrittenBytes = kRewrittenPages * kPageBytes;
+inline constexpr std::size_t kRewrittenBytes = 2 * kPageBytes;
 inline constexpr std::uint8_t kHlt = 0xf4;
 
 enum class Where { Within, AcrossPages, AtTheEnd }; // the site, or the end of the body

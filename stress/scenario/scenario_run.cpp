@@ -145,7 +145,7 @@ Status ScenarioRun::begin() {
       return closed;
     closed_ = false;
     Signals::take_traps_otherwise();
-    before_.actions = CodeSnapshot::of(text_).actions;
+    before_.actions[SIGTRAP - 1] = current_signal_action(SIGTRAP);
     if (const Status opened = prober_->open(target_); !opened)
       return opened;
     take_handler();
@@ -271,15 +271,14 @@ std::optional<Verdict> ScenarioRun::close() {
     return broken(property_name(Fault::NotRestored), describe(closed.error()));
   for (auto& kept : kept_texts_)
     kept.clear();
+  // A thread that has been joined is listed for a moment more, until the kernel has released it.
+  const auto too_many = [this] { return threads_of_this_process().size() > before_.threads; };
+  for (int look = 0; look < kLooksAtThreads && !log_ && too_many(); ++look)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   CodeSnapshot after = CodeSnapshot::of(text_);
   // Workers of the kernel's write the log.
   if (log_)
     after.threads = before_.threads;
-  // A thread that has been joined is listed for a moment more, until the kernel has released it.
-  for (int look = 0; look < kLooksAtThreads && after.threads > before_.threads; ++look) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    after = CodeSnapshot::of(text_);
-  }
   if (const std::string difference = before_.difference(after); !difference.empty())
     return broken(property_name(Fault::NotRestored), difference);
   if (prober_->facts().gives_pages_back && after.private_pages > before_.private_pages)
