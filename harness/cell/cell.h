@@ -18,7 +18,7 @@ namespace proberace {
 struct CellSpec {
   std::string experiment;
   Json parameters = Json::object();
-  std::chrono::milliseconds deadline{10'000};
+  std::chrono::milliseconds deadline{10'000}; // in time that others leave it (patience.h)
 
   std::string line() const;
 };

@@ -1,5 +1,7 @@
 #include "harness/cell/nursery.h"
 
+#include "harness/cell/patience.h"
+
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +71,21 @@ void clear(Arena& arena) {
   std::memset(arena.scratch, 0, sizeof arena.scratch);
 }
 
+// False if it misses its deadline.
+bool ends_in_time(pid_t child, int pidfd, std::chrono::milliseconds deadline) {
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  const ProcessorTime used_before = ProcessorTime::now(child);
+  pollfd waiting{pidfd, POLLIN, 0};
+  for (auto left = deadline; left.count() > 0;) {
+    if (::poll(&waiting, 1, static_cast<int>(left.count())) > 0)
+      return true;
+    const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    left = time_left(deadline, passed, used_before, ProcessorTime::now(child));
+  }
+  return false;
+}
+
 void run_one(Arena& arena) {
   clear(arena);
   const auto begin = std::chrono::steady_clock::now();
@@ -80,10 +97,7 @@ void run_one(Arena& arena) {
     run_child(arena);
   }
   const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, child, 0));
-  pollfd waiting{pidfd, POLLIN, 0};
-  while (::poll(&waiting, 1, static_cast<int>(arena.deadline_milliseconds)) < 0 && errno == EINTR) {
-  }
-  if ((waiting.revents & POLLIN) == 0) {
+  if (!ends_in_time(child, pidfd, std::chrono::milliseconds(arena.deadline_milliseconds))) {
     note_where_threads_stand(child, arena);
     arena.end.timed_out = true;
     ::kill(child, SIGKILL);

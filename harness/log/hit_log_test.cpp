@@ -330,11 +330,11 @@ struct Account {
     return run;
   }
 
-  // The place of one of the worker's records of that kind, drawn; of those that `wanted` takes.
-  template <typename Wanted> std::size_t one_of(RecordKind kind, Wanted&& wanted) const {
+  // The place of one of the worker's records of that kind, drawn; of those that `accepts` takes.
+  template <typename Accepts> std::size_t one_of(RecordKind kind, Accepts&& accepts) const {
     std::vector<std::size_t> places;
     for (std::size_t i = 0; i < worker.size(); ++i)
-      if (worker[i].kind == kind && wanted(worker[i]))
+      if (worker[i].kind == kind && accepts(worker[i]))
         places.push_back(i);
     return *rc::gen::elementOf(places);
   }
