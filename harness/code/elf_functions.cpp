@@ -2,10 +2,12 @@
 
 #include "harness/base/address.h"
 #include "harness/base/failure.h"
+#include "harness/code/debug_file.h"
 #include "harness/code/elf_tables.h"
 #include "harness/code/elf_without_sections.h"
 #include "harness/code/mapped_file.h"
 
+#include <optional>
 #include <sys/mman.h>
 
 namespace proberace {
@@ -17,15 +19,23 @@ int protection(const Elf64_Phdr& segment) {
          ((segment.p_flags & PF_X) != 0 ? PROT_EXEC : 0);
 }
 
-bool relocates_text(const Bytes& file, const Elf64_Phdr& dynamic) {
+// Precondition: the segments are known.
+void add_dynamic(const Bytes& file, const Elf64_Phdr& dynamic, ElfImage& image) {
+  std::optional<std::uint64_t> soname;
+  std::uint64_t strings = 0;
   for (std::uint64_t at = 0; at + sizeof(Elf64_Dyn) <= dynamic.p_filesz; at += sizeof(Elf64_Dyn)) {
     const auto entry = file.at<Elf64_Dyn>(dynamic.p_offset + at);
     if (entry.d_tag == DT_NULL)
       break;
     if (entry.d_tag == DT_TEXTREL || (entry.d_tag == DT_FLAGS && (entry.d_un.d_val & DF_TEXTREL) != 0))
-      return true;
+      image.relocates_text = true;
+    else if (entry.d_tag == DT_SONAME)
+      soname = entry.d_un.d_val;
+    else if (entry.d_tag == DT_STRTAB)
+      strings = entry.d_un.d_ptr;
   }
-  return false;
+  if (const ElfSegment* const s = image.segment_of(strings); soname && s != nullptr)
+    image.soname = file.text(s->file_offset + (strings - s->address) + *soname);
 }
 
 Sections sections_of(const Bytes& file, const Elf64_Ehdr& header) {
@@ -45,6 +55,11 @@ void add_sections(const Bytes& file, const Sections& sections, ElfImage& image) 
       add_slots(file, s, sections, image);
     else if (s.sh_type != SHT_NOBITS && file.text(sections.names + s.sh_name) == ".eh_frame")
       add_fdes(file, s, image);
+}
+
+bool has_symbol_table(const Sections& sections) {
+  return std::ranges::find(sections.all, std::uint32_t{SHT_SYMTAB}, &Elf64_Shdr::sh_type) !=
+         sections.all.end();
 }
 
 // The end of the executable section, or else segment, around an address; 0 if there is none.
@@ -96,25 +111,29 @@ void sort_by_start(std::vector<ElfFunction>& functions) {
 } // namespace
 
 std::expected<ElfImage, Error> read_elf_functions(std::span<const std::uint8_t> content,
-                                                  const std::string& name) {
+                                                  const std::string& path, DebugFile debug_file) {
   const Bytes file(content);
   const auto header = file.at<Elf64_Ehdr>(0);
   if (content.size() < sizeof header || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
       header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != EM_X86_64)
-    return bad_input("{} is no x86-64 ELF file", name);
+    return bad_input("{} is no x86-64 ELF file", path);
   ElfImage image;
+  Elf64_Phdr dynamic{};
   for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
     const auto s = file.at<Elf64_Phdr>(header.e_phoff + i * sizeof(Elf64_Phdr));
     if (s.p_type == PT_LOAD)
       image.segments.push_back({s.p_vaddr, s.p_memsz, s.p_offset, s.p_filesz, protection(s)});
     if (s.p_type == PT_DYNAMIC)
-      image.relocates_text = relocates_text(file, s);
+      dynamic = s;
   }
+  add_dynamic(file, dynamic, image);
   const Sections sections = sections_of(file, header);
   if (sections.all.empty())
     add_without_sections(file, header, image);
   else
     add_sections(file, sections, image);
+  if (debug_file == DebugFile::Read && !has_symbol_table(sections))
+    add_debug_symbols(path, image);
   sort_by_start(image.functions);
   add_labels(sections, image);
   sort_by_start(image.functions);

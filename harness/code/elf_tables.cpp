@@ -1,6 +1,7 @@
 #include "harness/code/elf_tables.h"
 
 #include "harness/code/elf_landing_pads.h"
+#include "harness/code/elf_versions.h"
 
 #include <sys/mman.h>
 
@@ -62,17 +63,18 @@ void add_symbols(const Bytes& file, const Elf64_Shdr& table, const Sections& sec
       table.sh_link >= sections.all.size())
     return;
   const std::uint64_t strings = sections.all[table.sh_link].sh_offset;
+  const SymbolVersions versions(file, table, sections);
   for (std::uint64_t at = 0; at + sizeof(Elf64_Sym) <= table.sh_size; at += sizeof(Elf64_Sym)) {
     const auto symbol = file.at<Elf64_Sym>(table.sh_offset + at);
     if (!names_code(symbol, sections))
       continue;
-    std::string_view name = file.text(strings + symbol.st_name);
+    const std::string_view name = file.text(strings + symbol.st_name);
     const unsigned type = ELF64_ST_TYPE(symbol.st_info);
     if (type != STT_NOTYPE && symbol.st_size > 0)
       image.functions.push_back({symbol.st_value, symbol.st_size, std::string(name)});
-    if (const std::size_t version = name.find('@'); version != std::string::npos && version != 0)
-      name = name.substr(0, version);
-    image.symbols.push_back({name, symbol.st_value, type == STT_GNU_IFUNC});
+    const VersionedName named = versioned(name);
+    image.symbols.push_back({named.name, symbol.st_value, symbol.st_size, type == STT_GNU_IFUNC,
+                             named.version.empty() ? versions.of(at / sizeof(Elf64_Sym)) : named.version});
   }
 }
 

@@ -11,7 +11,6 @@
 #include <array>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <set>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -118,11 +117,6 @@ const FunctionRange* smallest_around(const std::vector<FunctionRange>& functions
 
 constexpr std::string_view kDeleted = " (deleted)";
 
-std::unexpected<Error> not_loaded(std::string_view path_suffix, const std::set<std::string>& loaded) {
-  return bad_input("no loaded object's path ends with '{}'; loaded are: {}", path_suffix,
-                   fmt::join(loaded, ", "));
-}
-
 } // namespace
 
 // By its path as the process sees it, which may have a root of its own, if that is still the mapped file; else by a
@@ -157,7 +151,8 @@ std::shared_ptr<FunctionIndex::File> FunctionIndex::file_of(const Mapping& mappi
   auto content = MappedFile::open(path);
   if (!content)
     return nullptr;
-  auto image = read_elf_functions(content->bytes(), path);
+  auto image =
+      read_elf_functions(content->bytes(), path, process_ != 0 ? DebugFile::Read : DebugFile::Ignored);
   if (!image)
     return nullptr;
   it->second = std::make_shared<File>(path, std::nullopt, std::move(*image));
@@ -222,79 +217,24 @@ std::vector<FunctionRange> FunctionIndex::of_object_at(const AddressSpace& space
   return functions;
 }
 
-// The functions that the dynamic linker chose for an indirect one: what it has put into the slots that it fills by
-// calling this resolver, or for a symbol of this name.
-std::vector<Address> FunctionIndex::chosen(const AddressSpace& space, const Object& of,
-                                           std::uint64_t resolver, std::string_view name) const {
-  std::set<Address> found;
-  for (const Mapping& m : space.mappings()) {
-    if (!m.file_backed())
-      continue;
-    const Object& object = object_of(space, m);
-    if (!object.file)
-      continue;
-    for (const ElfSlot& slot : object.file->image.slots) {
-      if (&object == &of && slot.name.empty() ? slot.resolver != resolver : slot.name != name)
-        continue;
-      std::uint64_t word = 0;
-      const Address at = Address{slot.address} + object.bias;
-      const std::span bytes(reinterpret_cast<std::uint8_t*>(&word), sizeof word);
-      if (!(process_ == 0 ? read_memory(at, bytes) : read_memory_of(process_, at, bytes)))
-        continue;
-      // A slot that is not filled yet leads into a procedure linkage table.
-      const auto function = std::ranges::lower_bound(of.functions, Address{word}, {}, &FunctionRange::start);
-      if (function != of.functions.end() && function->start == Address{word} &&
-          Address{word} != Address{resolver} + of.bias)
-        found.insert(Address{word});
-    }
-  }
-  return {found.begin(), found.end()};
-}
-
-std::expected<std::vector<Address>, Error>
-FunctionIndex::places_of(const AddressSpace& space, std::string_view library, std::string_view name) const {
+std::vector<LoadedObject> FunctionIndex::objects(const AddressSpace& space) const {
   const std::lock_guard lock(mutex_);
-  std::set<std::string> loaded;
-  std::vector<const Mapping*> whole, partial;
+  std::vector<LoadedObject> all;
+  std::set<const Object*> seen;
   for (const Mapping& m : space.mappings()) {
     if (!m.file_backed() || !m.executable)
       continue;
-    loaded.insert(m.path);
+    const Object& object = object_of(space, m);
+    if (!seen.insert(&object).second)
+      continue;
     std::string_view path = m.path;
     if (path.ends_with(kDeleted))
       path.remove_suffix(kDeleted.size());
-    if (!path.ends_with(library))
-      continue;
-    path.remove_suffix(library.size());
-    (path.empty() || path.ends_with('/') ? whole : partial).push_back(&m);
+    const std::shared_ptr<const ElfImage> image =
+        object.file ? std::shared_ptr<const ElfImage>(object.file, &object.file->image) : nullptr;
+    all.push_back({std::string(path), m.device, m.inode, image, object.bias});
   }
-  const auto& named = whole.empty() ? partial : whole;
-  if (named.empty())
-    return not_loaded(library, loaded);
-  std::set<Address> places;
-  bool not_chosen = false;
-  for (const Mapping* const m : named) {
-    const Object& object = object_of(space, *m);
-    if (!object.file)
-      return bad_input("{} cannot be read as an ELF file that is loaded here", m->path);
-    for (const ElfSymbol& symbol : object.file->image.symbols) {
-      if (symbol.name != name)
-        continue;
-      if (!symbol.indirect) {
-        places.insert(Address{symbol.start} + object.bias);
-        continue;
-      }
-      const auto functions = chosen(space, object, symbol.start, name);
-      places.insert(functions.begin(), functions.end());
-      not_chosen = not_chosen || functions.empty();
-    }
-  }
-  if (not_chosen)
-    return bad_input("'{}' of {} is an indirect function, and nothing has chosen what it stands for yet",
-                     name, named.front()->path);
-  if (places.empty())
-    return bad_input("{} has no function '{}'", named.front()->path, name);
-  return std::vector<Address>(places.begin(), places.end());
+  return all;
 }
 
 std::optional<std::vector<bool>> FunctionIndex::reached(const AddressSpace& space,

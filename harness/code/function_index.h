@@ -6,6 +6,8 @@
 #pragma once
 
 #include "harness/base/address_space.h"
+#include "harness/base/error.h"
+#include "harness/code/elf_functions.h"
 
 #include <map>
 #include <memory>
@@ -26,6 +28,15 @@ struct FunctionRange {
   bool guessed_end = false; // see ElfFunction
 };
 
+// A file that is loaded in another process.
+struct LoadedObject {
+  std::string path; // as the kernel prints it, less " (deleted)"
+  std::uint64_t device = 0, inode = 0;
+  std::shared_ptr<const ElfImage>
+      image;               // null if it is no ELF file, or is not loaded as its program headers say
+  std::ptrdiff_t bias = 0; // memory's addresses less the file's
+};
+
 // Thread-safe.
 class FunctionIndex {
 public:
@@ -43,12 +54,8 @@ public:
   // none if no file is mapped there. A file that is mapped twice is two objects.
   std::vector<FunctionRange> of_object_at(const AddressSpace& space, Address inside) const;
 
-  // Precondition: another process'. The functions of that name in the loaded objects that the file name `library` means: those whose path ends with
-  // it as whole components, or else at all. Several places may have one name: versions of a symbol, static
-  // functions, objects of one name; all are returned, by address. Of an indirect function they are those that were
-  // chosen. BadInput, saying what is loaded, that no object has such a function, or that none is chosen yet.
-  std::expected<std::vector<Address>, Error> places_of(const AddressSpace& space, std::string_view library,
-                                                       std::string_view name) const;
+  // Precondition: another process'. The files of which code is mapped, by address; one that is loaded twice, twice.
+  std::vector<LoadedObject> objects(const AddressSpace& space) const;
 
   // By byte of the function: true if an instruction begins there that control is seen to reach (reached_code.h). None
   // for code from `add`, all of which is code. The first question about a file decodes all of it.
@@ -70,8 +77,6 @@ private:
   };
   std::shared_ptr<File> file_of(const Mapping& mapping) const;
   const Object& object_of(const AddressSpace& space, const Mapping& mapping) const;
-  std::vector<Address> chosen(const AddressSpace& space, const Object& of, std::uint64_t resolver,
-                              std::string_view name) const;
 
   const pid_t process_;
   mutable std::mutex mutex_;

@@ -1,21 +1,14 @@
 // proberace run: probes a program that knows nothing of proberace, and leaves it as it was.
 #include "harness/base/failure.h"
 #include "harness/base/json_fields.h"
-#include "harness/cell/verdict.h"
 #include "harness/cli/command.h"
 #include "harness/file/whole_file.h"
-#include "harness/probe/registry.h"
-#include "harness/ptrace/proc_status.h"
-#include "harness/result/table.h"
-#include "stress/debuggee/launch.h"
-#include "stress/debuggee/program_file.h"
-#include "stress/debuggee/program_probes.h"
-#include "stress/debuggee/program_watch.h"
-#include "stress/debuggee/run_report.h"
+#include "stress/debuggee/run_session.h"
 
 #include <csignal>
-#include <cstring>
 #include <fmt/format.h>
+#include <fstream>
+#include <iostream>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -23,53 +16,47 @@ namespace proberace {
 
 namespace {
 
-std::uint64_t sum(const std::map<pid_t, std::uint64_t>& hits) {
-  std::uint64_t all = 0;
-  for (const auto& [thread, n] : hits)
-    all += n;
-  return all;
-}
-
-// Real-time signals have numbers only.
-std::string signal_name(int signal) {
-  const char* const name = ::sigabbrev_np(signal);
-  return name != nullptr ? fmt::format("SIG{}", name) : fmt::format("signal {}", signal);
-}
-
-std::string describe(const ProgramEnd& end) {
-  if (!end.status)
-    return end.ended ? "has ended" : "runs on";
-  if (WIFSIGNALED(*end.status))
-    return "killed by " + signal_name(WTERMSIG(*end.status));
-  return fmt::format("exited with status {}", WEXITSTATUS(*end.status));
-}
-
 class Run final : public Command {
 public:
   std::string name() const override { return "run"; }
   std::string summary() const override {
-    return "Probe another program, started or running, and count its hits";
+    return "Count how often a program executes functions; `proberace symbols` lists their names";
   }
-  std::string example() const override {
-    return "proberace run --strategy ptrace:stop-world+xol-vma --probe libc.so.6:getppid -- /usr/bin/python3 "
-           "x.py";
-  }
+  std::string example() const override { return "proberace run --probe malloc --pid 1234 --duration 10s"; }
 
   void declare(CLI::App& app) override {
-    app.add_option("--strategy", strategy_, "ptrace:ARMER+STEPPER, or kernel-uprobe (see `proberace list`)")
-        ->required();
-    app.add_option(
-           "--probe", probes_,
-           "Where to probe: LIBRARY:SYMBOL[+OFFSET]. LIBRARY is the end of a file's path; may be repeated")
-        ->required()
+    app.add_option("--probe", probes_,
+                   "A function: malloc, libz.so.1:inflate, ./prog:main, 'shop::Cart::add',\n"
+                   "memcpy@GLIBC_2.14, 'libz.so.1:inf*', main+4, prog:0x1139; may be repeated")
+        ->type_name("NAME")
         ->allow_extra_args(false);
-    app.add_option("--pid", pid_, "Probe this running process, until it ends or this command is interrupted");
-    app.add_option("--out", out_, "Write the report to this file instead of standard output");
+    app.add_option("--all-functions", objects_, "Every function of this object that has a name")
+        ->type_name("OBJECT")
+        ->allow_extra_args(false);
+    app.add_option("--probes-from", file_, "A file with a NAME on each line; -: standard input")
+        ->type_name("FILE");
+    app.add_option("--pid", pid_, "Probe this running process, until it ends or Ctrl-C")->type_name("PID");
     app.add_option("program", misplaced_, "After --: the program to start, and its arguments");
-    app.add_flag(
-        "--linear", linear_,
-        "Also probe what no jump or call is seen to lead to: it may be data, and then the program breaks");
+    app.add_option("--strategy", strategy_,
+                   "kernel-uprobe, the default where it can be had, or ptrace:ARMER+STEPPER")
+        ->type_name("NAME");
+    app.add_flag("--partial", partial_, "Where some probes are refused, probe the others");
+    app.add_flag("--linear", linear_,
+                 "Also probe what is not seen to be code. If it is data, the program breaks");
+    app.add_option("--duration", duration_, "Leave the program after this time: 10s, 500ms, 2min")
+        ->transform(duration_in_milliseconds().description(""))
+        ->type_name("TIME");
+    app.add_option("--interval", interval_, "Print what was hit each second, or TIME, on standard error")
+        ->transform(duration_in_milliseconds().description(""))
+        ->type_name("[TIME]")
+        ->expected(0, 1)
+        ->default_str("1s");
+    app.add_option("--top", top_, "Print only the N places that were hit most often")
+        ->type_name("N")
+        ->check(number_from(1).description(""));
     app.add_flag("--json", json_, "Print JSON");
+    app.add_option("--out", out_, "Write the report to this file instead of standard output")
+        ->type_name("FILE");
   }
 
   Status take_program(const std::vector<std::string>& words) override {
@@ -78,11 +65,27 @@ public:
   }
 
   Exit run() override {
-    const Status done = probe_program();
+    auto request = read_request();
+    if (!request)
+      return fail(request.error());
+    auto session = RunSession::prepare(std::move(*request));
+    if (!session)
+      return fail(session.error());
+    std::optional<WholeFile> out;
+    if (!out_.empty()) {
+      auto created = WholeFile::create(out_);
+      if (!created)
+        return fail(created.error());
+      out.emplace(std::move(*created));
+    }
+    if (const Status ran = session->run(); !ran)
+      return fail(ran.error());
+    const Status printed = print(session->report(), out);
+    const Status& done = !session->complete() ? session->complete() : printed;
     if (done)
-      return ended_with_ ? end_like(*ended_with_) : Exit::Held;
+      return session->exit_status() ? end_like(*session->exit_status()) : Exit::Held;
     const Exit failed = fail(done.error());
-    return launched_ && done.error().kind != ErrorKind::BadInput ? kOwnFailure : failed;
+    return !command_.empty() && done.error().kind != ErrorKind::BadInput ? kOwnFailure : failed;
   }
 
 private:
@@ -103,118 +106,82 @@ private:
     return Exit{128 + WTERMSIG(status)}; // a signal that ends no process any more
   }
 
-  Status probe_program() {
+  std::expected<RunRequest, Error> read_request() {
     if (!misplaced_.empty())
-      return std::unexpected(Error{
-          ErrorKind::BadInput, {}, fmt::format("put -- before the program: -- {}", misplaced_.front())});
+      return bad_input("put -- before the program: -- {}", misplaced_.front());
     if ((pid_ == 0) == command_.empty())
-      return std::unexpected(Error{ErrorKind::BadInput, {}, "run needs either a program after --, or --pid"});
-    const auto specs = parse();
-    if (!specs)
-      return std::unexpected(specs.error());
-    if (const Status parts = make_parts(); !parts)
-      return parts;
-    if (pid_ == 0)
-      if (const Status fit = can_be_started(command_.front()); !fit)
-        return fit;
-    std::optional<WholeFile> out;
-    if (!out_.empty()) {
-      auto created = WholeFile::create(out_);
-      if (!created)
-        return std::unexpected(created.error());
-      out.emplace(std::move(*created));
-    }
-    ProgramWatch watch; // from here on signals wait until the program can be left in order
-    std::optional<Launch> launch;
-    if (pid_ == 0) {
-      auto begun = Launch::begin(command_, watch.mask_before());
-      if (!begun)
-        return std::unexpected(begun.error());
-      launch.emplace(std::move(*begun));
-    }
-    const pid_t process = launch ? launch->process() : pid_;
-    Target target(live_thread_of(process));
-    if (linear_)
-      target.decode_linearly();
-    std::expected<std::vector<ProbePlace>, Error> places;
-    // In a running program before any of its threads is stopped; in a new one once its libraries are there.
-    if (!launch) {
-      if (threads_of(process).empty())
-        return bad_input("there is no process {}", process);
-      places = locate(*specs, target);
-      if (!places)
-        return std::unexpected(places.error());
-    }
-    Supervisor supervisor(std::move(armer_), std::move(stepper_));
-    Status ready = launch || way_->by_tracing() ? supervisor.attach(process) : Status{};
-    if (ready && launch) {
-      launch->go();
-      ready = supervisor.run_to_entry();
-      if (const Status executed = launch->executed(); !executed)
-        return executed;
-      if (ready) {
-        places = locate(*specs, target);
-        ready = places ? Status{} : std::unexpected(places.error());
-      }
-    }
-    if (ready)
-      ready = way_->arm(supervisor, process, *places);
-    if (!ready) {
-      if (launch)
-        ::kill(process, SIGKILL); // it has not begun yet
-      (void)supervisor.detach();
-      return ready;
-    }
-    launched_ = launch.has_value();
-    auto program = way_->by_tracing() ? std::expected<std::unique_ptr<Watched>, Error>(supervised(supervisor))
-                                      : untraced(process, launched_);
-    if (!program)
-      return std::unexpected(program.error());
-    const ProgramEnd end = watch.until_end(**program, launched_);
-    if (launched_)
-      ended_with_ = end.status;
-    const Status counted = way_->disarm();
-    const std::optional<int> execs =
-        way_->by_tracing() ? std::optional(supervisor.execs() - (launch ? 1 : 0)) : std::nullopt;
-    const Status printed = print(json_ ? write_fields(report(process, *places, end, execs)).dump(2) + "\n"
-                                       : as_text(process, *places, end, execs),
-                                 out);
-    return !end.left ? end.left : !counted ? counted : printed;
+      return bad_input("run needs either a program after --, or --pid");
+    auto probes = read_probes();
+    if (!probes)
+      return std::unexpected(probes.error());
+    chosen_ = strategy_.empty();
+    RunRequest request{.strategy = chosen_ ? default_run_strategy() : strategy_,
+                       .probes = std::move(*probes),
+                       .process = pid_,
+                       .command = command_,
+                       .linear = linear_,
+                       .partial = partial_};
+    if (duration_ != 0)
+      request.duration = std::chrono::milliseconds(duration_);
+    if (interval_ != 0)
+      request.interval = std::chrono::milliseconds(interval_);
+    // A program that was started shares the terminal: whatever is written there looks like its own.
+    if (pid_ != 0)
+      request.on_attached = [this](const RunReport& report) { say_attached(report); };
+    request.on_interval = [this](const RunReport& report) { say_interval(report); };
+    return request;
   }
 
-  std::expected<std::vector<ProbeSpec>, Error> parse() const {
-    std::vector<ProbeSpec> specs;
-    for (const std::string& text : probes_) {
-      auto spec = parse_probe(text);
-      if (!spec)
-        return std::unexpected(spec.error());
-      specs.push_back(std::move(*spec));
+  std::expected<std::vector<ProbeReadings>, Error> read_probes() const {
+    std::vector<std::string> texts = probes_;
+    for (const std::string& object : objects_)
+      texts.push_back(object + ":*");
+    if (!file_.empty()) {
+      std::ifstream file(file_);
+      if (file_ != "-" && !file)
+        return bad_input("cannot read '{}', the file with the probes", file_);
+      add_lines(file_ == "-" ? std::cin : file, texts);
     }
-    return specs;
+    if (texts.empty())
+      return bad_input("nothing to probe: name a function with --probe, --all-functions or --probes-from");
+    std::vector<ProbeReadings> probes;
+    for (const std::string& text : texts) {
+      auto readings = readings_of(text);
+      if (!readings)
+        return std::unexpected(readings.error());
+      probes.push_back(std::move(*readings));
+    }
+    return probes;
   }
 
-  Status make_parts() {
-    if (const auto known = make_prober(strategy_); !known)
-      return std::unexpected(known.error());
-    if (is_reference_peer(strategy_)) {
-      way_ = uprobe_probes();
-      return {};
+  // Without blank lines and those that begin with #.
+  static void add_lines(std::istream& from, std::vector<std::string>& texts) {
+    for (std::string line; std::getline(from, line);) {
+      const std::size_t begin = line.find_first_not_of(" \t\r");
+      if (begin == std::string::npos || line[begin] == '#')
+        continue;
+      texts.push_back(line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin));
     }
-    const auto parts = parts_of(strategy_);
-    if (!parts || facts_of(strategy_).handled_by != HandledBy::Supervisor)
-      return std::unexpected(
-          Error{ErrorKind::BadInput,
-                {},
-                fmt::format("'{}' works inside the program only: run takes ptrace:armer+stepper "
-                            "and kernel-uprobe",
-                            strategy_)});
-    armer_ = make_armer(parts->armer);
-    stepper_ = make_stepper(parts->stepper);
-    way_ = traced_probes();
-    return {};
   }
 
-  static Status print(const std::string& text, std::optional<WholeFile>& out) {
+  void say_attached(const RunReport& report) const {
+    const auto name = report.thread_names.find(report.process);
+    fmt::print(stderr, "proberace: attached to process {}{}: {} probe{} by {}{}; {}\n", report.process,
+               name != report.thread_names.end() ? fmt::format(" ({})", name->second) : "",
+               report.sites.size(), report.sites.size() == 1 ? "" : "s", report.strategy,
+               chosen_ ? ", the default here" : "",
+               duration_ != 0 ? "Ctrl-C ends it before its time" : "Ctrl-C removes them");
+  }
+
+  void say_interval(const RunReport& report) {
+    fmt::print(stderr, "{}\n", line_since(report, said_, top_));
+    said_.clear();
+    for (const RunReport::Place& place : report.sites)
+      said_.push_back(place.hits);
+  }
+
+  Status print(const RunReport& report, std::optional<WholeFile>& out) const {
+    const std::string text = json_ ? write_fields(report).dump(2) + "\n" : text_of(report, top_);
     if (out) {
       const Status written = out->write(text);
       return written ? written : bad_input("{}", written.error().message);
@@ -224,50 +191,18 @@ private:
     return {};
   }
 
-  std::string as_text(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end,
-                      std::optional<int> execs) const {
-    Table table({"probe", "thread", "hits"}, {false, true, true});
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      const auto hits = way_->hits(i);
-      table.add({places[i].names, "all", std::to_string(sum(hits))});
-      for (const auto& [thread, n] : hits)
-        table.add({"", std::to_string(thread), std::to_string(n)});
-    }
-    std::string text = fmt::format("{}: process {} {}\n", strategy_, process, describe(end));
-    if (execs.value_or(0) > 0)
-      text += fmt::format("it executed another program {} time{}: ptrace probes are gone with the old one\n",
-                          *execs, *execs == 1 ? "" : "s");
-    return text + table.text();
-  }
-
-  RunReport report(pid_t process, const std::vector<ProbePlace>& places, const ProgramEnd& end,
-                   std::optional<int> execs) const {
-    RunReport r{.strategy = strategy_, .process = process, .runs_on = !end.ended, .execs = execs};
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      const auto hits = way_->hits(i);
-      r.sites.push_back(
-          {places[i].names, fmt::format("{:#x}", value(places[i].site.address)), sum(hits), hits});
-    }
-    if (end.status && WIFSIGNALED(*end.status))
-      r.killed_by = signal_name(WTERMSIG(*end.status));
-    else if (end.status)
-      r.exit_status = WEXITSTATUS(*end.status);
-    return r;
-  }
-
   std::string strategy_;
-  std::vector<std::string> probes_;
+  bool chosen_ = false; // nobody named it
+  std::vector<std::string> probes_, objects_;
+  std::string file_;
   std::vector<std::string> command_;
   std::vector<std::string> misplaced_; // words that stand where a program would, without --
-  bool launched_ = false;
-  std::optional<int> ended_with_; // the launched program, as wait4 gives it
   std::string out_;
   pid_t pid_ = 0;
-  bool linear_ = false;
-  bool json_ = false;
-  std::unique_ptr<Armer> armer_;
-  std::unique_ptr<Stepper> stepper_;
-  std::unique_ptr<ProgramProbes> way_;
+  bool partial_ = false, linear_ = false, json_ = false;
+  long duration_ = 0, interval_ = 0; // milliseconds
+  std::size_t top_ = 0;
+  std::vector<std::uint64_t> said_;
 };
 
 const bool run_registered = register_command([] { return std::make_unique<Run>(); });

@@ -1,6 +1,8 @@
 #include "stress/debuggee/program_watch.h"
 
+#include <algorithm>
 #include <csignal>
+#include <limits>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -46,7 +48,22 @@ void ProgramWatch::take_signals(bool launched) {
   }
 }
 
-ProgramEnd ProgramWatch::until_end(Watched& program, bool launched) {
+// For poll(2): until the next thing to do; -1 if there is none.
+int ProgramWatch::milliseconds_left(const WatchTimes& times) const {
+  std::optional<Clock::time_point> next;
+  if (times.duration)
+    next = begin_ + *times.duration;
+  if (times.interval)
+    next = std::min(next.value_or(next_interval_), next_interval_);
+  if (!next)
+    return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*next - Clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, std::numeric_limits<int>::max()));
+}
+
+ProgramEnd ProgramWatch::until_end(Watched& program, bool launched, const WatchTimes& times) {
+  begin_ = Clock::now();
+  next_interval_ = times.interval ? begin_ + *times.interval : begin_;
   while (!leaving_) {
     program.serve();
     if (!program.lives())
@@ -57,8 +74,15 @@ ProgramEnd ProgramWatch::until_end(Watched& program, bool launched) {
       continue;
     }
     pollfd waiting[2] = {{signals_, POLLIN, 0}, {program.descriptor(), POLLIN, 0}};
-    ::poll(waiting, 2, -1);
+    ::poll(waiting, 2, milliseconds_left(times));
     take_signals(launched);
+    const auto now = Clock::now();
+    leaving_ = leaving_ || (times.duration && now >= begin_ + *times.duration);
+    if (times.interval && now >= next_interval_) {
+      times.on_interval();
+      while (next_interval_ <= now)
+        next_interval_ += *times.interval;
+    }
   }
   ProgramEnd end;
   end.ended = !program.lives();

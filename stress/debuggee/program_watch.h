@@ -7,9 +7,18 @@
 
 #include "stress/debuggee/watched.h"
 
+#include <chrono>
+#include <functional>
 #include <optional>
 
 namespace proberace {
+
+// When to do something while waiting.
+struct WatchTimes {
+  std::optional<std::chrono::milliseconds> duration{}; // after it the program is left; none: only for its end
+  std::optional<std::chrono::milliseconds> interval{};
+  std::function<void()> on_interval{};
+};
 
 struct ProgramEnd {
   bool ended = false;          // else it runs on
@@ -28,11 +37,19 @@ public:
   // The mask that this process had before.
   const sigset_t& mask_before() const noexcept { return mask_before_; }
 
+  // True if somebody has asked it to leave already, before until_end.
+  bool is_asked_to_leave(bool launched) {
+    take_signals(launched);
+    return leaving_;
+  }
+
   // Serves until then. On return the program is let go. `launched`: the terminal's signals reach the program,
   // too.
-  ProgramEnd until_end(Watched& program, bool launched);
+  ProgramEnd until_end(Watched& program, bool launched, const WatchTimes& times = {});
 
 private:
+  using Clock = std::chrono::steady_clock;
+  int milliseconds_left(const WatchTimes& times) const;
   void take_signals(bool launched);
 
   sigset_t mask_before_{};
@@ -40,6 +57,8 @@ private:
   bool interrupted_ = false; // by the terminal, once
   bool leaving_ = false;
   bool stopping_ = false;
+  Clock::time_point begin_{};
+  Clock::time_point next_interval_{};
 };
 
 } // namespace proberace

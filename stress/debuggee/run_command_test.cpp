@@ -328,10 +328,11 @@ TEST_F(RunCommand, WhatCannotBeProbedIsOneLineAndStatus2) {
   expect(traced + kProbe + " -- /no/such/program", "cannot execute the program");
   expect(traced + kProbe + " /bin/true", "put -- before the program");
   expect(traced + kProbe + " --out / -- /bin/true", "it is a folder");
-  expect(traced + "--probe getppid -- /bin/true", "LIBRARY:SYMBOL[+OFFSET]");
+  expect(traced + "--probe libc.so.6: -- /bin/true", "[OBJECT:]FUNCTION[@VERSION][+OFFSET]");
+  expect(traced + "-- /bin/true", "nothing to probe");
   expect(traced + "--probe libc.so.6:nosuch -- /bin/true", "has no function 'nosuch'");
-  expect(traced + "--probe libnosuch.so:f -- /bin/true", "no loaded object's path ends with");
-  expect(traced + "--probe libc.so.6:getppid+1 -- /bin/true", "libc.so.6:getppid+1: no instruction");
+  expect(traced + "--probe libnosuch.so:f -- /bin/true", "no loaded object is called 'libnosuch.so'");
+  expect(traced + "--probe libc.so.6:getppid+1 -- /bin/true", "libc.so.6:getppid+0x1: no instruction");
   expect(std::string("--strategy poke+xol-vma ") + kProbe + " -- /bin/true", "inside the program only");
   expect(std::string("--strategy ptrace:pte-swap+xol-vma ") + kProbe + " -- /bin/true", "cannot work with");
 }

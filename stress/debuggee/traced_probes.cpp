@@ -8,30 +8,34 @@ class TracedProbes final : public ProgramProbes {
 public:
   bool by_tracing() const override { return true; }
 
-  Status arm(Supervisor& supervisor, pid_t, std::span<const ProbePlace> places) override {
+  std::expected<SiteResults, Error> arm(Supervisor& supervisor, pid_t,
+                                        std::span<const ProbePlace> places) override {
     supervisor_ = &supervisor;
     std::vector<Supervisor::Placement> placements;
     for (const ProbePlace& place : places) {
       placements.push_back({place.site, place.instruction});
       sites_.push_back(place.site);
     }
-    const SiteResults results = supervisor.arm(placements);
-    for (std::size_t i = 0; i < results.size(); ++i)
-      if (!results[i])
-        return std::unexpected(Error{results[i].error().kind, results[i].error().address,
-                                     places[i].names + ": " + results[i].error().message});
-    return {};
+    SiteResults results = supervisor.arm(placements);
+    for (const Status& result : results)
+      armed_.push_back(result.has_value());
+    return results;
   }
 
   Status disarm() override { return {}; } // the supervisor's detach does
 
-  std::map<pid_t, std::uint64_t> hits(std::size_t place) const override {
-    return supervisor_->sites().hits_by_thread(sites_.at(place));
+  Hits hits() const override {
+    Hits all;
+    for (std::size_t i = 0; i < sites_.size(); ++i)
+      all.push_back(armed_[i] ? supervisor_->sites().hits_by_thread(sites_[i])
+                              : std::map<pid_t, std::uint64_t>{});
+    return all;
   }
 
 private:
   Supervisor* supervisor_ = nullptr;
   std::vector<Site> sites_;
+  std::vector<bool> armed_;
 };
 
 } // namespace

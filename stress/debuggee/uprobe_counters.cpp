@@ -216,6 +216,10 @@ std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::
   return counters;
 }
 
+bool UprobeCounters::has_multi() {
+  return has_multi_links();
+}
+
 std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places) {
   return attach(process, places, has_multi_links() ? Way::Multi : Way::PerfEvents);
 }

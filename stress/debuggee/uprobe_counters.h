@@ -36,6 +36,8 @@ public:
   // Precondition: addresses are distinct. Arms all of them, or none. MachineLacks, NoPermission; else the error says
   // which place the kernel refused.
   static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places, Way way);
+  // True where Way::Multi can be had: such a kernel, and the permission.
+  static bool has_multi();
   // Multi where the kernel has it.
   static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places);
 

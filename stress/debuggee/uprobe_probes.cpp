@@ -13,51 +13,106 @@ class UprobeProbes final : public ProgramProbes {
 public:
   bool by_tracing() const override { return false; }
 
-  Status arm(Supervisor& supervisor, pid_t process, std::span<const ProbePlace> places) override {
+  std::expected<SiteResults, Error> arm(Supervisor& supervisor, pid_t process,
+                                        std::span<const ProbePlace> places) override {
     const Target target(live_thread_of(process));
-    const AddressSpace space = target.address_space();
-    std::vector<UprobeCounters::Place> in_files;
-    for (const ProbePlace& place : places) {
-      const Mapping& mapping = *space.find(place.site.address);
-      if (!mapping.file_backed())
-        return failure(ErrorKind::MemoryUnsupported, place.site.address,
-                       "{}: a uprobe is a place in a file, and this is anonymous memory", place.names);
-      in_files.push_back(
-          {place.site.address, target.functions().openable_path(mapping), place.site.file_offset});
-    }
-    auto counters = UprobeCounters::attach(process, in_files);
-    if (!counters)
-      return std::unexpected(counters.error());
-    counters_.emplace(std::move(*counters));
-    if (const Status seen = seen_armed(target, places); !seen)
-      return seen;
-    return supervisor.process() == process ? supervisor.detach() : Status{};
+    SiteResults results = attach(process, in_files(target, places));
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (results[i])
+        results[i] = seen_armed(target, places[i]);
+    if (supervisor.process() == process)
+      if (const Status left = supervisor.detach(); !left)
+        return std::unexpected(left.error());
+    return results;
   }
 
   Status disarm() override {
+    if (!counters_)
+      return {};
     counters_->detach();
-    counts_ = counters_->read();
-    if (counts_.lost != 0)
-      return failure(ErrorKind::NoRoom, "the kernel had no room to count {} hits", counts_.lost);
+    if (const std::uint64_t lost = counters_->read().lost; lost != 0)
+      return failure(ErrorKind::NoRoom, "the kernel had no room to count {} hits", lost);
     return {};
   }
 
-  std::map<pid_t, std::uint64_t> hits(std::size_t place) const override { return counts_.hits.at(place); }
+  Hits hits() const override {
+    Hits all(places_);
+    if (!counters_)
+      return all;
+    const UprobeCounters::Counts counts = counters_->read();
+    for (std::size_t i = 0; i < counts.hits.size(); ++i)
+      all[counted_[i]] = counts.hits[i];
+    return all;
+  }
 
 private:
-  // The kernel may accept a uprobe and never arm it (H64).
-  static Status seen_armed(const Target& target, std::span<const ProbePlace> places) {
+  using Places = std::vector<std::expected<UprobeCounters::Place, Error>>;
+
+  static Places in_files(const Target& target, std::span<const ProbePlace> places) {
+    const AddressSpace space = target.address_space();
+    Places all;
     for (const ProbePlace& place : places) {
-      std::uint8_t byte = place.instruction.bytes[0];
-      if (!target.read(place.site.address, {&byte, 1}) || byte == place.instruction.bytes[0])
-        return failure(ErrorKind::NotTakingEffect, place.site.address,
-                       "{}: the kernel accepted the uprobe but did not arm it here", place.names);
+      const Mapping& mapping = *space.find(place.site.address);
+      if (mapping.file_backed())
+        all.emplace_back(UprobeCounters::Place{place.site.address, target.functions().openable_path(mapping),
+                                               place.site.file_offset});
+      else
+        all.emplace_back(failure(ErrorKind::MemoryUnsupported, place.site.address,
+                                 "a uprobe is a place in a file, and this is anonymous memory"));
     }
+    return all;
+  }
+
+  // Where the kernel refuses one of them, the others are attached without it.
+  SiteResults attach(pid_t process, const Places& places) {
+    places_ = places.size();
+    SiteResults results(places.size());
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (!places[i])
+        results[i] = std::unexpected(places[i].error());
+    const auto attached = attach_accepted(process, places, results);
+    if (attached)
+      return results;
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (results[i])
+        if (auto alone = UprobeCounters::attach(process, {&*places[i], 1}); !alone)
+          results[i] = std::unexpected(alone.error());
+    if (const Status again = attach_accepted(process, places, results); !again)
+      for (Status& result : results)
+        if (result)
+          result = again;
+    return results;
+  }
+
+  Status attach_accepted(pid_t process, const Places& places, const SiteResults& results) {
+    std::vector<UprobeCounters::Place> accepted;
+    counted_.clear();
+    for (std::size_t i = 0; i < places.size(); ++i)
+      if (results[i]) {
+        accepted.push_back(*places[i]);
+        counted_.push_back(i);
+      }
+    if (accepted.empty())
+      return {};
+    auto counters = UprobeCounters::attach(process, accepted);
+    if (!counters)
+      return std::unexpected(counters.error());
+    counters_.emplace(std::move(*counters));
+    return {};
+  }
+
+  // The kernel may accept a uprobe and never arm it (H64).
+  static Status seen_armed(const Target& target, const ProbePlace& place) {
+    std::uint8_t byte = place.instruction.bytes[0];
+    if (!target.read(place.site.address, {&byte, 1}) || byte == place.instruction.bytes[0])
+      return failure(ErrorKind::NotTakingEffect, place.site.address,
+                     "the kernel accepted the uprobe but did not arm it here");
     return {};
   }
 
   std::optional<UprobeCounters> counters_;
-  UprobeCounters::Counts counts_;
+  std::size_t places_ = 0;
+  std::vector<std::size_t> counted_; // which of the places
 };
 
 } // namespace
