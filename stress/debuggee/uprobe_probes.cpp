@@ -1,6 +1,7 @@
 #include "harness/base/failure.h"
 #include "harness/ptrace/proc_status.h"
 #include "stress/debuggee/program_probes.h"
+#include "stress/debuggee/uprobe_changes.h"
 #include "stress/debuggee/uprobe_counters.h"
 
 #include <optional>
@@ -53,7 +54,10 @@ private:
     Places all;
     for (const ProbePlace& place : places) {
       const Mapping& mapping = *space.find(place.site.address);
-      if (mapping.file_backed())
+      if (const auto change = changed_by_uprobe(place.instruction))
+        all.emplace_back(failure(ErrorKind::InstructionUnsupported, place.site.address,
+                                 "the kernel's uprobes {}", *change));
+      else if (mapping.file_backed())
         all.emplace_back(UprobeCounters::Place{place.site.address, target.functions().openable_path(mapping),
                                                place.site.file_offset});
       else
