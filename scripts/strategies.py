@@ -1,6 +1,7 @@
 """Chooses strategies from the output of `proberace list --json` by what they promise and state."""
 
 import json
+import os
 import sys
 
 
@@ -47,8 +48,15 @@ def variants(listed):
             yield row["name"]
 
 
+def run(listed):
+    """Those that `proberace run` offers: every one that a supervisor handles, and the kernel's where it can be had."""
+    yield from supervised(listed)
+    if os.geteuid() == 0:
+        yield listed["reference"]["peer"]
+
+
 def main(which):
-    print("\n".join({"exact": exact, "supervised": supervised, "variants": variants, "ways": ways}[which](json.load(sys.stdin))))
+    print("\n".join({"exact": exact, "supervised": supervised, "variants": variants, "ways": ways, "run": run}[which](json.load(sys.stdin))))
 
 
 if __name__ == "__main__":
