@@ -211,9 +211,9 @@ private:
       return;
     const Address at = start_ + static_cast<std::ptrdiff_t>(layout_.site);
     // A function may be written anew without a word to the target if an instruction begins where one began. A jump
-    // takes others with it.
-    const bool same =
-        written_ && site_ && site_->address == at && (alike_ || own_.prober().facts().traps != Traps::NoHit);
+    // takes others with it, and a trap in its place may be the first to decode the function.
+    const bool same = written_ && site_ && site_->address == at &&
+                      (alike_ || own_.prober().facts().traps == Traps::EveryHit);
     if (!same)
       declare();
     site_.reset();
