@@ -16,6 +16,14 @@
 
 namespace proberace {
 
+// Places of one file, by their offset in it. Two addresses may be one place of a file that is mapped twice: it gets one
+// uprobe.
+struct InFile {
+  std::string path;
+  std::vector<std::uint64_t> offsets;
+  std::vector<std::vector<std::size_t>> places; // the numbers of those at each offset
+};
+
 namespace {
 
 // include/uapi/linux/bpf.h, Linux 6.6; Debian 12's header is older.
@@ -47,15 +55,28 @@ Error refused(int error_number, const char* what) {
   return system_error(what, error_number);
 }
 
-// Places by file (device and inode). Two addresses may be one place of a file that is mapped twice: it gets one uprobe.
-auto in_files(std::span<const UprobeCounters::Place> places) {
-  std::map<std::pair<dev_t, ino_t>, std::map<std::uint64_t, UprobeCounters::Place>> files;
-  for (const UprobeCounters::Place& place : places) {
+std::vector<InFile> in_files(std::span<const UprobeCounters::Place> places) {
+  std::map<std::pair<dev_t, ino_t>, std::map<std::uint64_t, std::vector<std::size_t>>> files;
+  for (std::size_t i = 0; i < places.size(); ++i) {
     struct stat file {};
-    (void)::stat(place.path.c_str(), &file); // what cannot be opened is refused by its path
-    files[{file.st_dev, file.st_ino}].try_emplace(place.file_offset, place);
+    (void)::stat(places[i].path.c_str(), &file); // what cannot be opened is refused by its path
+    files[{file.st_dev, file.st_ino}][places[i].file_offset].push_back(i);
   }
-  return files;
+  std::vector<InFile> all;
+  for (auto& [file, offsets] : files) {
+    InFile& one = all.emplace_back(InFile{places[offsets.begin()->second.front()].path, {}, {}});
+    for (auto& [offset, numbers] : offsets) {
+      one.offsets.push_back(offset);
+      one.places.push_back(std::move(numbers));
+    }
+  }
+  return all;
+}
+
+// Else it is about the process or the machine, and every other place would be refused alike.
+bool is_about_the_place(int error_number) {
+  return error_number != ESRCH && error_number != ENOENT && error_number != EPERM && error_number != EACCES &&
+         error_number != ENOMEM && error_number != EMFILE && error_number != EINTR;
 }
 
 Error uprobe_refused(int error_number, const UprobeCounters::Place& place) {
@@ -142,48 +163,39 @@ Status UprobeCounters::load(pid_t process, Way way) {
   return {};
 }
 
-// The kernel does not say which of many it refuses: each is tried alone.
-Error UprobeCounters::refusal(int error_number, pid_t process, std::span<const Place> places) {
-  for (const Place& place : places.size() > 1 ? places : std::span<const Place>{}) {
-    if (const Status alone = link_multi(process, {&place, 1}); !alone)
-      return alone.error();
-    ::close(links_.back());
-    links_.pop_back();
+// A link for a part of a file's places. The kernel arms all of them or none, and does not say which it refuses: then
+// each half gets a link.
+void UprobeCounters::link_multi(pid_t process, const InFile& file, std::size_t begin, std::size_t end,
+                                std::span<const Place> places, SiteResults& results) {
+  MultiLink link;
+  link.program = static_cast<std::uint32_t>(program_);
+  link.path = reinterpret_cast<std::uint64_t>(file.path.c_str());
+  link.offsets = reinterpret_cast<std::uint64_t>(file.offsets.data() + begin);
+  link.count = static_cast<std::uint32_t>(end - begin);
+  link.process = static_cast<std::uint32_t>(process);
+  const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
+  if (made >= 0)
+    return links_.push_back(static_cast<int>(made));
+  const int error_number = errno;
+  if (end - begin > 1 && is_about_the_place(error_number)) {
+    const std::size_t middle = begin + (end - begin) / 2;
+    link_multi(process, file, begin, middle, places, results);
+    return link_multi(process, file, middle, end, places, results);
   }
-  return uprobe_refused(error_number, places.front());
-}
-
-// One link for each file. The kernel arms all of its places or none.
-Status UprobeCounters::link_multi(pid_t process, std::span<const Place> places) {
-  for (const auto& [file, in_file] : in_files(places)) {
-    std::vector<std::uint64_t> offsets;
-    for (const auto& [offset, place] : in_file)
-      offsets.push_back(offset);
-    MultiLink link;
-    link.program = static_cast<std::uint32_t>(program_);
-    link.path = reinterpret_cast<std::uint64_t>(in_file.begin()->second.path.c_str());
-    link.offsets = reinterpret_cast<std::uint64_t>(offsets.data());
-    link.count = static_cast<std::uint32_t>(offsets.size());
-    link.process = static_cast<std::uint32_t>(process);
-    const long made = bpf(BPF_LINK_CREATE, &link, sizeof link);
-    if (made < 0)
-      return std::unexpected(refusal(errno, process, places));
-    links_.push_back(static_cast<int>(made));
-  }
-  return {};
+  for (std::size_t at = begin; at < end; ++at)
+    for (const std::size_t i : file.places[at])
+      results[i] = std::unexpected(uprobe_refused(error_number, places[i]));
 }
 
 // An event counts on one CPU, but its program runs at every hit (kernel/trace/trace_uprobe.c,
 // __uprobe_perf_func).
-Status UprobeCounters::link_events(std::span<const Place> places) {
+void UprobeCounters::link_events(const InFile& file, std::span<const Place> places, SiteResults& results) {
   const auto type = uprobe_perf_type();
-  if (!type)
-    return std::unexpected(type.error());
-  for (const auto& [file, in_file] : in_files(places))
-    for (const auto& [offset, place] : in_file)
-      if (const Status linked = link_event(*type, place); !linked)
-        return linked;
-  return {};
+  for (const std::vector<std::size_t>& numbers : file.places) {
+    const Status linked = type ? link_event(*type, places[numbers.front()]) : std::unexpected(type.error());
+    for (const std::size_t i : numbers)
+      results[i] = linked;
+  }
 }
 
 Status UprobeCounters::link_event(std::uint32_t type, const Place& place) {
@@ -202,17 +214,30 @@ Status UprobeCounters::link_event(std::uint32_t type, const Place& place) {
   return {};
 }
 
-std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places,
-                                                            Way way) {
+std::expected<UprobeCounters, Error> UprobeCounters::attach_each(pid_t process, std::span<const Place> places,
+                                                                 SiteResults& results, Way way) {
   UprobeCounters counters;
   for (const Place& place : places)
     counters.addresses_.push_back(place.address);
+  results.assign(places.size(), Status{});
   if (const Status loaded = counters.load(process, way); !loaded)
     return std::unexpected(loaded.error());
-  const Status linked =
-      way == Way::Multi ? counters.link_multi(process, places) : counters.link_events(places);
-  if (!linked)
-    return std::unexpected(linked.error());
+  for (const InFile& file : in_files(places))
+    if (way == Way::Multi)
+      counters.link_multi(process, file, 0, file.offsets.size(), places, results);
+    else
+      counters.link_events(file, places, results);
+  return counters;
+}
+
+std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places,
+                                                            Way way) {
+  SiteResults results;
+  auto counters = attach_each(process, places, results, way);
+  if (counters)
+    for (const Status& result : results)
+      if (!result)
+        return std::unexpected(result.error());
   return counters;
 }
 
@@ -220,8 +245,8 @@ bool UprobeCounters::has_multi() {
   return has_multi_links();
 }
 
-std::expected<UprobeCounters, Error> UprobeCounters::attach(pid_t process, std::span<const Place> places) {
-  return attach(process, places, has_multi_links() ? Way::Multi : Way::PerfEvents);
+UprobeCounters::Way UprobeCounters::best_way() {
+  return has_multi() ? Way::Multi : Way::PerfEvents;
 }
 
 void UprobeCounters::detach() {

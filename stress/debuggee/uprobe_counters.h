@@ -14,6 +14,7 @@
 
 #include "harness/base/address.h"
 #include "harness/base/error.h"
+#include "harness/probe/prober.h"
 
 #include <cstdint>
 #include <map>
@@ -24,6 +25,8 @@
 
 namespace proberace {
 
+struct InFile;
+
 class UprobeCounters {
 public:
   struct Place {
@@ -33,13 +36,18 @@ public:
   };
   enum class Way { Multi, PerfEvents };
 
-  // Precondition: addresses are distinct. Arms all of them, or none. MachineLacks, NoPermission; else the error says
-  // which place the kernel refused.
-  static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places, Way way);
   // True where Way::Multi can be had: such a kernel, and the permission.
   static bool has_multi();
   // Multi where the kernel has it.
-  static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places);
+  static Way best_way();
+
+  // Precondition of both: addresses are distinct. Arms those that the kernel takes, and says of the others why not.
+  // The error if none could be tried: MachineLacks, NoPermission.
+  static std::expected<UprobeCounters, Error> attach_each(pid_t process, std::span<const Place> places,
+                                                          SiteResults& results, Way way = best_way());
+  // Arms all of them, or none. The error says which place the kernel refused.
+  static std::expected<UprobeCounters, Error> attach(pid_t process, std::span<const Place> places,
+                                                     Way way = best_way());
 
   UprobeCounters(UprobeCounters&& other) noexcept;
   UprobeCounters& operator=(UprobeCounters&&) = delete;
@@ -56,9 +64,9 @@ public:
 private:
   UprobeCounters() = default;
   Status load(pid_t process, Way way);
-  Error refusal(int error_number, pid_t process, std::span<const Place> places);
-  Status link_multi(pid_t process, std::span<const Place> places);
-  Status link_events(std::span<const Place> places);
+  void link_multi(pid_t process, const InFile& file, std::size_t begin, std::size_t end,
+                  std::span<const Place> places, SiteResults& results);
+  void link_events(const InFile& file, std::span<const Place> places, SiteResults& results);
   Status link_event(std::uint32_t type, const Place& place);
 
   std::vector<Address> addresses_; // of the places

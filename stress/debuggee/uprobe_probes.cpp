@@ -17,10 +17,12 @@ public:
   std::expected<SiteResults, Error> arm(Supervisor& supervisor, pid_t process,
                                         std::span<const ProbePlace> places) override {
     const Target target(live_thread_of(process));
-    SiteResults results = attach(process, in_files(target, places));
+    auto results = attach(process, in_files(target, places));
+    if (!results)
+      return results;
     for (std::size_t i = 0; i < places.size(); ++i)
-      if (results[i])
-        results[i] = seen_armed(target, places[i]);
+      if ((*results)[i])
+        (*results)[i] = seen_armed(target, places[i]);
     if (supervisor.process() == process)
       if (const Status left = supervisor.detach(); !left)
         return std::unexpected(left.error());
@@ -67,42 +69,27 @@ private:
     return all;
   }
 
-  // Where the kernel refuses one of them, the others are attached without it.
-  SiteResults attach(pid_t process, const Places& places) {
-    places_ = places.size();
+  std::expected<SiteResults, Error> attach(pid_t process, const Places& places) {
     SiteResults results(places.size());
+    std::vector<UprobeCounters::Place> taken;
     for (std::size_t i = 0; i < places.size(); ++i)
-      if (!places[i])
+      if (!places[i]) {
         results[i] = std::unexpected(places[i].error());
-    const auto attached = attach_accepted(process, places, results);
-    if (attached)
-      return results;
-    for (std::size_t i = 0; i < places.size(); ++i)
-      if (results[i])
-        if (auto alone = UprobeCounters::attach(process, {&*places[i], 1}); !alone)
-          results[i] = std::unexpected(alone.error());
-    if (const Status again = attach_accepted(process, places, results); !again)
-      for (Status& result : results)
-        if (result)
-          result = again;
-    return results;
-  }
-
-  Status attach_accepted(pid_t process, const Places& places, const SiteResults& results) {
-    std::vector<UprobeCounters::Place> accepted;
-    counted_.clear();
-    for (std::size_t i = 0; i < places.size(); ++i)
-      if (results[i]) {
-        accepted.push_back(*places[i]);
+      } else {
+        taken.push_back(*places[i]);
         counted_.push_back(i);
       }
-    if (accepted.empty())
-      return {};
-    auto counters = UprobeCounters::attach(process, accepted);
+    places_ = places.size();
+    if (taken.empty())
+      return results;
+    SiteResults attached;
+    auto counters = UprobeCounters::attach_each(process, taken, attached);
     if (!counters)
       return std::unexpected(counters.error());
     counters_.emplace(std::move(*counters));
-    return {};
+    for (std::size_t i = 0; i < attached.size(); ++i)
+      results[counted_[i]] = attached[i];
+    return results;
   }
 
   // The kernel may accept a uprobe and never arm it (H64).
