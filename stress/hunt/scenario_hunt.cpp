@@ -63,7 +63,7 @@ public:
                   [this](std::uint64_t ordinal) { return scenario_generator(options_.bounds, ordinal); },
                   *this);
     report_.shrunk = result.shrunk;
-    report_.found = std::move(result.found);
+    report_.found = result.found ? std::move(result.found) : std::move(unsteady_);
     if (report_.found && report_.shrunk && !report_.found->series) {
       make_simpler();
       if (!is_free())
@@ -88,10 +88,16 @@ public:
     // Earlier schedules of the same process may have left something behind that it took (a slot filled
     // already). The hunt is for the doings of a process of its own; but a failure that does not recur there
     // is better than nothing.
-    if (!is_free())
-      failure.recurs = recurs(failure, failure.explored.schedule) || breaks_afresh(failure) ||
-                       recurs_as_series(failure, tried);
-    return failure;
+    if (is_free())
+      return failure;
+    failure.recurs = recurs(failure, failure.explored.schedule) || breaks_afresh(failure) ||
+                     recurs_as_series(failure, tried);
+    if (failure.series || is_steady(failure))
+      return failure;
+    if (!unsteady_)
+      unsteady_ = std::move(failure);
+    property_ = options_.property;
+    return std::nullopt;
   }
 
   std::optional<Failure> attempt_smaller(const Scenario& scenario) {
@@ -280,6 +286,20 @@ private:
     return false;
   }
 
+  // True if it breaks each time. What depends on more than its schedule, such as where the kernel maps memory, can
+  // hardly be made smaller, and is reported only if nothing better is found.
+  bool is_steady(const Failure& failure) const {
+    constexpr int kTimes = 4;
+    Exploration e;
+    e.scheduler = SchedulerKind::Given;
+    e.given = failure.explored.schedule;
+    e.schedules = failure.runs;
+    for (int n = 0; n < kTimes; ++n)
+      if (!failure.recurs || !wanted(explore(failure.scenario, e).verdict))
+        return false;
+    return true;
+  }
+
   // True if a process of its own breaks when it runs all of these, the last one that which broke: it takes
   // what the earlier ones left behind.
   bool recurs_as_series(Failure& failure, Exploration series) const {
@@ -319,6 +339,7 @@ private:
   const Clock::time_point until_;
   std::string property_; // looked for; empty for any. Once something was found, the property that broke
   std::vector<TakenStep> way_{}; // of the smallest failure so far
+  std::optional<Failure> unsteady_{};
   Clock::duration shrink_for_{};
   Clock::time_point shrink_until_{};
   bool more_of_only_ = true;
