@@ -153,6 +153,9 @@ class Toggler:
             if self.ended.wait(0.01):
                 return
         process = self.file.read_text().strip()
+        while lives(process) and os.path.basename(os.path.realpath(f"/proc/{process}/exe")) == "bash":
+            if self.ended.wait(PAUSE):
+                return
         while not self.ended.wait(PAUSE) and lives(process):
             try:
                 run = subprocess.run([*self.words, "--pid", process, "--duration", f"{KEPT * 1000:.0f}ms"],
@@ -269,7 +272,8 @@ def table(rows):
                         cells.append(f"{row['seconds'] / row['bare_seconds']:.1f} ×, {row['hits']:,} hits")
                     else:
                         cells.append(f"{row['times_armed']} times, {row['hits']:,} hits")
-                lines.append(f"| {program} | {strategy} | " + " | ".join(cells) + " |")
+                if set(cells) != {"not run"}:
+                    lines.append("| {} | {} | {} |".format(program, strategy.replace("|", "\\|"), " | ".join(cells)))
         lines.append("")
     broken = [r for r in rows if not r["same"] or "counts_differ" in r]
     if broken:
