@@ -94,7 +94,7 @@ class Reference(unittest.TestCase):
     """What is recorded can still be read."""
 
     def test_every_file_has_a_reader(self):
-        readers = {"attach", "endurance", "saturation", "mutants", "models"}  # by the tests below
+        readers = {"attach", "endurance", "saturation", "mutants", "models", "programs"}  # by the tests below
         runs = {file.parent for file, _ in recorded() if file.name in ("summary.json", "provenance.json")}
         for file, _ in recorded():
             self.assertTrue(file.parent in runs or file.parent.name in readers,
@@ -131,6 +131,12 @@ class Reference(unittest.TestCase):
         folder = REFERENCE / "attach"
         record = json.loads((folder / "attach.json").read_text())
         self.assertEqual(attach.table(record), (folder / "attach.md").read_text())
+
+    def test_programs(self):
+        import programs
+        folder = REFERENCE / "programs"
+        record = json.loads((folder / "programs.json").read_text())
+        self.assertEqual(programs.table(record["rows"])[0], (folder / "programs.md").read_text())
 
     def test_mutants(self):
         import mutants
