@@ -1,14 +1,12 @@
 #include "stress/debuggee/program_file.h"
 
 #include "harness/base/failure.h"
+#include "stress/names/object_name.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <elf.h>
 #include <fcntl.h>
-#include <filesystem>
-#include <sstream>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -18,17 +16,8 @@ namespace proberace {
 namespace {
 
 // "" if no folder of PATH has it.
-std::string find_in_path(const std::string& program) {
-  if (program.find('/') != std::string::npos)
-    return program;
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "/bin:/usr/bin");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    const std::string file = (folder.empty() ? "." : folder) + "/" + program;
-    if (::access(file.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(file))
-      return file;
-  }
-  return "";
+std::string file_of(const std::string& program) {
+  return program.find('/') != std::string::npos ? program : found_in_path(program).value_or("");
 }
 
 bool gets_other_rights(const std::string& file, const struct stat& status) {
@@ -42,7 +31,7 @@ bool gets_other_rights(const std::string& file, const struct stat& status) {
 } // namespace
 
 Status can_be_started(const std::string& program) {
-  const std::string file = find_in_path(program);
+  const std::string file = file_of(program);
   struct stat status {};
   if (file.empty() || ::stat(file.c_str(), &status) != 0)
     return bad_input("cannot execute the program: {}: {}", program, std::strerror(ENOENT));

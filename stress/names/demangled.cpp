@@ -123,7 +123,8 @@ std::vector<std::string> demangled_forms(const char* symbol) {
   forms.push_back(without_template_arguments(forms.back()));
   if (std::string known = with_std_string(forms.front()); known != forms.front())
     forms.push_back(std::move(known));
-  forms.push_back(without_spaces(*demangled(symbol))); // with its return type, as it is printed
+  forms.push_back(
+      without_spaces(demangled(symbol).value_or(*whole))); // with its return type, as it is printed
   return forms;
 }
 

@@ -1,6 +1,8 @@
 #include "stress/names/object_name.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fmt/format.h>
 #include <fnmatch.h>
 #include <functional>
@@ -21,23 +23,37 @@ bool ends_with_components(const std::string& path, const std::string& end) {
   return before == 0 || end.front() == '/' || path[before - 1] == '/';
 }
 
-bool is_file(const LoadedObject& object, const std::string& path) {
-  char* const real = ::realpath(path.c_str(), nullptr);
-  const bool same_path = real != nullptr && object.path == real;
-  std::free(real);
+struct Identity {
+  std::string path; // "" if it cannot be resolved
+  std::uint64_t device = 0, inode = 0;
+
+  bool is(const LoadedObject& object) const {
+    return object.path == path || (inode != 0 && object.inode == inode && object.device == device);
+  }
+};
+
+Identity identity_of(const std::string& path) {
+  Identity identity;
+  std::error_code ignored;
+  identity.path = std::filesystem::canonical(path, ignored).string();
   struct stat found {};
-  return same_path ||
-         (::stat(path.c_str(), &found) == 0 && found.st_ino == object.inode && found.st_dev == object.device);
+  if (::stat(path.c_str(), &found) == 0) {
+    identity.device = found.st_dev;
+    identity.inode = found.st_ino;
+  }
+  return identity;
 }
 
-// As either process sees it.
-bool is_path_to(const LoadedObject& object, const std::string& name, pid_t process) {
+// The files that it is a path to, as either process sees it.
+std::vector<Identity> files_at(const std::string& name, pid_t process) {
   if (name.find('/') == std::string::npos) {
     const auto program = found_in_path(name);
-    return program && is_file(object, *program);
+    return program ? std::vector{identity_of(*program)} : std::vector<Identity>{};
   }
-  return is_file(object, name) ||
-         (name.front() == '/' && is_file(object, fmt::format("/proc/{}/root{}", process, name)));
+  std::vector<Identity> files{identity_of(name)};
+  if (name.front() == '/')
+    files.push_back(identity_of(fmt::format("/proc/{}/root{}", process, name)));
+  return files;
 }
 
 bool fits_name(const std::string& pattern, const std::string& name) {
@@ -52,12 +68,10 @@ std::string file_name(const LoadedObject& object) {
 
 std::optional<std::string> found_in_path(const std::string& program) {
   const char* const path = std::getenv("PATH");
-  if (program.find('/') != std::string::npos || path == nullptr)
-    return std::nullopt;
-  std::istringstream folders(path);
+  std::istringstream folders(path != nullptr ? path : "/bin:/usr/bin");
   for (std::string folder; std::getline(folders, folder, ':');) {
-    std::string file = fmt::format("{}{}{}", folder, folder.empty() ? "" : "/", program);
-    if (::access(file.c_str(), X_OK) == 0)
+    std::string file = fmt::format("{}/{}", folder.empty() ? "." : folder, program);
+    if (::access(file.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(file))
       return file;
   }
   return std::nullopt;
@@ -79,7 +93,11 @@ std::vector<const LoadedObject*> objects_named(const ProbeName::Part& name,
     return found;
   if (Objects found = those([&](const auto& o) { return soname(o) == text; }); !found.empty())
     return found;
-  if (Objects found = those([&](const auto& o) { return is_path_to(o, text, process); }); !found.empty())
+  const std::vector<Identity> files = files_at(text, process);
+  if (Objects found = those([&](const auto& o) {
+        return std::ranges::any_of(files, [&](const Identity& file) { return file.is(o); });
+      });
+      !found.empty())
     return found;
   if (Objects found = those([&](const auto& o) { return file_name(o).starts_with(text + ".so"); });
       !found.empty())
@@ -87,6 +105,16 @@ std::vector<const LoadedObject*> objects_named(const ProbeName::Part& name,
   if (is_pattern(name))
     return those([&](const auto& o) { return fits_name(text, file_name(o)) || fits_name(text, soname(o)); });
   return those([&](const auto& o) { return o.path.ends_with(text); });
+}
+
+std::vector<const LoadedObject*> objects_meant(const std::optional<ProbeName::Part>& name,
+                                               std::span<const LoadedObject> loaded, pid_t process) {
+  if (name)
+    return objects_named(*name, loaded, process);
+  std::vector<const LoadedObject*> all;
+  for (const LoadedObject& object : loaded)
+    all.push_back(&object);
+  return all;
 }
 
 } // namespace proberace

@@ -16,10 +16,14 @@ namespace proberace {
 std::vector<const LoadedObject*> objects_named(const ProbeName::Part& name,
                                                std::span<const LoadedObject> loaded, pid_t process);
 
+// Those; without a name all of them.
+std::vector<const LoadedObject*> objects_meant(const std::optional<ProbeName::Part>& name,
+                                               std::span<const LoadedObject> loaded, pid_t process);
+
 // The last component of its path.
 std::string file_name(const LoadedObject& object);
 
-// Where execvp(3) finds a program of this name. None if it does not, or if the name holds a slash.
+// Where execvp(3) finds a program of this name. None if no folder of PATH has it. Precondition: no slash in it.
 std::optional<std::string> found_in_path(const std::string& program);
 
 } // namespace proberace

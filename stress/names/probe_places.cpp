@@ -19,10 +19,6 @@ namespace {
 
 using Objects = std::vector<const LoadedObject*>;
 
-std::string quoted_list(const std::vector<std::string>& names) {
-  return fmt::format("'{}'", fmt::join(names, "', '"));
-}
-
 class Locator {
 public:
   explicit Locator(const Target& target)
@@ -33,7 +29,7 @@ public:
     std::optional<Error> why; // of the first reading that names a loaded object, or else of the first
     bool names_object = false;
     for (const ProbeName& name : readings) {
-      const Objects objects = name.object ? objects_named(*name.object, loaded_, target_.process()) : all();
+      const Objects objects = objects_meant(name.object, loaded_, target_.process());
       if (name.object && objects.empty()) {
         if (!why)
           why = no_such_object(*name.object);
@@ -66,13 +62,6 @@ private:
     std::string place;
     std::string apart;
   };
-
-  Objects all() const {
-    Objects objects;
-    for (const LoadedObject& object : loaded_)
-      objects.push_back(&object);
-    return objects;
-  }
 
   Error no_such_object(const ProbeName::Part& object) const {
     std::vector<std::string> names;
@@ -126,8 +115,7 @@ private:
     }
     const std::string what =
         name.version.empty() ? name.function.text : fmt::format("{}@{}", name.function.text, name.version);
-    const auto similar = similar_names(name.function.text, objects);
-    const std::string hint = similar.empty() ? "" : "; similar names are " + quoted_list(similar);
+    const std::string hint = hint_of_similar(name.function.text, objects);
     if (!name.object)
       return bad_input("no loaded object has a function '{}'{}", what, hint);
     if (!objects.front()->image)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <fmt/ranges.h>
 #include <set>
 
 namespace proberace {
@@ -74,6 +75,11 @@ std::vector<std::string> similar_names(const std::string& name, std::span<const 
   for (const auto& [rank, text] : nearest)
     names.push_back(text);
   return names;
+}
+
+std::string hint_of_similar(const std::string& name, std::span<const LoadedObject* const> objects) {
+  const std::vector<std::string> similar = similar_names(name, objects);
+  return similar.empty() ? "" : fmt::format("; similar names are '{}'", fmt::join(similar, "', '"));
 }
 
 } // namespace proberace

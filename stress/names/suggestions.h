@@ -14,4 +14,7 @@ namespace proberace {
 std::vector<std::string> similar_names(const std::string& name, std::span<const LoadedObject* const> objects,
                                        std::size_t most = 5);
 
+// For the end of a sentence: "; similar names are 'a', 'b'", or "" if there are none.
+std::string hint_of_similar(const std::string& name, std::span<const LoadedObject* const> objects);
+
 } // namespace proberace

@@ -5,7 +5,6 @@
 #include "harness/code/target.h"
 #include "harness/ptrace/proc_status.h"
 #include "harness/result/table.h"
-#include "stress/names/demangled.h"
 #include "stress/names/function_name.h"
 #include "stress/names/object_name.h"
 #include "stress/names/suggestions.h"
@@ -14,7 +13,6 @@
 #include <charconv>
 #include <filesystem>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace proberace {
 
@@ -122,12 +120,7 @@ SymbolList of_name(const Subject& subject, const ProbeName& name) {
   SymbolList list;
   if (name.offset != 0)
     return list;
-  std::vector<const LoadedObject*> objects;
-  if (name.object)
-    objects = objects_named(*name.object, subject.objects, subject.process);
-  else
-    for (const LoadedObject& object : subject.objects)
-      objects.push_back(&object);
+  const auto objects = objects_meant(name.object, subject.objects, subject.process);
   for (const MeantAs meaning : kMeanings) {
     for (const LoadedObject* const object : objects)
       if (object->image)
@@ -154,13 +147,9 @@ std::expected<SymbolList, Error> list_symbols(const std::string& subject_text, c
   for (const ProbeName& name : *readings)
     if (SymbolList list = of_name(subject, name); !list.objects.empty())
       return list;
-  std::vector<const LoadedObject*> objects;
-  for (const LoadedObject& object : subject.objects)
-    objects.push_back(&object);
-  const auto similar = similar_names(readings->back().function.text, objects);
+  const auto objects = objects_meant({}, subject.objects, subject.process);
   return bad_input("{} has no function '{}'{}", subject_text, wanted,
-                   similar.empty() ? ""
-                                   : fmt::format("; similar names are '{}'", fmt::join(similar, "', '")));
+                   hint_of_similar(readings->back().function.text, objects));
 }
 
 std::string text_of(const SymbolList& list) {
