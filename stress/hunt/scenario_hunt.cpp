@@ -290,12 +290,15 @@ private:
   // hardly be made smaller, and is reported only if nothing better is found.
   bool is_steady(const Failure& failure) const {
     constexpr int kTimes = 4;
+    if (!failure.recurs ||
+        failure.explored.verdict.is(Ending::Hung)) // each time it would take its whole deadline
+      return failure.recurs;
     Exploration e;
     e.scheduler = SchedulerKind::Given;
     e.given = failure.explored.schedule;
     e.schedules = failure.runs;
     for (int n = 0; n < kTimes; ++n)
-      if (!failure.recurs || !wanted(explore(failure.scenario, e).verdict))
+      if (!wanted(explore(failure.scenario, e).verdict))
         return false;
     return true;
   }
