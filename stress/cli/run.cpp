@@ -170,7 +170,7 @@ private:
                name != report.thread_names.end() ? fmt::format(" ({})", name->second) : "",
                report.sites.size(), report.sites.size() == 1 ? "" : "s", report.strategy,
                chosen_ ? ", the default here" : "",
-               duration_ != 0 ? "Ctrl-C ends it before its time" : "Ctrl-C removes them");
+               duration_ != 0 ? "Ctrl-C removes them earlier" : "Ctrl-C removes them");
   }
 
   void say_interval(const RunReport& report) {
