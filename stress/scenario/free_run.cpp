@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <deque>
 #include <latch>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -95,6 +96,7 @@ Verdict free_verdict(const Scenario& scenario, const Exploration& exploration, A
       return verdict_of(plan.error());
     cpus = std::move(plan->cpus);
   }
+  ::mallopt(M_ARENA_MAX, 1); // threads share one arena, so that one that is stopped can hold another's lock
   Conductor nobody;
   ScenarioRun run(scenario, arena, scenario_scratch(arena.scratch), nobody, std::move(text),
                   std::move(prober));
