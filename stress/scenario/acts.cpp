@@ -49,9 +49,7 @@ void Signal(ScenarioRun& run, std::size_t, const Act& act) {
 }
 
 void Doze(ScenarioRun& run, std::size_t, const Act& act) {
-  // A signal's frame may lie over stack-slot's copy (H24). stack-slot-nested, which states the same path, is left out
-  // with it.
-  if (!run.prober_->facts().paths.has(Path::StackSlot))
+  if (Signals::may_doze(run))
     Signals::signal(run, act, Signals::Sent::Doze);
 }
 

@@ -206,7 +206,7 @@ rc::Gen<Scenario> free_scenario(const ScenarioBounds& bounds, std::uint64_t ordi
                      some(0, bounds.max_bodies, upto(0, kFarIndex)),
                      rc::gen::weightedElement<bool>({{7, false}, {1, true}}),
                      rc::gen::weightedElement<bool>({{1, false}, {3, true}}),
-                     rc::gen::weightedElement<bool>({{7, false}, {1, true}})),
+                     rc::gen::weightedElement<bool>({{3, false}, {1, true}})),
       [bounds](auto parts) {
         auto& [workers, bodies, controllers, rounds, churned, jitter, armed, unhandled, armed_at_the_end,
                closed_at_the_end] = parts;

@@ -187,14 +187,26 @@ void Signals::signal(ScenarioRun& run, const Act& act, Sent what) noexcept {
 
 void Signals::burst(ScenarioRun& run, std::size_t thread) noexcept {
   constexpr int kEach = 4;
-  if (run.controlled_ || !run.prober_->promises().has(Promise::Reentrant))
+  if (run.controlled_)
     return;
+  const bool executes = run.prober_->promises().has(Promise::Reentrant);
+  const bool dozes = may_doze(run);
+  // Half of the threads sleep first, the others execute: which, differs from process to process.
+  const auto half = static_cast<std::size_t>(::getpid());
   Act act;
   act.bodies = {0};
   for (int n = 0; n < kEach; ++n)
-    for (act.thread = 0; act.thread < run.threads(); ++act.thread)
-      if (act.thread != thread)
-        signal(run, act, Sent::Execute);
+    for (act.thread = 0; act.thread < run.threads(); ++act.thread) {
+      const bool first_dozes = dozes && n == 0 && (act.thread + half) % 2 == 0;
+      if (act.thread != thread && (first_dozes || executes))
+        signal(run, act, first_dozes ? Sent::Doze : Sent::Execute);
+    }
+}
+
+// A signal's frame may lie over stack-slot's copy (H24). stack-slot-nested, which states the same path, is left out with
+// it.
+bool Signals::may_doze(const ScenarioRun& run) noexcept {
+  return !run.prober_->facts().paths.has(Path::StackSlot);
 }
 
 void Signals::on_signal(int, siginfo_t* info, void* context) {

@@ -24,7 +24,10 @@ struct Signals {
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
   static bool send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
   static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
-  // Some to each of the others, so that what follows meets threads on their way into handlers. Free runs only.
+  // False where a handler that sleeps would break the strategy in a way that it does not promise to bear.
+  static bool may_doze(const ScenarioRun& run) noexcept;
+  // Some to each of the others, so that what follows meets threads on their way into handlers, and asleep in them. Free
+  // runs only.
   static void burst(ScenarioRun& run, std::size_t thread) noexcept;
   // Executes a body in a way that lets a signal's handler leave the execution by siglongjmp. The execution
   // has not finished then, and may have been counted.
