@@ -18,14 +18,25 @@ constexpr std::size_t kCrowd = 560;
 constexpr std::size_t kPerPage = 32;
 constexpr std::size_t kNoSiteEvery = 50;
 
+// The place in memory of the batch's i-th site: upwards, downwards, or to and fro. Room that one site takes may lie before
+// or behind that of others.
+std::size_t place_of(std::size_t i, std::size_t order) {
+  constexpr std::size_t kStride = 223; // has no divisor in common with kCrowd
+  switch (order % 3) {
+  case 0: return i;
+  case 1: return kCrowd - 1 - i;
+  default: return i * kStride % kCrowd;
+  }
+}
+
 class CrowdOfSites {
 public:
-  CrowdOfSites(ScenarioRun& run, std::size_t thread, Text text)
-      : text_(std::move(text)), own_(run, thread, fmt::format("a crowd of {} sites", kCrowd)) {
+  CrowdOfSites(ScenarioRun& run, std::size_t thread, Text text, std::size_t order)
+      : text_(std::move(text)), order_(order), own_(run, thread, fmt::format("a crowd of {} sites", kCrowd)) {
     text_.declare(own_.target());
     const auto space = own_.target().address_space();
     for (std::size_t i = 0; i < kCrowd; ++i) {
-      const PlacedBody& placed = text_.bodies()[i];
+      const PlacedBody& placed = at(i);
       Site site = own_.target().site_at(space, placed.site).value_or(Site{});
       if (!is_site(i))
         site.address = placed.entry + static_cast<std::ptrdiff_t>(placed.body->bytes());
@@ -46,7 +57,9 @@ public:
   }
 
 private:
-  const Body& body(std::size_t i) const { return *text_.bodies()[i].body; }
+  // Of the batch's i-th.
+  const PlacedBody& at(std::size_t i) const { return text_.bodies()[place_of(i, order_)]; }
+  const Body& body(std::size_t i) const { return *at(i).body; }
   std::string which(std::size_t i) const { return fmt::format("the {}th, {}: ", i, body(i).name()); }
   // Those are addresses between two functions.
   static bool is_site(std::size_t i) { return i % kNoSiteEvery != kNoSiteEvery / 2; }
@@ -83,7 +96,7 @@ private:
     for (std::size_t i = 0; i < kCrowd; ++i)
       counted_[i] = own_.prober().hits(batch_[i]);
     for (std::size_t i = 0; i < kCrowd; ++i)
-      own_.call(text_.bodies()[i].entry, which(i).append(when));
+      own_.call(at(i).entry, which(i).append(when));
     for (std::size_t i = 0; i < kCrowd; ++i)
       own_.judge_hits(own_.prober().hits(batch_[i]) - counted_[i],
                       counts && armed_[i] && is_site(i) ? body(i).passes : 0, which(i).append(when));
@@ -103,6 +116,7 @@ private:
   }
 
   Text text_;
+  std::size_t order_;
   OwnProbes own_;
   std::vector<Site> batch_{};
   std::vector<bool> armed_{};
@@ -123,7 +137,9 @@ void Crowd(ScenarioRun& run, std::size_t thread, const Act& act) {
   for (std::size_t i = 0; i < kCrowd; ++i)
     placements.push_back({bodies[(act.bodies[0] + i) % bodies.size()].body, i / kPerPage});
   if (auto text = Text::make(placements, text_memory_for(*run.prober_)))
-    CrowdOfSites(run, thread, std::move(*text)).probe();
+    CrowdOfSites(run, thread, std::move(*text),
+                 thread + run.deeds_[thread].acts[static_cast<std::size_t>(act.kind)])
+        .probe();
 }
 
 } // namespace perform
