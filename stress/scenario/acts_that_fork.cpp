@@ -111,7 +111,7 @@ struct Children {
   // Code of the thread's own is armed and removed by another thread meanwhile, again and again: a copy of the memory is
   // made, and let go, at any moment of a removal (H27).
   static void fork_beside_removals(ScenarioRun& run, std::size_t thread, const Act& act) {
-    constexpr int kChildren = 8;
+    constexpr int kChildren = 24;
     const OwnProbes own(run, thread, "code that is forked");
     auto text =
         Text::make({{Placement{run.text_.bodies()[act.bodies[0]].body, 0}}}, text_memory_for(own.prober()));
