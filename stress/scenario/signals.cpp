@@ -168,13 +168,26 @@ void Signals::on_hit(Hit& hit, void* raw) {
 }
 
 // sigqueue(3) to one thread: a real-time signal is queued, so that none gets lost.
-bool Signals::send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept {
+bool Signals::queue(pid_t process, pid_t thread, Sent what, std::size_t body, pid_t sender) noexcept {
   siginfo_t info{};
   info.si_signo = scenario_signal();
   info.si_code = SI_QUEUE;
+  info.si_pid = sender;
   info.si_value.sival_int = static_cast<int>(body << 8) | static_cast<int>(what);
-  const bool queued =
-      raw_syscall(SYS_rt_tgsigqueueinfo, raw_syscall(SYS_getpid), thread, info.si_signo, &info) == 0;
+  return raw_syscall(SYS_rt_tgsigqueueinfo, process, thread, info.si_signo, &info) == 0;
+}
+
+bool Signals::interrupt(pid_t process, pid_t thread, std::size_t body) noexcept {
+  return queue(process, thread, Sent::Execute, body, static_cast<pid_t>(raw_syscall(SYS_getpid)));
+}
+
+bool Signals::is_interruption(const siginfo_t& info) noexcept {
+  return info.si_signo == scenario_signal() && info.si_code == SI_QUEUE &&
+         info.si_pid == static_cast<pid_t>(raw_syscall(SYS_getpid));
+}
+
+bool Signals::send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept {
+  const bool queued = queue(static_cast<pid_t>(raw_syscall(SYS_getpid)), thread, what, body, 0);
   if (queued)
     run.conductor_.signal_sent(thread);
   return queued;

@@ -24,6 +24,10 @@ struct Signals {
   static void enlist(ScenarioRun& run, std::size_t thread) noexcept;
   static bool send(ScenarioRun& run, pid_t thread, Sent what, std::size_t body) noexcept;
   static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
+  // For another process: has a thread's handler execute the body. signal-safe.
+  static bool interrupt(pid_t process, pid_t thread, std::size_t body) noexcept;
+  // True of such a signal.
+  static bool is_interruption(const siginfo_t& info) noexcept;
   // False where a handler that sleeps would break the strategy in a way that it does not promise to bear.
   static bool may_doze(const ScenarioRun& run) noexcept;
   // Some to each of the others, so that what follows meets threads on their way into handlers, and asleep in them. Free
@@ -54,6 +58,7 @@ struct Signals {
   static void on_hit(Hit& hit, void* run);
 
 private:
+  static bool queue(pid_t process, pid_t thread, Sent what, std::size_t body, pid_t sender) noexcept;
   static void take_traps(const Promises& promised);
   static void change_what_was_hit(ScenarioRun& run, Hit& hit, std::size_t body) noexcept;
   static void look_at_interrupted_pc(ScenarioRun& run, std::size_t thread, Address pc);
