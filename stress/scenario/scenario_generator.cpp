@@ -93,19 +93,22 @@ void leave_out_reentry(Scenario& s) {
 }
 
 // The kinds that have their turn: two acts seldom meet where each kind is one of twenty. In a free run those come first
-// that a controlled run seldom does, or never.
+// that a controlled run never does, then those that it seldom does.
 std::vector<const ActRow*> favourites(const ScenarioBounds& bounds) {
   const Promises promises = promises_of(bounds.strategy);
   std::vector<const ActRow*> rows;
   for (const ActRow& row : kActs)
-    if (row.weight != 0 && row.kind != ActKind::Run && !(bounds.controlled && row.has(kFreeOnly)) &&
+    if (row.weight != 0 && row.kind != ActKind::Run && row.kind != ActKind::Pause &&
+        !(bounds.controlled && row.has(kFreeOnly)) &&
         !(!bounds.controlled && row.has(kOperates) && row.has(kOrdinary)) &&
         (!row.needs || promises.has(*row.needs)) &&
         !(bounds.promised && row.has(kReenters) && !promises.has(Promise::Reentrant)))
       rows.push_back(&row);
   if (!bounds.controlled)
-    std::ranges::stable_partition(
-        rows, [](const ActRow* row) { return row->has(kCostly) || row->has(kLastRound); });
+    std::ranges::stable_sort(rows, {}, [](const ActRow* row) {
+      const bool seldom = row->has(kCostly) || row->has(kLastRound);
+      return row->has(kFreeOnly) ? 0 : seldom ? 1 : 2;
+    });
   return rows;
 }
 
