@@ -23,10 +23,10 @@ struct Way {
   // For ways that end after a number of tries: so many on a slow machine.
   std::uint64_t cases_a_second = 0;
 };
-constexpr Way kWays[] = {{MutantWay::Controlled, 0.5},
-                         {MutantWay::Isa, 0.175, 2'600},
-                         {MutantWay::Sequences, 0.075, 12},
-                         {MutantWay::Free, 0.25}};
+constexpr Way kWays[] = {{MutantWay::Controlled, 0.4},
+                         {MutantWay::Isa, 0.14, 2'600},
+                         {MutantWay::Sequences, 0.06, 12},
+                         {MutantWay::Free, 0.4}};
 
 const Way& row_of(MutantWay way) {
   return *std::ranges::find(kWays, way, &Way::way);

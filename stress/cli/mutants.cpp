@@ -33,11 +33,10 @@ public:
     app.add_option("--strategy", strategy_, "With --patch: where a patch has no line 'Strategy: NAME'");
     auto* const scheduler =
         app.add_option("--scheduler", hunt_.scheduler, "random, pct, exhaustive")->capture_default_str();
-    app.add_option(
-           "--budget", hunt_.budget_ms,
-           "How long to hunt each, builds and shrinking aside: half of it under control, a quarter with "
-           "single instructions and sequences (isa, sequences), a quarter in free runs (with --long: each "
-           "way)")
+    app.add_option("--budget", hunt_.budget_ms,
+                   "How long to hunt each, builds and shrinking aside: two fifths of it under control, one "
+                   "with single "
+                   "instructions and sequences (isa, sequences), two in free runs (with --long: each way)")
         ->transform(duration_in_milliseconds());
     app.add_option("--jobs", jobs_,
                    "Hunts at once, each on a CPU of its own (with --long: those under control)")
