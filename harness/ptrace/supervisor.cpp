@@ -202,9 +202,13 @@ bool Supervisor::all_out() {
       continue;
     const bool trap = stop_event(t->status) == 0 && stop_signal(t->status) == SIGTRAP;
     const bool stranger = t->process != tracees_.process() && !t->introduced;
-    if (trap || stranger) {
+    // A program that traps again and again by itself would hardly ever be seen without a trap (H92).
+    const bool own = trap && !stranger && !trap_is_pending(t->thread) && traps_.is_the_programs_own(*t);
+    if ((trap || stranger) && !own) {
       out = false;
       handle(*t);
+    } else if (own) {
+      // It is let go with its signal.
     } else if (trap_is_pending(t->thread) || (t->stepping != nullptr && !traps_.back_to_site(*t))) {
       out = false;
       // It stops again at once, or after its step.

@@ -35,6 +35,22 @@ void TrapStops::handle(Tracee& tracee) {
   tracees_.resume(tracee, SIGTRAP);
 }
 
+bool TrapStops::is_the_programs_own(Tracee& tracee) {
+  siginfo_t info{};
+  PtraceContext context(tracee, memory_, sites_);
+  if (tracee.stepping != nullptr || tracee.held_signal ||
+      trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0 || !context.fetch() ||
+      slots_.contains(context.pc()))
+    return false;
+  return info.si_code != SI_KERNEL || is_foreign(context.pc() - 1);
+}
+
+// True if an int3 there is the program's own, as one without a record is, and the two-byte int 3 (H70).
+bool TrapStops::is_foreign(Address at) const {
+  const TracedSite* const site = sites_.at(at);
+  return site == nullptr ? !slots_.contains(at) : !site->live && memory_.byte_is(at, kInt3);
+}
+
 // True if the trap was ours. At a dead record there are two cases: if no int3 is there any more, the thread
 // lost the race to a removal (H10); an int3 there is the program's own. An int3 without a record, and the
 // two-byte int 3 (H70), are the program's own, too.

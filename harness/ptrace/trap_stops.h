@@ -22,6 +22,8 @@ public:
 
   // Precondition: the thread stands in a SIGTRAP stop. Lets it continue.
   void handle(Tracee& tracee);
+  // Precondition: the thread stands in a SIGTRAP stop. True if the trap has nothing to do with probes.
+  bool is_the_programs_own(Tracee& tracee);
   // Precondition: the thread is stopped in a step. Ends a step that has not executed: the thread stands at its
   // site again. False if it has executed.
   bool back_to_site(Tracee& tracee);
@@ -41,6 +43,7 @@ public:
 private:
   TracedSite* in_slot(Address pc) const noexcept;
   bool step_out(Tracee& tracee);
+  bool is_foreign(Address at) const;
   bool on_breakpoint(Tracee& tracee);
   bool begin_out_of_line(Tracee& tracee, TracedSite& site, PtraceContext& context);
   Stepper& stepper_of(const Tracee& tracee) const;
