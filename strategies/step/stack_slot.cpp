@@ -7,21 +7,27 @@
 // signals.
 //
 // `stack-slot-nested` lowers the stack pointer below the copy meanwhile, so that frames of signals lie below
-// it too, and puts it back with a lea behind the copy. Trade-off: no instruction that uses the stack pointer,
-// and none that leaves by a branch, before the lea. Under signal/iretq it is as little re-entrant as the
+// it too. One instruction behind the copy, `ret N`, takes the address to continue at from there and puts the stack pointer
+// back: between two, a frame would come over the second (H93). Trade-off: no instruction that uses the stack pointer,
+// and none that leaves by a branch, before the ret; and no shadow stack, for which it has no call (H62). Under signal/iretq it is as little re-entrant as the
 // other: signals land in the handler there, and their frames overwrite the copy before the thread has left
 // for it.
 //
 // Both make the stack's pages executable at the depths where hits happen (lent_memory.h). As with tls-slot,
 // RIP-relative operands are refused.
 #include "harness/base/failure.h"
+#include "harness/base/raw_syscall.h"
 #include "harness/probe/registry.h"
 #include "harness/probe/stepper.h"
 #include "harness/relocate/exit.h"
 #include "strategies/step/lent_memory.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <limits>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace proberace {
 
@@ -32,23 +38,27 @@ enum class Kind { AsTheMail, Nested };
 constexpr std::ptrdiff_t kRedZoneBytes = 128; // System V ABI, x86-64 supplement, 3.2.2
 // Room that the handler's own frames may still take on its way out.
 constexpr std::ptrdiff_t kHandlerRoom = 2048;
-// lea disp32(%rsp),%rsp; jmp *0(%rip); the address.
-constexpr std::uint8_t kLea[] = {0x48, 0x8D, 0xA4, 0x24};
-constexpr std::uint8_t kJump[] = {0xFF, 0x25, 0x00, 0x00, 0x00, 0x00};
+constexpr std::uint8_t kRet =
+    0xC2; // takes an address from the stack, and as many bytes more as the next two say
 
 struct StackPlan final : StepPlan {
-  std::array<std::uint8_t, kMaxSlotBytes> code{}; // whole, but for the lea's displacement
-  std::size_t displacement = 0;                   // its offset; Nested only
+  std::array<std::uint8_t, kMaxSlotBytes> code{}; // whole, but for the bytes that ret takes
+  std::size_t taken = 0;                          // their offset; Nested only
+  Address next{};                                 // Nested only
 };
 
-// The instruction, the lea whose displacement each hit fills in, the jump.
+// The instruction, and the ret that each hit completes.
 void build_nested(StackPlan& plan, const Instruction& instruction, const ExitCode& code) {
   auto out = std::copy_n(code.bytes.begin(), instruction.length, plan.code.begin());
-  out = std::copy(std::begin(kLea), std::end(kLea), out);
-  plan.displacement = static_cast<std::size_t>(out - plan.code.begin());
-  out = std::copy(std::begin(kJump), std::end(kJump), out + sizeof(std::int32_t));
-  const Address next = instruction.next();
-  std::memcpy(&*out, &next, sizeof next);
+  *out++ = kRet;
+  plan.taken = static_cast<std::size_t>(out - plan.code.begin());
+  plan.next = instruction.next();
+}
+
+[[noreturn]] void die_of_distance() noexcept {
+  constexpr char kTooFar[] = "proberace: the frame of a signal is larger than a ret can pass over\n";
+  raw_syscall(SYS_write, STDERR_FILENO, kTooFar, sizeof kTooFar - 1);
+  std::abort();
 }
 
 // The pages this thread was lent last, so that hits at changing depths ask the kernel rarely.
@@ -128,8 +138,12 @@ private:
       return;
     const Address pointer{context.get(Register::Rsp)};
     const Address lowered{value(slot - kRedZoneBytes) & ~std::uintptr_t{15}};
-    const auto back = static_cast<std::int32_t>(pointer - lowered);
-    std::memcpy(bytes_at(slot) + plan.displacement, &back, sizeof back);
+    const auto taken = static_cast<std::uint64_t>(pointer - lowered) - sizeof plan.next;
+    if (taken > std::numeric_limits<std::uint16_t>::max())
+      die_of_distance();
+    const auto by_ret = static_cast<std::uint16_t>(taken);
+    std::memcpy(bytes_at(slot) + plan.taken, &by_ret, sizeof by_ret);
+    std::memcpy(bytes_at(lowered), &plan.next, sizeof plan.next);
     context.set(Register::Rsp, value(lowered));
   }
 
