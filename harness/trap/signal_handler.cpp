@@ -143,11 +143,7 @@ bool proberace_handle_for_iretq(int signo, siginfo_t* info, void* raw_context) {
   return handle(signo, info, *static_cast<ucontext_t*>(raw_context));
 }
 
-Status install_signal_session(SignalSession& session) {
-  SignalSession* none = nullptr;
-  // Pairs with the handler.
-  if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel))
-    return failure(ErrorKind::AlreadyOpen, "another prober holds this process' SIGTRAP; close it first");
+Status take_sigtrap_again(SignalSession& session) {
   session.previous = current_signal_action(SIGTRAP);
   // By sigreturn, other signals wait until the handler is done, so that none lands between the trap and the
   // count (H76). SIGTRAP itself does not wait: a hit handler may execute probed code. By iretq, the kernel
@@ -156,12 +152,20 @@ Status install_signal_session(SignalSession& session) {
                        ? install_signal_action(SIGTRAP, &proberace_on_sigtrap, SA_NODEFER,
                                                kAllSignals & ~signal_bit(SIGTRAP))
                        : install_signal_action(SIGTRAP, &proberace_on_sigtrap_iretq, SA_NODEFER, 0);
-  if (!old) {
-    // Pairs with the handler.
-    the_session.store(nullptr, std::memory_order_release);
+  if (!old)
     return std::unexpected(system_error("cannot install a SIGTRAP handler", old.error()));
-  }
   return {};
+}
+
+Status install_signal_session(SignalSession& session) {
+  SignalSession* none = nullptr;
+  // Pairs with the handler.
+  if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel))
+    return failure(ErrorKind::AlreadyOpen, "another prober holds this process' SIGTRAP; close it first");
+  const Status taken = take_sigtrap_again(session);
+  if (!taken)
+    end_signal_session();
+  return taken;
 }
 
 bool passes_traps_on_to(SignalHandler handler) noexcept {
@@ -172,8 +176,11 @@ bool passes_traps_on_to(SignalHandler handler) noexcept {
          (now == &proberace_on_sigtrap || now == &proberace_on_sigtrap_iretq);
 }
 
-void uninstall_signal_session(SignalSession& session) {
+void restore_sigtrap(const SignalSession& session) {
   restore_signal_action(SIGTRAP, session.previous);
+}
+
+void end_signal_session() {
   // Pairs with the handler.
   the_session.store(nullptr, std::memory_order_release);
 }

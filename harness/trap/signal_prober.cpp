@@ -84,7 +84,8 @@ Status SignalProber::open(const Target& target) {
   if (const Status installed = install_signal_session(*session); !installed)
     return installed;
   if (const Status opened = armer_->open(code_); !opened) {
-    uninstall_signal_session(*session);
+    restore_sigtrap(*session);
+    end_signal_session();
     return opened;
   }
   target_ = &target;
@@ -107,8 +108,10 @@ Status SignalProber::close() {
       return removed;
   if (const Status left = wait_until_all_left(kGraceTimeout); !left)
     return left;
+  if (const Status given = restore_sigtrap_when_left(); !given)
+    return given;
   stepper_->give_back();
-  uninstall_signal_session(*session_);
+  end_signal_session();
   armer_->close();
   records_.clear();
   session_.reset();
@@ -116,6 +119,19 @@ Status SignalProber::close() {
   admission_.reset();
   target_ = nullptr;
   return {};
+}
+
+// Nobody hits any more. But while SIGTRAP is ours, traps of the program's own come to the handler, too, and some may be
+// on their way when it is given back (H92).
+Status SignalProber::restore_sigtrap_when_left() {
+  schedule::point("close.left", {});
+  restore_sigtrap(*session_);
+  const Status left = wait_until_all_left(kGraceTimeout);
+  if (left)
+    return {};
+  if (const Status taken = take_sigtrap_again(*session_); !taken)
+    return taken;
+  return left;
 }
 
 Status SignalProber::wait_until_all_left(std::chrono::milliseconds timeout) const {

@@ -53,6 +53,7 @@ private:
   void disarm(SiteBatch& batch);
   void restore_until_quiet(std::span<const ByteWrite> writes);
   void give_back_when_left();
+  Status restore_sigtrap_when_left();
   Status wait_until_all_left(std::chrono::milliseconds timeout) const;
   SiteResults remove_locked(std::span<const Site> sites);
 

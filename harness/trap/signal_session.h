@@ -28,7 +28,12 @@ struct SignalSession {
 Status install_signal_session(SignalSession& session);
 // True if SIGTRAP still belongs to the open session, and traps that are not its own go to `handler`.
 bool passes_traps_on_to(SignalHandler handler) noexcept;
-// Precondition: wait_for_departure succeeded. Puts the previous action back.
-void uninstall_signal_session(SignalSession& session);
+// Precondition: wait_for_departure succeeded. Puts the previous action back. Traps of the program's own may be on their
+// way to the handler still, and need the session (H92).
+void restore_sigtrap(const SignalSession& session);
+// Undoes it.
+Status take_sigtrap_again(SignalSession& session);
+// Precondition: SIGTRAP is restored, and wait_for_departure succeeded again, or nobody can have trapped.
+void end_signal_session();
 
 } // namespace proberace

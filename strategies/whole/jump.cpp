@@ -93,11 +93,15 @@ public:
       // A probe that is gone is removed.
       if (!removed && removed.error().kind != ErrorKind::StaleSite)
         return removed;
-    const OurCode ours{[this](Address a) { return sites_.runs_at(a) || runs_slow_path(a); },
-                       slow_path_return()};
-    if (const Status left = wait_for_departure(session_->threads, ours); !left)
+    if (const Status left = wait_until_all_left(); !left)
       return left;
+    schedule::point("jump.left", {});
     give_sigtrap_back();
+    // Traps of the program's own may have been on their way to the handler (H92).
+    if (const Status left = wait_until_all_left(); !left) {
+      (void)take_sigtrap(); // as an insertion does
+      return left;
+    }
     end_jump_session();
     sites_.release_all();
     probed_.clear();
@@ -212,6 +216,12 @@ public:
   }
 
 private:
+  Status wait_until_all_left() const {
+    return wait_for_departure(
+        session_->threads,
+        {[this](Address a) { return sites_.runs_at(a) || runs_slow_path(a); }, slow_path_return()});
+  }
+
   std::expected<Probed*, Error> prepare(const CodeView& view, const Site& site) {
     const auto live = armed_.find(site.address);
     if (live != armed_.end() && live->second->site->site == site)

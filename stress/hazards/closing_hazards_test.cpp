@@ -1,4 +1,5 @@
-// A prober is closed while a thread sleeps in the handler of a signal that was let in on its way out of a hit (H89).
+// A prober is closed while a thread sleeps in the handler of a signal that was let in on its way out of a hit (H89), and
+// while threads execute int3s of their own (H92).
 #include "stress/code/probed_code.h"
 #include "stress/testing/expect_cell.h"
 
@@ -53,8 +54,44 @@ Verdict closed_behind_a_hit(const Json& parameters, Arena&) {
   return held(waited ? "waited" : "did not wait");
 }
 
+std::atomic<std::uint64_t> own_traps{0};
+
+void count_own_trap(int, siginfo_t*, void*) {
+  own_traps.fetch_add(1, std::memory_order_relaxed);
+}
+
+Verdict closed_among_own_traps(const Json& parameters, Arena&) {
+  constexpr int kTimes = 10;
+  constexpr int kTimesWhereSlow = 2;
+  const std::string strategy = parameters.at("strategy");
+  on_signal(SIGTRAP, &count_own_trap, SA_NODEFER);
+  std::atomic<bool> done{false};
+  std::uint64_t executed = 0;
+  std::thread trapping([&] {
+    for (; !done.load(std::memory_order_relaxed); ++executed)
+      asm volatile("int3");
+  });
+  const int times = facts_of(strategy).removal == Removal::Slow ? kTimesWhereSlow : kTimes;
+  Status status;
+  for (int n = 0; n < times && status; ++n) {
+    auto code = ProbedCode::open(strategy, {kIncrement});
+    status = code ? (*code)->insert_all() : Status(std::unexpected(code.error()));
+    if (status)
+      status = (*code)->prober().close();
+  }
+  done.store(true, std::memory_order_relaxed);
+  trapping.join();
+  if (!status)
+    return verdict_of(status.error());
+  if (own_traps.load(std::memory_order_relaxed) != executed)
+    return broken("own-traps-delivered",
+                  fmt::format("{} of {}", own_traps.load(std::memory_order_relaxed), executed));
+  return executed != 0 ? held() : broken("path", "no int3 was executed");
+}
+
 const bool closing_hazards_test_registered =
-    register_experiment("test/closed-behind-a-hit", &closed_behind_a_hit);
+    register_experiment("test/closed-behind-a-hit", &closed_behind_a_hit) &&
+    register_experiment("test/closed-among-own-traps", &closed_among_own_traps);
 
 class ClosedBehindAHit : public testing::TestWithParam<std::string> {};
 
@@ -71,5 +108,15 @@ TEST_P(ClosedBehindAHit, H24_H89_AThreadThatSleepsInASignalHandlerIsWaitedFor) {
 INSTANTIATE_TEST_SUITE_P(
     Strategies, ClosedBehindAHit,
     testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::RemovalWhileRunning})), test_name);
+
+class ClosedAmongOwnTraps : public testing::TestWithParam<std::string> {};
+
+TEST_P(ClosedAmongOwnTraps, H92_LetsAllOfThemThrough) {
+  PROBERACE_EXPECT_TEST_HELD("closed-among-own-traps", GetParam());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Strategies, ClosedAmongOwnTraps,
+    testing::ValuesIn(strategies_promising({Promise::ExactCounts, Promise::OwnTrapsDelivered})), test_name);
 
 } // namespace proberace
