@@ -202,8 +202,9 @@ bool Supervisor::all_out() {
       continue;
     const bool trap = stop_event(t->status) == 0 && stop_signal(t->status) == SIGTRAP;
     const bool stranger = t->process != tracees_.process() && !t->introduced;
-    // A program that traps again and again by itself would hardly ever be seen without a trap (H92).
-    const bool own = trap && !stranger && !trap_is_pending(t->thread) && traps_.is_the_programs_own(*t);
+    // A program that traps again and again by itself would hardly ever be seen without a trap.
+    const bool own = trap && !stranger && !t->waits_for_its_turn && !trap_is_pending(t->thread) &&
+                     traps_.is_the_programs_own(*t);
     if ((trap || stranger) && !own) {
       out = false;
       handle(*t);

@@ -40,20 +40,19 @@ bool TrapStops::is_the_programs_own(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (tracee.stepping != nullptr || tracee.held_signal ||
       trace_request(PTRACE_GETSIGINFO, tracee.thread, 0, &info) != 0 || !context.fetch() ||
-      slots_.contains(context.pc()))
+      slots_.contains(context.pc()) || slots_.contains(context.pc() - 1))
     return false;
   return info.si_code != SI_KERNEL || is_foreign(context.pc() - 1);
 }
 
-// True if an int3 there is the program's own, as one without a record is, and the two-byte int 3 (H70).
+// An int3 without a record is the program's own, and so is the two-byte int 3 (H70). At a dead record there are two cases:
+// an int3 that is still there is the program's own; if none is, the thread lost the race to a removal (H10).
 bool TrapStops::is_foreign(Address at) const {
   const TracedSite* const site = sites_.at(at);
-  return site == nullptr ? !slots_.contains(at) : !site->live && memory_.byte_is(at, kInt3);
+  return site == nullptr || (!site->live && memory_.byte_is(at, kInt3));
 }
 
-// True if the trap was ours. At a dead record there are two cases: if no int3 is there any more, the thread
-// lost the race to a removal (H10); an int3 there is the program's own. An int3 without a record, and the
-// two-byte int 3 (H70), are the program's own, too.
+// True if the trap was ours.
 bool TrapStops::on_breakpoint(Tracee& tracee) {
   PtraceContext context(tracee, memory_, sites_);
   if (!context.fetch())
@@ -62,9 +61,9 @@ bool TrapStops::on_breakpoint(Tracee& tracee) {
     return true;
   // int3 is one byte, and traps after it (SDM vol. 3A, 6.15, #BP).
   const Address at = context.pc() - 1;
-  TracedSite* const site = sites_.at(at);
-  if (site == nullptr || (!site->live && memory_.byte_is(at, kInt3)))
+  if (is_foreign(at))
     return false;
+  TracedSite* const site = sites_.at(at);
   context.set_pc(at);
   if (!site->live) {
     context.took(Path::LostRace);
