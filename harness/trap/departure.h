@@ -1,5 +1,6 @@
-// Departure: no thread is still on its way from a trap to the handler. A prober waits for it once, at close,
-// before the SIGTRAP action and the hit path's memory go away.
+// Departure: no thread is still on its way from a trap to the handler. At close a prober waits for it
+// twice: before the SIGTRAP action goes away, for hits; and after that, before the hit path's memory goes, for traps of
+// the program's own, which came to the handler until then (H92).
 //
 // Idea: a thread that executed an int3 before the last one was removed is in the kernel's exception entry, or
 // has SIGTRAP pending, until its handler runs. It does not sleep there. So a thread has left in two cases. It
@@ -15,7 +16,8 @@
 
 namespace proberace {
 
-// Precondition: no probe's byte is left in memory, cores are serialised, sites are dead. Returns when every
+// Precondition: no probe's byte is left in memory, cores are serialised, sites are dead. Traps of the program's own may
+// come. Returns when every
 // thread of the process but the caller has left traps, passages and the code that `ours` knows (slots).
 // NotQuiescent names a thread that did not leave in time.
 Status wait_for_departure(const ThreadRecords& records, const OurCode& ours,

@@ -143,8 +143,7 @@ bool proberace_handle_for_iretq(int signo, siginfo_t* info, void* raw_context) {
   return handle(signo, info, *static_cast<ucontext_t*>(raw_context));
 }
 
-Status take_sigtrap_again(SignalSession& session) {
-  session.previous = current_signal_action(SIGTRAP);
+Status take_sigtrap(const SignalSession& session) {
   // By sigreturn, other signals wait until the handler is done, so that none lands between the trap and the
   // count (H76). SIGTRAP itself does not wait: a hit handler may execute probed code. By iretq, the kernel
   // must have nothing to undo, so no signal waits.
@@ -162,7 +161,8 @@ Status install_signal_session(SignalSession& session) {
   // Pairs with the handler.
   if (!the_session.compare_exchange_strong(none, &session, std::memory_order_acq_rel))
     return failure(ErrorKind::AlreadyOpen, "another prober holds this process' SIGTRAP; close it first");
-  const Status taken = take_sigtrap_again(session);
+  session.previous = current_signal_action(SIGTRAP);
+  const Status taken = take_sigtrap(session);
   if (!taken)
     end_signal_session();
   return taken;

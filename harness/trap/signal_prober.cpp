@@ -80,13 +80,13 @@ Status SignalProber::open(const Target& target) {
     return refuse::already_open();
   if (const Status registered = register_membarriers(); !registered)
     return registered;
-  auto session = std::make_unique<SignalSession>(*stepper_, way_out_);
-  if (const Status installed = install_signal_session(*session); !installed)
-    return installed;
-  if (const Status opened = armer_->open(code_); !opened) {
-    restore_sigtrap(*session);
-    end_signal_session();
+  if (const Status opened = armer_->open(code_); !opened)
     return opened;
+  auto session = std::make_unique<SignalSession>(*stepper_, way_out_);
+  // The last that can fail: once traps come to the handler, the session cannot be taken away at once (H92).
+  if (const Status installed = install_signal_session(*session); !installed) {
+    armer_->close();
+    return installed;
   }
   target_ = &target;
   admission_ = std::make_unique<Admission>(target);
@@ -129,7 +129,7 @@ Status SignalProber::restore_sigtrap_when_left() {
   const Status left = wait_until_all_left(kGraceTimeout);
   if (left)
     return {};
-  if (const Status taken = take_sigtrap_again(*session_); !taken)
+  if (const Status taken = take_sigtrap(*session_); !taken)
     return taken;
   return left;
 }

@@ -31,9 +31,9 @@ bool passes_traps_on_to(SignalHandler handler) noexcept;
 // Precondition: wait_for_departure succeeded. Puts the previous action back. Traps of the program's own may be on their
 // way to the handler still, and need the session (H92).
 void restore_sigtrap(const SignalSession& session);
-// Undoes it.
-Status take_sigtrap_again(SignalSession& session);
-// Precondition: SIGTRAP is restored, and wait_for_departure succeeded again, or nobody can have trapped.
+// Installs the handler again, for a session that continues. `previous` stays as it was.
+Status take_sigtrap(const SignalSession& session);
+// Precondition: SIGTRAP is restored, and wait_for_departure succeeded again.
 void end_signal_session();
 
 } // namespace proberace

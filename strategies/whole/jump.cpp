@@ -97,12 +97,13 @@ public:
       return left;
     schedule::point("jump.left", {});
     give_sigtrap_back();
-    // Traps of the program's own may have been on their way to the handler (H92).
+    end_jump_session();
+    // Traps of the program's own may have been on their way to the handler (H92). Later ones, which a program's handler
+    // passes to it, find no session.
     if (const Status left = wait_until_all_left(); !left) {
-      (void)take_sigtrap(); // as an insertion does
+      (void)begin_jump_session(*session_);
       return left;
     }
-    end_jump_session();
     sites_.release_all();
     probed_.clear();
     touched_pages_.clear();
