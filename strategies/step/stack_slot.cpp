@@ -7,9 +7,9 @@
 // signals.
 //
 // `stack-slot-nested` lowers the stack pointer below the copy meanwhile, so that frames of signals lie below
-// it too. One instruction behind the copy, `ret N`, takes the address to continue at from there and puts the stack pointer
-// back: between two, a frame would come over the second (H93). Trade-off: no instruction that uses the stack pointer,
-// and none that leaves by a branch, before the ret; and no shadow stack, for which it has no call (H62). Under signal/iretq it is as little re-entrant as the
+// it too. Behind the copy, one `ret N` both leaves and puts the stack pointer back. A signal between two instructions would
+// put its frame over the second (H93). Trade-off: no instruction that uses the stack pointer
+// and none that branches. A program with shadow stacks is refused: there, each ret needs a call (H62). Under signal/iretq it is as little re-entrant as the
 // other: signals land in the handler there, and their frames overwrite the copy before the thread has left
 // for it.
 //
@@ -55,6 +55,13 @@ void build_nested(StackPlan& plan, const Instruction& instruction, const ExitCod
   plan.next = instruction.next();
 }
 
+// Documentation/arch/x86/shstk.rst. Threads inherit it.
+bool has_shadow_stack() noexcept {
+  constexpr long kStatus = 0x5005, kShadowStack = 1; // ARCH_SHSTK_STATUS, ARCH_SHSTK_SHSTK
+  std::uint64_t features = 0;
+  return raw_syscall(SYS_arch_prctl, kStatus, &features) == 0 && (features & kShadowStack) != 0;
+}
+
 [[noreturn]] void die_of_distance() noexcept {
   constexpr char kTooFar[] = "proberace: the frame of a signal is larger than a ret can pass over\n";
   raw_syscall(SYS_write, STDERR_FILENO, kTooFar, sizeof kTooFar - 1);
@@ -80,10 +87,10 @@ public:
         Promises::all_but({Promise::NoAddedMapping, Promise::NoWritableExecutable,
                            Promise::SignalsSeeOriginalPc, Promise::FaultsSeeOriginalPc, Promise::RipRelative,
                            Promise::AnyThreadPointer, Promise::SmallStacks});
-    return both & (kKind == Kind::AsTheMail
-                       ? Promises::all_but({Promise::Reentrant, Promise::HandlersMayJump})
-                       : Promises::all_but({Promise::AllControlFlow, Promise::StackOperands,
-                                            Promise::AnyFlags /* AC: its word is not aligned */}));
+    return both &
+           (kKind == Kind::AsTheMail
+                ? Promises::all_but({Promise::Reentrant, Promise::HandlersMayJump})
+                : Promises::all_but({Promise::AllControlFlow, Promise::StackOperands, Promise::AnyFlags}));
   }
   Facts facts() const noexcept override {
     return {.paths = {Path::StackSlot}, .removal = Removal::WaitsForThreads};
@@ -100,6 +107,10 @@ public:
                      mnemonic_name(instruction),
                      instruction.uses_stack_pointer ? "uses the stack pointer, which is lowered meanwhile"
                                                     : "leaves before the stack pointer is put back");
+    if (kKind == Kind::Nested && has_shadow_stack())
+      return failure(
+          ErrorKind::MemoryUnsupported, instruction.address,
+          "the program has shadow stacks, and a copy on the stack is left by a ret without a call");
     const auto code = relocate_anywhere(instruction);
     if (!code)
       return std::unexpected(code.error());
