@@ -115,6 +115,11 @@ struct Facts {
   // More sites than these at a time are refused, or take minutes. Null: there is no such number.
   std::optional<std::size_t> most_sites{};
 
+  // True if another tracer may step its threads: it handles hits in the thread itself, and traces none to stop them.
+  bool may_be_stepped() const noexcept {
+    return handled_by == HandledBy::Thread && (!stops_threads || threads_must_answer);
+  }
+
   // All parts act on each hit.
   Facts operator&(const Facts& other) const noexcept;
   // One of the two acts on a site.

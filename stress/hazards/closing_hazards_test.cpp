@@ -1,5 +1,5 @@
 // A prober is closed while a thread sleeps in the handler of a signal that was let in on its way out of a hit (H89), and
-// while threads execute int3s of their own (H92).
+// while threads execute int3s and single steps of their own (H92).
 #include "stress/code/probed_code.h"
 #include "stress/testing/expect_cell.h"
 
@@ -71,6 +71,14 @@ Verdict closed_among_own_traps(const Json& parameters, Arena&) {
     for (; !done.load(std::memory_order_relaxed); ++executed)
       asm volatile("int3");
   });
+  constexpr std::uint64_t kStepsAtOnce = 4; // behind the first popf, the second among them
+  std::uint64_t stepped = 0;
+  std::thread stepping([&] {
+    for (; !done.load(std::memory_order_relaxed); stepped += kStepsAtOnce)
+      asm volatile("leaq -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\t"
+                   "nop\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tleaq 128(%%rsp), %%rsp" ::
+                       : "memory", "cc");
+  });
   const int times = facts_of(strategy).removal == Removal::Slow ? kTimesWhereSlow : kTimes;
   Status status;
   for (int n = 0; n < times && status; ++n) {
@@ -81,12 +89,13 @@ Verdict closed_among_own_traps(const Json& parameters, Arena&) {
   }
   done.store(true, std::memory_order_relaxed);
   trapping.join();
+  stepping.join();
   if (!status)
     return verdict_of(status.error());
-  if (own_traps.load(std::memory_order_relaxed) != executed)
-    return broken("own-traps-delivered",
-                  fmt::format("{} of {}", own_traps.load(std::memory_order_relaxed), executed));
-  return executed != 0 ? held() : broken("path", "no int3 was executed");
+  const std::uint64_t seen = own_traps.load(std::memory_order_relaxed);
+  if (seen != executed + stepped)
+    return broken("own-traps-delivered", fmt::format("{} of {} int3s and {} steps", seen, executed, stepped));
+  return executed != 0 && stepped != 0 ? held() : broken("path", "no trap was taken");
 }
 
 const bool closing_hazards_test_registered =

@@ -13,10 +13,7 @@ class EachInstruction : public testing::TestWithParam<std::string> {};
 // Those that trace their threads leave no room for another tracer.
 std::vector<std::string> those_that_can_be_stepped() {
   auto names = strategies_promising({Promise::ExactCounts, Promise::Reentrant, Promise::RemovalWhileRunning});
-  std::erase_if(names, [](const std::string& name) {
-    const Facts facts = facts_of(name);
-    return facts.handled_by != HandledBy::Thread || (facts.stops_threads && !facts.threads_must_answer);
-  });
+  std::erase_if(names, [](const std::string& name) { return !facts_of(name).may_be_stepped(); });
   return names;
 }
 
@@ -31,7 +28,7 @@ TEST_P(EachInstruction, H93_MayBeInterruptedByAHitOfAnother) {
                                      GetParam()));
   ASSERT_TRUE(scenario);
   const Verdict v = run_free(*scenario).verdict;
-  ASSERT_TRUE(v.is(Ending::Held)) << v.summary << "\n" << v.evidence.dump(1);
+  PROBERACE_EXPECT_SCENARIO_HELD(v, *scenario);
   EXPECT_GT(v.data.value("executions", std::uint64_t{0}), kFewest);
 }
 

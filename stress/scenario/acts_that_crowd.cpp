@@ -18,7 +18,7 @@ constexpr std::size_t kCrowd = 560;
 constexpr std::size_t kPerPage = 32;
 constexpr std::size_t kNoSiteEvery = 50;
 
-// The place in memory of the batch's i-th site: upwards, downwards, or to and fro. Room that one site takes may lie before
+// The place in memory of the batch's i-th site: upwards, downwards, or scattered. Room that one site takes may lie before
 // or behind that of others.
 std::size_t place_of(std::size_t i, std::size_t order) {
   constexpr std::size_t kStride = 223; // has no divisor in common with kCrowd

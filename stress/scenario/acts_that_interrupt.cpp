@@ -114,7 +114,7 @@ private:
     }
   }
 
-  // Pushf stores the step's trap flag. And once popf or iret was stepped, the kernel takes the flag of every step for the
+  // Pushf stores the step's trap flag. Once popf or iret was stepped, the kernel takes the flag of every step for the
   // program's own (enable_single_step in arch/x86/kernel/step.c), and would leave it in signals' frames. The flag is the
   // program's own only if one of these, or sigreturn, has set it.
   void look_at_trap_flag(std::uint64_t stepped_from, const std::uint8_t (&code)[kFlagBytes]) noexcept {
@@ -205,6 +205,8 @@ pid_t start_tracer(Stepped& stepped, std::size_t body) {
   const pid_t tracer = ::fork();
   if (tracer == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != process)
+      ::_exit(0);
     // pairs with the thread's store
     while (stepped.state.load(std::memory_order_acquire) == Stepped::Begins) {
     }
@@ -222,10 +224,7 @@ pid_t start_tracer(Stepped& stepped, std::size_t body) {
 namespace perform {
 
 void Interrupt(ScenarioRun& run, std::size_t thread, const Act& act) {
-  const Facts facts = run.prober_->facts();
-  const bool traces =
-      facts.handled_by == HandledBy::Supervisor || (facts.stops_threads && !facts.threads_must_answer);
-  if (run.controlled_ || facts.handled_by == HandledBy::Kernel || traces)
+  if (run.controlled_ || !run.prober_->facts().may_be_stepped())
     return;
   void* const shared =
       ::mmap(nullptr, sizeof(Stepped), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -235,7 +234,8 @@ void Interrupt(ScenarioRun& run, std::size_t thread, const Act& act) {
   if (const pid_t tracer = start_tracer(stepped, act.bodies[1]); tracer > 0) {
     // pairs with the tracer's wait
     stepped.state.store(Stepped::MayTrace, std::memory_order_release);
-    while (stepped.state.load(std::memory_order_acquire) != Stepped::Executes) {
+    while (stepped.state.load(std::memory_order_acquire) != Stepped::Executes &&
+           ::waitpid(tracer, nullptr, WNOHANG) == 0) {
     }
     run.execute_own(thread, act.bodies[0]);
     stepped.state.store(Stepped::Done, std::memory_order_relaxed);

@@ -93,7 +93,7 @@ void leave_out_reentry(Scenario& s) {
 }
 
 // The kinds that have their turn: two acts seldom meet where each kind is one of twenty. In a free run those come first
-// that a controlled run never does, then those that it seldom does.
+// that a controlled run never does, then those that it seldom does. A pause meets nothing.
 std::vector<const ActRow*> favourites(const ScenarioBounds& bounds) {
   const Promises promises = promises_of(bounds.strategy);
   std::vector<const ActRow*> rows;

@@ -204,7 +204,7 @@ void Signals::burst(ScenarioRun& run, std::size_t thread) noexcept {
     return;
   const bool executes = run.prober_->promises().has(Promise::Reentrant);
   const bool dozes = may_doze(run);
-  // Half of the threads sleep first, the others execute: which, differs from process to process.
+  // The first signal of every other thread sleeps. The process id decides which threads these are.
   const auto half = static_cast<std::size_t>(::getpid());
   Act act;
   act.bodies = {0};

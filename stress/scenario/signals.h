@@ -26,7 +26,7 @@ struct Signals {
   static void signal(ScenarioRun& run, const Act& act, Sent what) noexcept;
   // For another process: has a thread's handler execute the body. signal-safe.
   static bool interrupt(pid_t process, pid_t thread, std::size_t body) noexcept;
-  // True of such a signal.
+  // True of such a signal, in the process that sent it.
   static bool is_interruption(const siginfo_t& info) noexcept;
   // False where a handler that sleeps would break the strategy in a way that it does not promise to bear.
   static bool may_doze(const ScenarioRun& run) noexcept;
