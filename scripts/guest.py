@@ -12,7 +12,7 @@ PORTS = ("console", "out", "error", "archive") # of serial ports 0 to 3; scripts
 BOOT = 180 # seconds until the first process runs the command; some 15 under emulation
 KVM_FAILED = b"KVM internal error"
 PROBLEM = re.compile(rb"Kernel panic - not syncing: [^\r\n]*|BUG: [^\r\n]*|Oops: [^\r\n]*"
-                     rb"|general protection fault[^\r\n]*|guest: /[^\r\n]*")
+                     rb"|general protection fault, [^\r\n]*|guest: /[^\r\n]*")
 
 
 class GuestFailed(Exception):
@@ -106,5 +106,7 @@ class Guest:
         words = how.stdout.split()
         if how.returncode != 0 or len(words) != 2:
             raise GuestFailed((self.problems + said.splitlines() + ["it ended without a word"])[0])
-        subprocess.run(["tar", "-xf", archive, "-C", self.folder, "--strip-components=2", "./work"], check=True)
+        unpacked = subprocess.run(["tar", "-xf", archive, "-C", self.folder, "--strip-components=2", "./work"])
+        if unpacked.returncode != 0:
+            raise GuestFailed("the files that the command left did not come back whole")
         return int(words[1]) + (128 if words[0] == "killed" else 0)

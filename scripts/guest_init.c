@@ -20,7 +20,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { kMostWords = 1024 };
+enum {
+  kMostWords = 1024,
+  kMostRest = 4096, // times that a pipe is read when its program has ended
+};
 
 static void end_guest(void) {
   sync();
@@ -42,7 +45,7 @@ static void mount_at(const char *type, const char *at, const char *options) {
 }
 
 static int port(const char *path) {
-  const int fd = open(path, O_RDWR | O_NOCTTY);
+  const int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (fd < 0)
     fail(path);
   struct termios raw;
@@ -87,6 +90,8 @@ static int run(char **words, const char *folder, const int *ports) {
   if (pipe2(pipes[0], O_CLOEXEC) != 0 || pipe2(pipes[1], O_CLOEXEC) != 0)
     fail("/ pipe");
   const pid_t program = fork();
+  if (program < 0)
+    fail("/ fork");
   if (program == 0) {
     setsid();
     const int none = open("/dev/null", O_RDONLY);
@@ -102,7 +107,7 @@ static int run(char **words, const char *folder, const int *ports) {
     from[i] = (struct pollfd){pipes[i][0], POLLIN, 0};
   }
   int status = 0;
-  for (int ended = 0;;) {
+  for (int ended = 0, rest = kMostRest; rest > 0; rest -= ended) {
     pid_t child = 0;
     int how = 0;
     while (!ended && (child = waitpid(-1, &how, WNOHANG)) > 0) // orphans, too
@@ -127,7 +132,7 @@ static int run(char **words, const char *folder, const int *ports) {
   return status;
 }
 
-// What the kernel opened for us lies in its own /dev, or nowhere.
+// The kernel opened a console for us in its own /dev, or none.
 static void print_on_console(void) {
   const int console = open("/dev/console", O_RDWR | O_NOCTTY);
   for (int fd = 0; console >= 0 && fd < 3; ++fd)
@@ -170,9 +175,10 @@ int main(void) {
   else
     fprintf(file, "exited %d\n", WEXITSTATUS(status));
   fclose(file);
-  char *tar[] = {"/bin/tar", "-cf", "-", "-C", "/out", ".", NULL};
+  char *tar[] = {"/sbin/tar", "-cf", "-", "-C", "/out", ".", NULL};
   const int to[2] = {archive, STDERR_FILENO};
-  run(tar, "/out", to);
+  if (run(tar, "/out", to) != 0)
+    fail("/ tar");
   tcdrain(ports[0]);
   tcdrain(ports[1]);
   tcdrain(archive);

@@ -1,4 +1,4 @@
-"""Boots a kernel in QEMU and runs one program in it: what scripts/kernel calls, and scripts/kernels for each of its runs.
+"""Boots a kernel in QEMU and runs one program in it, for scripts/kernel.
 
 A guest has its own /proc, /sys and /tmp, root's rights and no network, disk or shell."""
 
@@ -47,7 +47,9 @@ def debian_kernel(version):
             if not files:
                 fail(f"cannot download {package}: {(got.stderr.strip() or 'no file').splitlines()[-1]}", OWN_FAILURE)
             subprocess.run(["dpkg", "-x", files[0], folder], check=True)
-            unpacked = next(Path(folder).glob("boot/vmlinuz-*"))
+            unpacked = next(Path(folder).glob("boot/vmlinuz-*"), None)
+            if unpacked is None:
+                fail(f"{package} holds no boot/vmlinuz", OWN_FAILURE)
             part = image.with_suffix(".part")
             shutil.copy(unpacked, part)
             part.rename(image)
@@ -63,19 +65,22 @@ def first_process():
 
 
 def beside(program):
-    """What lies beside the built program and is found there by it."""
+    """Files beside the built program that it looks for there."""
     folder = Path(program).resolve().parent
     return [file for file in (folder / "proberace-controlled", *folder.glob("workloads/*.so")) if file.is_file()]
 
 
 def guest_files(program, others):
-    """Programs are in /bin; files of the user's lie in the working folder, where only a full path names others."""
+    """The program lies in /bin, and other files of the user's in /work."""
     name = Path(program).name
-    programs = {"/init": first_process(), "/bin/tar": shutil.which("tar"), f"/bin/{name}": program}
+    programs = {"/init": first_process(), "/sbin/tar": shutil.which("tar"), f"/bin/{name}": program}
     for file in beside(program) if name == "proberace" else []:
         programs[f"/bin/{file.relative_to(Path(program).resolve().parent)}"] = file
     for other in others:
-        programs[f"/work/{Path(other).name}"] = other
+        place = f"/work/{Path(other).name}"
+        if place in programs:
+            raise RuntimeError(f"two files are called {Path(other).name}; rename one")
+        programs[place] = other
     threads_need = "/lib/x86_64-linux-gnu/libgcc_s.so.1" # loaded by pthread_cancel and pthread_exit
     return initramfs.files(programs, [(threads_need, threads_need)] if os.path.exists(threads_need) else [])
 
@@ -96,6 +101,7 @@ def boot(image, program, words, folder, *, others=(), accel="auto", cpus=2, memo
         command.write_bytes(b"".join(word.encode() + b"\0" for word in (f"/bin/{Path(program).name}", *words)))
         archive = Path(scratch) / "initramfs.gz"
         initramfs.pack([*guest_files(program, others), ("/command", str(command))], archive)
+        why = "" # KVM failed
         machine = guest.Guest(image, archive, folder, cpus, memory, append)
         for accelerator in accelerators(accel):
             try:
@@ -103,8 +109,11 @@ def boot(image, program, words, folder, *, others=(), accel="auto", cpus=2, memo
             except guest.GuestFailed as error:
                 if accelerator != "kvm" or accel == "kvm" or machine.started:
                     raise
-                (KERNELS / "kvm-failed").write_text(f"{error}\n")
-                print(f"kernel: KVM does not work here ({error}): emulating", file=sys.stderr)
+                why = str(error)
+                print(f"kernel: KVM does not work here ({why}): emulating", file=sys.stderr)
+            finally:
+                if accelerator == "tcg" and why and machine.started: # so it was not the kernel
+                    (KERNELS / "kvm-failed").write_text(f"{why}\n")
 
 
 def main():
@@ -123,14 +132,16 @@ def main():
     given = parser.parse_args()
     if given.image and not guest.is_kernel(given.image):
         fail(f"'{given.image}' is not a bzImage; --image needs arch/x86/boot/bzImage of a built kernel, or a /boot/vmlinuz")
-    image = given.image or debian_kernel(given.debian)
     try:
+        image = given.image or debian_kernel(given.debian)
         status, problems = boot(image, given.program, given.words, given.out, others=given.others, accel=given.accel,
                                 cpus=given.cpus, memory=given.memory, append=given.append, seconds=given.seconds)
     except guest.GuestFailed as error:
         fail(f"{error}; the kernel's log: {Path(given.out) / 'console.log'}", OWN_FAILURE)
     except RuntimeError as error:
         fail(error)
+    except (OSError, subprocess.CalledProcessError) as error:
+        fail(error, OWN_FAILURE)
     if problems:
         print(f"kernel: the kernel wrote {len(problems)} line{'s' if len(problems) > 1 else ''} about errors of its own, "
               f"first '{problems[0]}'; its log: {Path(given.out) / 'console.log'}", file=sys.stderr)
