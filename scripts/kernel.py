@@ -71,13 +71,13 @@ def beside(program):
 
 
 def guest_files(program, others):
-    """The program lies in /bin, and other files of the user's in /work."""
+    """The program lies in /bin, and other files of the user's in /files."""
     name = Path(program).name
     programs = {"/init": first_process(), "/sbin/tar": shutil.which("tar"), f"/bin/{name}": program}
     for file in beside(program) if name == "proberace" else []:
         programs[f"/bin/{file.relative_to(Path(program).resolve().parent)}"] = file
     for other in others:
-        place = f"/work/{Path(other).name}"
+        place = f"/files/{Path(other).name}"
         if place in programs:
             raise RuntimeError(f"two files are called {Path(other).name}; rename one")
         programs[place] = other

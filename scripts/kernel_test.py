@@ -25,7 +25,7 @@ class Initramfs(unittest.TestCase):
             self.assertTrue(Path(source).exists(), source)
 
     def test_a_file_that_is_no_program_brings_nothing(self):
-        self.assertEqual(initramfs.files({"/work/text": __file__}), [("/work/text", __file__)])
+        self.assertEqual(initramfs.files({"/files/text": __file__}), [("/files/text", __file__)])
 
 
 class Kernel(unittest.TestCase):

@@ -1,5 +1,5 @@
-// The act `library`: a thread that is stopped, interrupted or forked from while it holds a lock of the C library. Code of
-// a prober that waits for the same lock then waits for ever (H91).
+// The act `library`: a thread holds a lock of the C library while it is stopped, interrupted or forked from. If the
+// prober's code takes the same lock meanwhile, it deadlocks (H91).
 #include "stress/scenario/scenario_run.h"
 
 #include <cstdlib>
